@@ -1,0 +1,1 @@
+//! The load generator and the floors that the product is measured against.

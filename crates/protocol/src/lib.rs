@@ -1,0 +1,1 @@
+//! The Centrifuge client protocol, pure: bytes to commands, replies and pushes to bytes.

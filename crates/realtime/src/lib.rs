@@ -1,0 +1,1 @@
+//! A Centrifuge engine that knows no chat: connections, hub, transports.

@@ -1,0 +1,1 @@
+//! The composition root: a library that wires everything, and the chatsdk binary.
