@@ -19,13 +19,18 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the machine's clock"
+    )]
     fn now(&self) -> Millis {
         // A machine whose clock stands before 1970 is told that it is 1970: nothing panics, and
         // every token it makes is visibly expired.
         std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| Millis::try_from(elapsed.as_millis()).unwrap_or(Millis::MAX))
+            .map_or(0, |elapsed| {
+                Millis::try_from(elapsed.as_millis()).unwrap_or(Millis::MAX)
+            })
     }
 }
 

@@ -14,8 +14,14 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system for chance")]
-    #[expect(clippy::expect_used, reason = "without a random source no key may be made: stop")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks the system for chance"
+    )]
+    #[expect(
+        clippy::expect_used,
+        reason = "without a random source no key may be made: stop"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system's random source answers");
     }

@@ -124,15 +124,28 @@ mod tests {
     #[test]
     fn codes_are_unique_and_snake_case() {
         for (index, code) in ErrorCode::ALL.iter().enumerate() {
-            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
-            assert!(ErrorCode::ALL[..index].iter().all(|other| other.as_str() != code.as_str()), "{code}");
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{code}"
+            );
+            assert!(
+                ErrorCode::ALL[..index]
+                    .iter()
+                    .all(|other| other.as_str() != code.as_str()),
+                "{code}"
+            );
         }
     }
 
     #[test]
     fn no_code_that_ends_a_session_speaks_of_the_network() {
         for code in ErrorCode::ALL.iter().filter(|code| code.ends_session()) {
-            assert!(!code.title().contains("Network") && !code.hint().contains("Network"), "{code}");
+            assert!(
+                !code.title().contains("Network") && !code.hint().contains("Network"),
+                "{code}"
+            );
         }
     }
 }

@@ -26,12 +26,18 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 fn time_ordered(now: Millis, chance: &dyn Entropy) -> String {
     let random = entropy::bytes::<10>(chance);
     let millis = u64::try_from(now).unwrap_or(0);
-    let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().as_u128();
-    (0..26).map(|digit| char::from(ALPHABET[(uuid >> (125 - 5 * digit)) as usize & 31])).collect()
+    let uuid = uuid::Builder::from_unix_timestamp_millis(millis, &random)
+        .into_uuid()
+        .as_u128();
+    (0..26)
+        .map(|digit| char::from(ALPHABET[(uuid >> (125 - 5 * digit)) as usize & 31]))
+        .collect()
 }
 
 fn is_suffix(text: &str) -> bool {
-    text.len() == 26 && text.as_bytes()[0] <= b'7' && text.bytes().all(|byte| ALPHABET.contains(&byte))
+    text.len() == 26
+        && text.as_bytes()[0] <= b'7'
+        && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
 macro_rules! type_ids {
@@ -100,7 +106,10 @@ impl FromStr for KeyId {
         if text.len() == Self::LEN && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             Ok(Self(text.into()))
         } else {
-            Err(BadId { kind: "API key", why: "it is eight letters and digits" })
+            Err(BadId {
+                kind: "API key",
+                why: "it is eight letters and digits",
+            })
         }
     }
 }
@@ -178,16 +187,33 @@ mod tests {
     fn a_session_id_is_no_app_id() {
         let session = SessionId::new(1, &SystemEntropy);
         assert!(session.as_str().parse::<AppId>().is_err());
-        assert!("ses_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<SessionId>().is_err(), "more than 128 bits");
+        assert!(
+            "ses_8zzzzzzzzzzzzzzzzzzzzzzzzz"
+                .parse::<SessionId>()
+                .is_err(),
+            "more than 128 bits"
+        );
         assert!("ses_".parse::<SessionId>().is_err());
     }
 
     #[test]
     fn user_ids_are_kept_byte_for_byte() {
         for good in ["user-123", "42", "ünï", "👩‍👩‍👧", "a b", &"x".repeat(128)] {
-            assert_eq!(good.parse::<UserId>().map(|id| id.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                good.parse::<UserId>().map(|id| id.to_string()),
+                Ok(good.to_owned())
+            );
         }
-        for bad in ["", " ", " a", "a ", "a\0", "a\u{202e}b", "a\nb", &"x".repeat(129)] {
+        for bad in [
+            "",
+            " ",
+            " a",
+            "a ",
+            "a\0",
+            "a\u{202e}b",
+            "a\nb",
+            &"x".repeat(129),
+        ] {
             assert!(bad.parse::<UserId>().is_err(), "{bad:?}");
         }
     }

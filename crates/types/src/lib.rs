@@ -4,6 +4,7 @@
 //! - [`error_code`]: the closed list of failures, with the status and the sentence of each.
 //! - [`scope`]: what an API key may do.
 //! - [`lifetime`]: how long a token lives, and the grammar it is written in.
+//! - [`tokens`]: the replies of the token endpoints.
 //! - [`clock`], [`entropy`]: time and chance, which are arguments everywhere else.
 //!
 //! No I/O happens here; every other crate may depend on this one, and it depends on none of them.
@@ -14,6 +15,7 @@ pub mod error_code;
 pub mod ids;
 pub mod lifetime;
 pub mod scope;
+pub mod tokens;
 
 pub use clock::{Clock, ManualClock, Millis, SystemClock};
 pub use entropy::{Entropy, SystemEntropy};

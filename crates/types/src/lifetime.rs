@@ -15,7 +15,11 @@ pub struct Lifetime(Millis);
 impl Lifetime {
     /// A lifetime of `milliseconds`, or `None` unless it is positive.
     pub const fn from_millis(milliseconds: Millis) -> Option<Self> {
-        if milliseconds > 0 { Some(Self(milliseconds)) } else { None }
+        if milliseconds > 0 {
+            Some(Self(milliseconds))
+        } else {
+            None
+        }
     }
 
     /// A lifetime of `seconds`; `None` unless it is positive and its milliseconds can be counted.
@@ -49,7 +53,9 @@ impl Lifetime {
 
 /// A lifetime that is not written as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a lifetime is one to six digits and a unit (ms, s, m, h, d, w), such as 1h or 7d, and more than zero")]
+#[error(
+    "a lifetime is one to six digits and a unit (ms, s, m, h, d, w), such as 1h or 7d, and more than zero"
+)]
 pub struct BadLifetime;
 
 impl FromStr for Lifetime {
@@ -97,10 +103,23 @@ mod tests {
 
     #[test]
     fn the_grammar_is_exact() {
-        for (text, millis) in [("1h", 3_600_000), ("90s", 90_000), ("7d", 604_800_000), ("2w", 1_209_600_000), ("500ms", 500)] {
-            assert_eq!(text.parse::<Lifetime>().map(Lifetime::as_millis), Ok(millis), "{text}");
+        for (text, millis) in [
+            ("1h", 3_600_000),
+            ("90s", 90_000),
+            ("7d", 604_800_000),
+            ("2w", 1_209_600_000),
+            ("500ms", 500),
+        ] {
+            assert_eq!(
+                text.parse::<Lifetime>().map(Lifetime::as_millis),
+                Ok(millis),
+                "{text}"
+            );
         }
-        for text in ["", "0", "0s", "1 hour", "-1h", "1e3h", "1H", "1.5h", " 1h", "1h ", "1234567s", "h", "１h"] {
+        for text in [
+            "", "0", "0s", "1 hour", "-1h", "1e3h", "1H", "1.5h", " 1h", "1h ", "1234567s", "h",
+            "１h",
+        ] {
             assert_eq!(text.parse::<Lifetime>(), Err(BadLifetime), "{text:?}");
         }
     }
@@ -108,7 +127,11 @@ mod tests {
     #[test]
     fn it_prints_in_the_largest_unit_that_fits() {
         for text in ["1h", "90s", "7d", "1ms"] {
-            assert_eq!(text.parse::<Lifetime>().map(|lifetime| lifetime.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                text.parse::<Lifetime>()
+                    .map(|lifetime| lifetime.to_string()),
+                Ok(text.to_owned())
+            );
         }
     }
 }

@@ -67,13 +67,20 @@ impl Scopes {
 
     /// The scopes of the set, in the order of [`Scope::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL.iter().copied().filter(move |scope| self.contains(*scope))
+        Scope::ALL
+            .iter()
+            .copied()
+            .filter(move |scope| self.contains(*scope))
     }
 }
 
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        Self(scopes.into_iter().fold(0, |set, scope| set | 1 << scope as u32))
+        Self(
+            scopes
+                .into_iter()
+                .fold(0, |set, scope| set | 1 << scope as u32),
+        )
     }
 }
 
@@ -102,7 +109,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        assert_eq!(Scopes::all().to_string().parse::<Scopes>(), Ok(Scopes::all()));
+        assert_eq!(
+            Scopes::all().to_string().parse::<Scopes>(),
+            Ok(Scopes::all())
+        );
         assert_eq!("".parse::<Scopes>(), Ok(Scopes::default()));
         let two: Scopes = [Scope::UsersWrite, Scope::TokensMint].into_iter().collect();
         assert_eq!(two.to_string(), "tokens:mint users:write");
@@ -111,6 +121,9 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_refused() {
-        assert_eq!("tokens:mint root".parse::<Scopes>(), Err(UnknownScope("root".into())));
+        assert_eq!(
+            "tokens:mint root".parse::<Scopes>(),
+            Err(UnknownScope("root".into()))
+        );
     }
 }
