@@ -1,0 +1,65 @@
+# The verbs. `make` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt bench gen dist audit clean web python
+
+BIN := target/debug/chatsdk
+VENV := target/venv
+
+help: ## List the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+run: web ## Build everything and start `chatsdk dev`; it prints a page and a curl that works
+	cargo run --quiet --release -p chatsdk-server --bin chatsdk -- dev $(ARGS)
+
+test: web python ## Install what the tests need, and run every test
+	scripts/need.sh postgres chromium
+	cargo test --workspace --no-fail-fast
+	npm test
+	cargo build -p chatsdk-server
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q tests/e2e
+
+check: web ## Format, lints, types, and that generated files are what their sources say
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	npm run lint
+	npm run typecheck
+	scripts/generated.sh --check
+
+fmt: ## Format everything
+	cargo fmt --all
+	npm run format
+
+gen: ## Write the generated files: API description, error and configuration reference
+	scripts/generated.sh --write
+
+bench: ## Measure the product beside its floors, and write docs/benchmarks.md
+	scripts/need.sh postgres
+	cargo build --release -p chatsdk-server -p chatsdk-bench
+	target/release/chatsdk-bench all --write docs/benchmarks.md
+
+dist: web ## Build the release binary with its pages: target/release/chatsdk
+	cargo build --release -p chatsdk-server
+
+audit: ## Check licences, sources and bans of every dependency (installs cargo-deny, which takes minutes)
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
+
+web: node_modules/.package-lock.json
+	npm run build
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --no-audit --no-fund
+	touch $@
+
+python: $(VENV)/.installed
+
+$(VENV)/.installed: tests/e2e/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -r $<
+	touch $@
+
+clean: ## Remove what was built
+	rm -rf target node_modules packages/*/dist dashboard/dist
