@@ -1,1 +1,41 @@
-//! The composition root: a library that wires everything, and the chatsdk binary.
+//! The composition root: the one place that knows every part and puts them together.
+//!
+//! - [`commands`]: what `chatsdk` can be told to do, a file each. `serve` is the one to read first.
+//! - [`config`]: defaults, file, environment, flags.
+//! - [`Server`]: a running server; `serve`, `dev` and the tests start one.
+//! - `authority`: what the realtime engine may ask of the token service.
+//! - `sockets`: where WebSockets enter. `listen`: where connections do.
+//! - `jobs`, `lifecycle`, `telemetry`, `secret`: time, the end, what is said, what is kept.
+
+pub mod commands;
+pub mod config;
+pub mod secret;
+pub mod telemetry;
+
+mod authority;
+mod jobs;
+mod lifecycle;
+mod listen;
+mod running;
+mod sockets;
+
+pub use lifecycle::asked_to_end;
+pub use running::{DevApp, Server, StartError};
+
+/// Says what opening the service found out about the past.
+pub(crate) fn report_opening(opened: &chatsdk_auth::Opened) {
+    if opened.replayed > 0 {
+        tracing::warn!(
+            count = opened.replayed,
+            "the database is older than the revocation journal: {} revocations were carried into it",
+            opened.replayed
+        );
+    }
+    if let Some(since) = opened.unknown_since {
+        tracing::warn!(
+            since,
+            "the database was restored from a backup, and there is no revocation journal in the data directory: sessions and \
+             bans that were ended or made between that backup and now are unknown; end sessions by user where in doubt"
+        );
+    }
+}

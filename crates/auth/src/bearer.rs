@@ -1,0 +1,48 @@
+//! Who calls with an access token. Asked at every request and every socket; asks no database.
+
+use std::sync::Arc;
+
+use chatsdk_types::{ErrorCode, Millis};
+
+use crate::access::{self, AccessClaims, AccessError, Expect};
+use crate::{Auth, AuthConfig, AuthError};
+
+impl Auth {
+    /// Verifies an access token and that its session and user are still welcome. A token that verifies
+    /// proves, whatever the answer, that its holder received the pair that it came with.
+    pub fn bearer(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
+        let claims = self.verify(token)?;
+        match self.refusal(&claims) {
+            None => Ok(claims),
+            Some(code) => Err(code.into()),
+        }
+    }
+
+    /// Whether the holder of verified claims has since been revoked, banned or deleted.
+    pub fn refusal(&self, claims: &AccessClaims) -> Option<ErrorCode> {
+        self.0.revocations.refusal(&claims.client_id, &claims.sub, &claims.sid)
+    }
+
+    pub(crate) fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
+        let inner = &*self.0;
+        let now: Millis = inner.clock.now();
+        if let Some(claims) = inner.verified.get(token, now) {
+            return Ok(claims);
+        }
+        let expect = Expect {
+            issuer: &inner.config.issuer,
+            audience: &inner.config.audience,
+            now,
+            max_ttl: AuthConfig::MAX_ACCESS_TTL,
+        };
+        let claims = match access::verify(token, &self.ring(), &expect) {
+            Ok(claims) => Arc::new(claims),
+            Err(AccessError::Expired) => return Err(ErrorCode::TokenExpired.into()),
+            Err(AccessError::Invalid(_)) => return Err(ErrorCode::TokenInvalid.into()),
+        };
+        // Once per token is enough: the counter stands in the token.
+        inner.seen.note(&claims.sid, claims.rc);
+        inner.verified.insert(token, &claims);
+        Ok(claims)
+    }
+}

@@ -1,0 +1,176 @@
+//! Revocations that outlive a restore.
+//!
+//! A database that is restored from a backup has forgotten what was ended since. So each process
+//! keeps a journal beside it that no backup copies: one JSON line an entry, flushed to the disk
+//! before anyone is told. At the start the journal is compared with the database; where the
+//! database is older, the entries are carried into it again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use chatsdk_store::{ControlEntry, ControlKind};
+use chatsdk_types::Millis;
+use serde::{Deserialize, Serialize};
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    /// Its place in the control log of the database that it was made in; 0 once that database was
+    /// replaced by an older one.
+    seq: i64,
+    kind: String,
+    app: String,
+    subject: String,
+    at: Millis,
+}
+
+impl From<&ControlEntry> for Line {
+    fn from(entry: &ControlEntry) -> Self {
+        Self {
+            seq: entry.seq,
+            kind: entry.kind.as_str().into(),
+            app: entry.app.clone(),
+            subject: entry.subject.clone(),
+            at: entry.at,
+        }
+    }
+}
+
+impl Line {
+    fn entry(self) -> Option<ControlEntry> {
+        let kind = ControlKind::from_str(&self.kind).ok()?;
+        Some(ControlEntry { seq: self.seq, kind, app: self.app, subject: self.subject, at: self.at })
+    }
+}
+
+/// The journal of one data directory. Several processes may write to it at once.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    lock: PathBuf,
+}
+
+impl Journal {
+    /// The journal in `data_dir`, and what it says; `None` where there is none yet.
+    pub(crate) fn open(data_dir: &Path) -> io::Result<(Self, Option<Vec<ControlEntry>>)> {
+        let journal = Self { path: data_dir.join("revocations.jsonl"), lock: data_dir.join("revocations.lock") };
+        let _held = journal.hold()?;
+        let entries = match File::open(&journal.path) {
+            Ok(file) => Some(read(file)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok((journal, entries))
+    }
+
+    /// Whether an entry of this kind has to outlive a restore.
+    pub(crate) fn keeps(kind: ControlKind) -> bool {
+        match kind {
+            ControlKind::SessionRevoked
+            | ControlKind::UserBanned
+            | ControlKind::UserUnbanned
+            | ControlKind::UserDeleted
+            | ControlKind::KeyRevoked => true,
+            ControlKind::AppChanged | ControlKind::KeyChanged | ControlKind::SigningKeysChanged => false,
+        }
+    }
+
+    /// Appends `entries`; they are on the disk when it returns. Blocks.
+    pub(crate) fn append(&self, entries: &[ControlEntry]) -> io::Result<()> {
+        let _held = self.hold()?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        let mut text = Vec::new();
+        // A line that a crash cut short stays alone on its line, and is skipped when read.
+        if ends_mid_line(&mut file)? {
+            text.push(b'\n');
+        }
+        for entry in entries {
+            serde_json::to_writer(&mut text, &Line::from(entry))?;
+            text.push(b'\n');
+        }
+        file.write_all(&text)?;
+        file.sync_data()
+    }
+
+    /// Replaces the journal by `entries`, all of it or nothing. Blocks.
+    pub(crate) fn rewrite(&self, entries: &[ControlEntry]) -> io::Result<()> {
+        let _held = self.hold()?;
+        let fresh = self.path.with_extension("new");
+        let mut text = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut text, &Line::from(entry))?;
+            text.push(b'\n');
+        }
+        let mut file = File::create(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, &self.path)?;
+        match self.path.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps other processes out until it is dropped.
+    fn hold(&self) -> io::Result<File> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.lock)?;
+        file.lock()?;
+        Ok(file)
+    }
+}
+
+fn ends_mid_line(file: &mut File) -> io::Result<bool> {
+    use std::io::Read;
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
+}
+
+fn read(file: File) -> io::Result<Vec<ControlEntry>> {
+    let mut entries = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        if let Some(entry) = serde_json::from_slice::<Line>(&line).ok().and_then(Line::entry) {
+            entries.push(entry);
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(seq: i64) -> ControlEntry {
+        ControlEntry { seq, kind: ControlKind::UserBanned, app: "app_1".into(), subject: "ann".into(), at: 5 }
+    }
+
+    #[test]
+    fn what_is_appended_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, before) = Journal::open(dir.path()).unwrap();
+        assert_eq!(before, None);
+        journal.append(&[entry(1)]).unwrap();
+        journal.append(&[entry(2), entry(3)]).unwrap();
+        assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(1), entry(2), entry(3)]);
+        journal.rewrite(&[entry(3)]).unwrap();
+        assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(3)]);
+    }
+
+    #[test]
+    fn a_line_cut_short_costs_only_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(dir.path()).unwrap();
+        journal.append(&[entry(1)]).unwrap();
+        let mut file = OpenOptions::new().append(true).open(dir.path().join("revocations.jsonl")).unwrap();
+        file.write_all(br#"{"seq":2,"kind":"us"#).unwrap();
+        journal.append(&[entry(3)]).unwrap();
+        assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(1), entry(3)]);
+    }
+}

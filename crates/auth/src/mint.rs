@@ -1,0 +1,217 @@
+//! Minting: a host that knows who somebody is asks for tokens for them.
+
+use chatsdk_store::{Session, User, UserPatch};
+use chatsdk_types::tokens::TokenReply;
+use chatsdk_types::{ErrorCode, Lifetime, Millis, SessionId, UserId};
+
+use crate::audit::Audit;
+use crate::keys::KeyCaller;
+use crate::{Auth, AuthConfig, AuthError, Peer};
+
+/// What a host asks for.
+#[derive(Debug, Clone)]
+pub struct Mint {
+    /// The host's id of the person.
+    pub user: UserId,
+    /// What it says of them.
+    pub patch: UserPatch,
+    /// How long the access tokens of the session live.
+    pub access_ttl: Option<Lifetime>,
+    /// How long its refresh tokens live unless they are exchanged.
+    pub refresh_ttl: Option<Lifetime>,
+    /// How long the session lives whatever happens.
+    pub session_ttl: Option<Lifetime>,
+    /// The device that the session is on: a later mint for the same device finds it again.
+    pub device_id: Option<String>,
+    /// What to call the device in lists.
+    pub device_name: Option<String>,
+}
+
+/// The lifetimes of one session, decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lifetimes {
+    access: Lifetime,
+    refresh: Lifetime,
+    session: Lifetime,
+}
+
+impl Auth {
+    /// Creates or updates the user and answers tokens for a session of theirs: the live one of the
+    /// given device, where there is one and it has the lifetimes asked for, or else a new one. The
+    /// counter of a live session is never touched.
+    pub async fn mint(&self, caller: &KeyCaller, mint: Mint, peer: &Peer) -> Result<TokenReply, AuthError> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        inner.limits.mint_by_key(caller.key.as_str(), now)?;
+        inner.limits.mint_by_user(caller.app.as_str(), mint.user.as_str(), now)?;
+        let lifetimes = self.lifetimes(caller, &mint).await?;
+
+        let session = Session {
+            id: SessionId::new(now, &*inner.entropy),
+            app: caller.app.clone(),
+            user: mint.user,
+            key: Some(caller.key.clone()),
+            cur: now,
+            prev: 0,
+            proven: 0,
+            rotated_at: now,
+            rt_exp: now + lifetimes.refresh.as_millis().min(lifetimes.session.as_millis()),
+            abs_exp: now + lifetimes.session.as_millis(),
+            rt_kid: inner.refresh_keys.current().to_owned(),
+            access_ttl: lifetimes.access,
+            idle_ttl: lifetimes.refresh,
+            created_at: now,
+            device_id: mint.device_id,
+            device_name: mint.device_name,
+            revoked_at: None,
+            revoke_reason: None,
+        };
+        let audit = Audit::new("token.mint", format!("key:{}", caller.key), now).peer(peer);
+        let keep = inner.config.sessions_per_user;
+        let patch = mint.patch;
+        let (user, session, evicted) = inner
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let user = tx.upsert_user(&session.app, &session.user, &patch, now).await?;
+                    if user.banned_at.is_some() || user.deleted_at.is_some() {
+                        return Err(AuthError::from(ErrorCode::UserBanned));
+                    }
+                    let found = match &session.device_id {
+                        Some(device) => tx.live_session_of_device(&session.app, &session.user, device).await?,
+                        None => None,
+                    };
+                    let audit = audit.app(&session.app).user(&session.user);
+                    if let Some(found) = found.filter(|found| can_be_found_again(found, &session, now)) {
+                        tx.append_audit(&audit.session(&found.id).detail("again").entry()).await?;
+                        return Ok((user, found, false));
+                    }
+                    let evicted = tx.evict_unused_sessions(&session.app, &session.user, keep.saturating_sub(1), now).await?;
+                    tx.append_control_sessions(&session.app, &evicted, now).await?;
+                    for id in &evicted {
+                        let row = Audit::new("session.evict", "server", now).app(&session.app).user(&session.user).session(id);
+                        tx.append_audit(&row.entry()).await?;
+                    }
+                    tx.insert_session(&session).await?;
+                    tx.append_audit(&audit.session(&session.id).entry()).await?;
+                    Ok((user, session, !evicted.is_empty()))
+                })
+            })
+            .await?;
+        if evicted {
+            self.catch_up().await?;
+        }
+        self.reply(&session, session.cur, session.rt_exp, &user)
+    }
+
+    async fn lifetimes(&self, caller: &KeyCaller, mint: &Mint) -> Result<Lifetimes, AuthError> {
+        let config = &self.0.config;
+        let app = self.app(&caller.app).await?.lifetimes;
+        let access = mint.access_ttl.or(app.access).unwrap_or(config.access_ttl);
+        let session = mint.session_ttl.or(app.session).unwrap_or(config.session_ttl);
+        // A default that is longer than a session that was asked for gives way to it; one that was
+        // asked for does not.
+        let refresh = mint.refresh_ttl.unwrap_or_else(|| app.refresh.unwrap_or(config.refresh_ttl).min(session));
+        within("accessTokenExpiry", access, config.min_access_ttl, AuthConfig::MAX_ACCESS_TTL)?;
+        within("refreshTokenExpiry", refresh, config.min_refresh_ttl.min(session), AuthConfig::MAX_REFRESH_TTL)?;
+        within("sessionExpiry", session, config.min_refresh_ttl, AuthConfig::MAX_SESSION_TTL)?;
+        if access > refresh {
+            return Err(AuthError::Field {
+                field: "accessTokenExpiry",
+                detail: format!("An access token of {access} would outlive its refresh token of {refresh}."),
+            });
+        }
+        if refresh > session {
+            return Err(AuthError::Field {
+                field: "refreshTokenExpiry",
+                detail: format!("A refresh token of {refresh} would outlive its session of {session}."),
+            });
+        }
+        Ok(Lifetimes { access, refresh, session })
+    }
+}
+
+fn within(field: &'static str, asked: Lifetime, min: Lifetime, max: Lifetime) -> Result<(), AuthError> {
+    if (min..=max).contains(&asked) {
+        Ok(())
+    } else {
+        Err(AuthError::Field { field, detail: format!("It is between {min} and {max}; {asked} is not.") })
+    }
+}
+
+/// Whether a mint for a device may answer the session that is there: it is the kind that was asked
+/// for, and its refresh token has at least half of its life left, so that the host's user does not
+/// meet its end right after signing in.
+fn can_be_found_again(found: &Session, asked: &Session, now: Millis) -> bool {
+    found.access_ttl == asked.access_ttl
+        && found.idle_ttl == asked.idle_ttl
+        && found.abs_exp - found.created_at == asked.abs_exp - asked.created_at
+        && found.rt_exp.min(found.abs_exp) - now >= found.idle_ttl.as_millis() / 2
+}
+
+impl Auth {
+    /// The pair for counter `n` of `session`, with an access token that begins now.
+    pub(crate) fn reply(&self, session: &Session, n: i64, rt_exp: Millis, user: &User) -> Result<TokenReply, AuthError> {
+        use crate::access::{self, NewAccess};
+        use crate::refresh_token::{self, RefreshClaims};
+
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let iat = now / 1000;
+        // No access token outlives its session.
+        let life = session.access_ttl.as_secs().max(1).min((session.abs_exp / 1000 - iat).max(1));
+        let exp = iat + life;
+        let jti = crate::base64url(&chatsdk_types::entropy::bytes::<16>(&*inner.entropy));
+        let access_token = access::sign(
+            &self.ring(),
+            &NewAccess {
+                iss: &inner.config.issuer,
+                aud: &inner.config.audience,
+                client_id: &session.app,
+                sub: &session.user,
+                sid: &session.id,
+                jti: &jti,
+                iat,
+                exp,
+                rc: n,
+                name: user.name.as_deref(),
+                avatar: user.avatar.as_deref().filter(|avatar| avatar.len() <= crate::profile::MAX_AVATAR_IN_TOKEN),
+                custom: user.custom.as_deref(),
+            },
+        )
+        .map_err(|error| AuthError::Keys(error.to_string()))?;
+        let key = inner
+            .refresh_keys
+            .get(&session.rt_kid)
+            .ok_or_else(|| AuthError::Keys(format!("there is no refresh key `{}`", session.rt_kid)))?;
+        let refresh_token =
+            refresh_token::encode(&RefreshClaims { sid: session.id.clone(), n, exp: rt_exp }, &key);
+        Ok(TokenReply {
+            access_token,
+            refresh_token,
+            expires_at: exp * 1000,
+            expires_in: exp - iat,
+            refresh_expires_at: rt_exp,
+            server_time: now,
+            session_id: session.id.to_string(),
+            user: view(user)?,
+        })
+    }
+}
+
+/// A user, as replies show one.
+pub(crate) fn view(user: &User) -> Result<chatsdk_types::tokens::User, AuthError> {
+    let custom = match &user.custom {
+        Some(text) => Some(
+            serde_json::value::RawValue::from_string(text.clone())
+                .map_err(|_| AuthError::Keys("the stored custom data of a user is not JSON".into()))?,
+        ),
+        None => None,
+    };
+    Ok(chatsdk_types::tokens::User {
+        id: user.id.to_string(),
+        name: user.name.clone(),
+        avatar: user.avatar.clone(),
+        custom,
+    })
+}

@@ -1,0 +1,190 @@
+//! The service that the use cases are methods of.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use chatsdk_store::{App, Store};
+use chatsdk_types::{AppId, Clock, Entropy, ErrorCode, Millis, SessionId, UserId};
+
+use crate::control::Tail;
+use crate::flights::Flights;
+use crate::keys::KeyCache;
+use crate::limits::Limits;
+use crate::refresh_token::RefreshKeys;
+use crate::revocations::Revocations;
+use crate::secret::{DeploymentSecret, SealingKey};
+use crate::seen::Seen;
+use crate::signing::KeyRing;
+use crate::verified::VerifiedTokens;
+use crate::{AuthConfig, AuthError};
+
+/// Something that open sockets must hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// One session.
+    Session {
+        /// Its id.
+        session: SessionId,
+        /// Why: `session_revoked` unless the caller knows better.
+        code: ErrorCode,
+    },
+    /// Everything of one person.
+    User {
+        /// The person's app.
+        app: AppId,
+        /// The person.
+        user: UserId,
+        /// Why: `user_banned` or `session_revoked`.
+        code: ErrorCode,
+    },
+    /// Every access token of the deployment counts as expired: sockets must come back with fresh
+    /// ones, nobody is signed out.
+    AccessTokens,
+}
+
+type Listener = Box<dyn Fn(Ended) + Send + Sync>;
+
+/// Tokens, sessions and keys of a deployment. Clones are handles of the same service.
+#[derive(Debug, Clone)]
+pub struct Auth(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) config: AuthConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) refresh_keys: RefreshKeys,
+    pub(crate) sealing_key: SealingKey,
+    pub(crate) ring: RwLock<Arc<KeyRing>>,
+    pub(crate) seen: Seen,
+    pub(crate) verified: VerifiedTokens,
+    pub(crate) revocations: Revocations,
+    pub(crate) keys: KeyCache,
+    pub(crate) apps: RwLock<HashMap<AppId, App>>,
+    pub(crate) flights: Flights,
+    pub(crate) limits: Limits,
+    pub(crate) tail: Tail,
+    pub(crate) failures: crate::audit::Failures,
+    listener: OnceLock<Listener>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auth").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// What opening the service found out, for the log of the process that opened it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// How many revocations were carried into a database that is older than the journal.
+    pub replayed: usize,
+    /// The database was restored and there is no journal: revocations made from this moment on,
+    /// until now, are unknown.
+    pub unknown_since: Option<Millis>,
+}
+
+impl Auth {
+    /// Opens the service on a migrated store: checks that `secret` is the one that its keys are
+    /// sealed with, makes the first signing key, carries revocations over from the journal in
+    /// `data_dir`, and loads what every request asks.
+    pub async fn open(
+        store: Store,
+        config: AuthConfig,
+        secret: &DeploymentSecret,
+        data_dir: &Path,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<(Self, Opened), AuthError> {
+        Self::check_secret(&store, secret).await?;
+        let (tail, journal) = Tail::open(data_dir)?;
+        let limits = Limits::new(config.rate_limits);
+        let auth = Self(Arc::new(Inner {
+            store,
+            config,
+            clock,
+            entropy,
+            refresh_keys: RefreshKeys::new(secret),
+            sealing_key: secret.sealing_key(),
+            ring: RwLock::new(Arc::new(KeyRing::empty())),
+            seen: Seen::default(),
+            verified: VerifiedTokens::default(),
+            revocations: Revocations::default(),
+            keys: KeyCache::default(),
+            apps: RwLock::default(),
+            flights: Flights::default(),
+            limits,
+            tail,
+            failures: crate::audit::Failures::default(),
+            listener: OnceLock::new(),
+        }));
+        auth.ensure_signing_key().await?;
+        auth.reload_signing_keys().await?;
+        let opened = auth.recall(journal).await?;
+        Ok((auth, opened))
+    }
+
+    /// Another secret would make every refresh token invalid and every signing key unreadable: all
+    /// people signed out at once. So it is refused before anything is served.
+    async fn check_secret(store: &Store, secret: &DeploymentSecret) -> Result<(), AuthError> {
+        const KEY: &str = "secret_fingerprint";
+        let fingerprint = secret.fingerprint();
+        match store.meta(KEY).await? {
+            Some(known) if known == fingerprint => Ok(()),
+            Some(_) => Err(AuthError::Keys(
+                "the deployment secret is not the one that this database was made with; give the old one back (CHATSDK_SECRET, or the file `secret` in the data directory)".into(),
+            )),
+            None => {
+                store
+                    .write(move |tx| Box::pin(async move { tx.set_meta(KEY, &fingerprint).await }))
+                    .await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what is only in memory and closes the store.
+    pub async fn close(&self) -> Result<(), AuthError> {
+        let flushed = self.flush_seen().await.and(self.flush_key_use().await).and(self.flush_failures().await);
+        self.0.store.close().await?;
+        flushed
+    }
+
+    /// Who is told of endings. The first listener stays.
+    pub fn on_ended(&self, listener: impl Fn(Ended) + Send + Sync + 'static) {
+        if self.0.listener.set(Box::new(listener)).is_err() {
+            tracing::warn!("endings already have a listener; the second one is not called");
+        }
+    }
+
+    pub(crate) fn announce(&self, ended: Ended) {
+        if let Some(listener) = self.0.listener.get() {
+            listener(ended);
+        }
+    }
+
+    /// What the operator decided.
+    pub fn config(&self) -> &AuthConfig {
+        &self.0.config
+    }
+
+    /// The store that the service stands on.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The current moment, by the service's clock.
+    pub fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+
+    /// A session or request id and the like are made with this.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.0.entropy
+    }
+
+    pub(crate) fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.0.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,78 @@
+//! `chatsdk app`: the tenants of a deployment.
+
+use chatsdk_auth::KeyTerms;
+use chatsdk_auth::api_key::Env;
+use chatsdk_store::AppLifetimes;
+use chatsdk_types::{Lifetime, Scopes};
+use clap::Subcommand;
+use serde_json::json;
+
+use super::output::{Failure, moment, print, print_json, print_line};
+use super::Global;
+
+/// Create and list apps.
+#[derive(Debug, Subcommand)]
+pub(crate) enum App {
+    /// Create an app and its first API key, which is shown once
+    Create {
+        /// What to call it
+        name: String,
+        /// How long its access tokens live, such as 1h
+        #[arg(long, value_name = "LIFETIME")]
+        access_ttl: Option<Lifetime>,
+        /// How long its refresh tokens live, such as 7d
+        #[arg(long, value_name = "LIFETIME")]
+        refresh_ttl: Option<Lifetime>,
+        /// How long its sessions live whatever happens, such as 90d
+        #[arg(long, value_name = "LIFETIME")]
+        session_ttl: Option<Lifetime>,
+        /// The environment that the key says it is for
+        #[arg(long, default_value = "live")]
+        env: Env,
+    },
+    /// List the apps
+    List,
+}
+
+impl App {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let auth = global.auth().await?;
+        match self {
+            Self::Create { name, access_ttl, refresh_ttl, session_ttl, env } => {
+                if name.trim().is_empty() || name.chars().count() > 128 {
+                    return Err(Failure::new("invalid_field", "an app's name has 1 to 128 characters"));
+                }
+                let lifetimes = AppLifetimes { access: access_ttl, refresh: refresh_ttl, session: session_ttl };
+                let terms = KeyTerms { env, name: "first key".into(), scopes: Scopes::all(), expires_in: None };
+                let (app, key) = auth.create_app(name, lifetimes, terms, "operator").await?;
+                let reply = json!({ "appId": app.id.as_str(), "apiKey": key.text.expose() });
+                print(global.json, &reply, |_| {
+                    format!(
+                        "App      {}\nAPI key  {}\n\nThe key is shown this once. Keep it in your backend: CHATSDK_API_KEY.",
+                        app.id,
+                        key.text.expose()
+                    )
+                });
+            }
+            Self::List => {
+                for app in auth.apps().await? {
+                    if global.json {
+                        let life = |life: Option<Lifetime>| life.map(|life| life.to_string());
+                        print_json(&json!({
+                            "appId": app.id.as_str(),
+                            "name": app.name,
+                            "createdAt": app.created_at,
+                            "accessTtl": life(app.lifetimes.access),
+                            "refreshTtl": life(app.lifetimes.refresh),
+                            "sessionTtl": life(app.lifetimes.session),
+                        }));
+                    } else {
+                        print_line(&format!("{}  {}  {}", app.id, moment(app.created_at), app.name));
+                    }
+                }
+            }
+        }
+        auth.close().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! `chatsdk backup`: a consistent copy of the embedded database, while the server runs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::{Failure, print};
+use super::{Global, open_store};
+use crate::config::Config;
+
+/// Copy the embedded database and the secret, while the server runs.
+///
+/// The revocation journal is not copied, and that is its point: it stays where the deployment runs,
+/// and carries what was revoked since into the copy when that is restored.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Directory to write to; it must not hold a backup yet
+    to: PathBuf,
+}
+
+impl Backup {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let config = Config::parse(&global.layers()?)?;
+        crate::telemetry::log(&config);
+        super::create_data_dir(&self.to)?;
+        let database = self.to.join("chatsdk.db");
+        if database.exists() {
+            return Err(Failure::new("exists", format!("{} exists; a backup overwrites nothing", database.display())));
+        }
+        let store = open_store(&config).await?;
+        store.backup(&database, chatsdk_types::Clock::now(&chatsdk_types::SystemClock)).await?;
+        store.close().await?;
+        let secret = config.data_dir.join("secret");
+        let copied = secret.exists();
+        if copied {
+            std::fs::copy(&secret, self.to.join("secret"))?;
+        }
+        let reply = json!({ "database": database, "secret": copied });
+        print(global.json, &reply, |_| {
+            let secret = if copied {
+                "The deployment secret is in it as well: keep the backup as safe as the server."
+            } else {
+                "The deployment secret is not in it: keep CHATSDK_SECRET yourself."
+            };
+            format!("Copied to {}. {secret}", self.to.display())
+        });
+        Ok(())
+    }
+}

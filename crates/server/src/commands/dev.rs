@@ -1,0 +1,104 @@
+//! `chatsdk dev`: everything a newcomer needs, on loopback.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use chatsdk_auth::api_key::Env;
+use chatsdk_auth::{Auth, KeyTerms, Mint, Peer};
+use chatsdk_store::{AppLifetimes, Patch, UserPatch};
+use chatsdk_types::{AppId, Scope, Scopes, SystemClock, SystemEntropy};
+use clap::Args;
+
+use super::output::{Failure, print_line};
+use super::serve::{ListenFlags, announce, until_the_end};
+use super::{Global, open};
+use crate::config::Config;
+use crate::{DevApp, Server};
+
+/// Serve on loopback for development: a demo page, a key, and a curl that works.
+///
+/// The key of the development app is kept readable in the data directory, so that it stays the
+/// same from start to start. Tokens may be as short as a second, and avatars may be http.
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    #[command(flatten)]
+    listen: ListenFlags,
+}
+
+/// The people that the page knows.
+const PEOPLE: &[(&str, &str)] = &[("ann", "Ann"), ("bob", "Bob")];
+
+impl Dev {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut layers = global.layers()?;
+        layers.assume("tokens.min_access_ttl", "1s");
+        layers.assume("tokens.min_refresh_ttl", "1s");
+        layers.assume("log", "warn");
+        self.listen.lay(&mut layers);
+        let mut config = Config::parse(&layers)?;
+        config.auth.http_avatars = true;
+        crate::telemetry::log(&config);
+        for address in [config.listen, config.realtime_listen] {
+            if !address.ip().is_loopback() {
+                return Err(Failure::new(
+                    "not_loopback",
+                    format!("`chatsdk dev` hands out tokens to whoever asks, so it listens on loopback alone; {address} is not"),
+                ));
+            }
+        }
+        let auth = open(&config).await?;
+        let (app, key) = dev_app(&auth, &config.data_dir).await?;
+        seed(&auth, &key).await?;
+        let dev = DevApp { app };
+        let server = Server::start(&config, auth, Some(dev), Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+        let page = format!("http://localhost:{}/dev/", server.api.port());
+        announce(&server, &config, global.json, Some(&page));
+        if !global.json {
+            print_line(&format!(
+                "  Page       {page}\n\n\
+                 Get tokens as your backend would:\n\n\
+                 curl -X POST http://localhost:{}/auth/tokens \\\n  -H \"X-API-Key: {key}\" \\\n  -H \"Content-Type: application/json\" \\\n  \
+                 -d '{{\"userId\": \"test-user-123\", \"name\": \"Test User\", \"avatar\": \"https://example.com/avatar.jpg\"}}'\n",
+                server.api.port()
+            ));
+        }
+        until_the_end(server).await
+    }
+}
+
+/// The development app and its key: those of an earlier start where its key still works.
+async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(AppId, String), Failure> {
+    let path = data_dir.join("dev-api-key");
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        let text = text.trim();
+        if let Ok(caller) = auth.authenticate_key(text, Scope::TokensMint, &Peer::default()).await {
+            return Ok((caller.app, text.to_owned()));
+        }
+    }
+    let terms = KeyTerms { env: Env::Test, name: "chatsdk dev".into(), scopes: Scopes::all(), expires_in: None };
+    let (app, key) = auth.create_app("development".into(), AppLifetimes::default(), terms, "server").await?;
+    let text = key.text.expose().to_owned();
+    write_private(&path, &text)?;
+    Ok((app.id, text))
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")
+}
+
+/// Makes the people of the page, so that they are there before anybody signs in.
+async fn seed(auth: &Auth, key: &str) -> Result<(), Failure> {
+    let caller = auth.authenticate_key(key, Scope::TokensMint, &Peer::default()).await?;
+    for (id, name) in PEOPLE {
+        let user = id.parse()?;
+        if auth.user(&caller.app, &user).await?.is_none() {
+            let patch = UserPatch { name: Patch::Set((*name).into()), ..UserPatch::default() };
+            let mint = Mint { user, patch, access_ttl: None, refresh_ttl: None, session_ttl: None, device_id: Some("seed".into()), device_name: None };
+            auth.mint(&caller, mint, &Peer::default()).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The commands, a file each.
+//!
+//! Commands that look or change something do it on the database itself, beside a serving process
+//! if there is one: what they change is in force there within a second.
+
+mod app;
+mod backup;
+mod config;
+mod dev;
+mod doctor;
+mod key;
+mod migrate;
+mod openapi;
+mod output;
+mod serve;
+mod session;
+mod signing_key;
+mod user;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chatsdk_auth::Auth;
+use chatsdk_store::Store;
+use chatsdk_types::{SystemClock, SystemEntropy};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Layers};
+use output::Failure;
+
+/// Self-hosted chat with token-based security.
+#[derive(Debug, Parser)]
+#[command(name = "chatsdk", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Directory of the embedded database, the deployment secret and the revocation journal
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// `sqlite:PATH` or `postgres://…`; without it SQLite in the data directory
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE", env = "CHATSDK_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON lines for programs instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API and the realtime connections
+    Serve(serve::Serve),
+    /// Serve on loopback for development: a demo page, a key, and a curl that works
+    Dev(dev::Dev),
+    /// Create and list apps
+    #[command(subcommand)]
+    App(app::App),
+    /// Create, list, rotate and revoke API keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Show, ban, unban and delete users
+    #[command(subcommand)]
+    User(user::User),
+    /// List and end sessions
+    #[command(subcommand)]
+    Session(session::Session),
+    /// List and rotate the keys that sign access tokens
+    #[command(subcommand)]
+    SigningKey(signing_key::SigningKey),
+    /// Bring the database's schema up to this version
+    Migrate(migrate::Migrate),
+    /// Copy the embedded database and the secret, while the server runs
+    Backup(backup::Backup),
+    /// Say what is wrong with a configuration, a database, a port or a token
+    Doctor(doctor::Doctor),
+    /// Print the OpenAPI document
+    Openapi(openapi::Openapi),
+    /// Print the settings in force and where each comes from
+    Config(config::ConfigCommand),
+}
+
+impl Cli {
+    /// Runs the command and answers the exit code of the process.
+    pub async fn run(self) -> std::process::ExitCode {
+        let json = self.global.json;
+        let outcome = match self.command {
+            Command::Serve(command) => command.run(&self.global).await,
+            Command::Dev(command) => command.run(&self.global).await,
+            Command::App(command) => command.run(&self.global).await,
+            Command::Key(command) => command.run(&self.global).await,
+            Command::User(command) => command.run(&self.global).await,
+            Command::Session(command) => command.run(&self.global).await,
+            Command::SigningKey(command) => command.run(&self.global).await,
+            Command::Migrate(command) => command.run(&self.global).await,
+            Command::Backup(command) => command.run(&self.global).await,
+            Command::Doctor(command) => command.run(&self.global).await,
+            Command::Openapi(command) => command.run(),
+            Command::Config(command) => command.run(&self.global),
+        };
+        match outcome {
+            Ok(()) => std::process::ExitCode::SUCCESS,
+            Err(failure) => failure.report(json),
+        }
+    }
+}
+
+impl Global {
+    /// The configuration under the global flags; the commands lay their own on top.
+    fn layers(&self) -> Result<Layers, Failure> {
+        let mut layers = Layers::load(self.config.as_deref(), |name| std::env::var(name).ok())?;
+        layers.flag("data_dir", self.data_dir.clone());
+        layers.flag("database_url", self.database_url.clone());
+        Ok(layers)
+    }
+
+    /// The service on the database, for a command that runs beside a server.
+    async fn auth(&self) -> Result<Auth, Failure> {
+        let config = Config::parse(&self.layers()?)?;
+        crate::telemetry::log(&config);
+        open(&config).await
+    }
+}
+
+/// Opens the store, with a data directory where there has to be one.
+async fn open_store(config: &Config) -> Result<Store, Failure> {
+    create_data_dir(&config.data_dir)?;
+    Ok(Store::open(config.database.clone()).await?)
+}
+
+fn create_data_dir(path: &std::path::Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| Failure::new("data_dir", format!("the data directory {} cannot be made: {error}", path.display())))
+}
+
+async fn open(config: &Config) -> Result<Auth, Failure> {
+    create_data_dir(&config.data_dir)?;
+    let secret = crate::secret::load(config, std::env::var("CHATSDK_SECRET").ok(), &SystemEntropy)?;
+    let store = open_store(config).await?;
+    let (auth, opened) =
+        Auth::open(store, config.auth.clone(), &secret, &config.data_dir, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    crate::report_opening(&opened);
+    Ok(auth)
+}

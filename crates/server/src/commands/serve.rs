@@ -1,0 +1,124 @@
+//! `chatsdk serve`.
+
+use std::sync::Arc;
+
+use chatsdk_auth::api_key::Env;
+use chatsdk_auth::{Auth, KeyTerms};
+use chatsdk_store::AppLifetimes;
+use chatsdk_types::{Scopes, SystemClock, SystemEntropy};
+use clap::Args;
+use serde_json::json;
+
+use super::output::{Failure, print_json};
+use super::{Global, open};
+use crate::Server;
+use crate::config::{Config, Layers};
+
+/// Serve the API and the realtime connections.
+///
+/// On a fresh data directory it makes the database, the keys and a first app, and prints its API key
+/// once. It listens on loopback unless told otherwise.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    listen: ListenFlags,
+}
+
+/// What `serve` and `dev` take.
+#[derive(Debug, Args)]
+pub(super) struct ListenFlags {
+    /// Address of the API listener; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address of the realtime listener; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    realtime_listen: Option<String>,
+    /// The address that clients reach the API by: the issuer of tokens
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// `off` lifts every rate limit, for load tests
+    #[arg(long, value_name = "on|off")]
+    rate_limits: Option<String>,
+}
+
+impl ListenFlags {
+    pub(super) fn lay(&self, layers: &mut Layers) {
+        layers.flag("listen", self.listen.clone());
+        layers.flag("realtime_listen", self.realtime_listen.clone());
+        layers.flag("public_url", self.public_url.clone());
+        layers.flag("rate_limits", self.rate_limits.clone());
+    }
+}
+
+impl Serve {
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut layers = global.layers()?;
+        self.listen.lay(&mut layers);
+        let config = Config::parse(&layers)?;
+        crate::telemetry::log(&config);
+        warn(&config);
+        let auth = open(&config).await?;
+        first_app(&auth, global.json).await?;
+        let server = Server::start(&config, auth, None, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+        announce(&server, &config, global.json, None);
+        until_the_end(server).await
+    }
+}
+
+/// What an operator should know before anything is answered.
+pub(super) fn warn(config: &Config) {
+    if !config.auth.rate_limits {
+        tracing::warn!("rate limits are off: for load tests only");
+    }
+    for address in [config.listen, config.realtime_listen] {
+        if address.ip().is_loopback() {
+            tracing::info!("{address} is reached from this machine alone; --listen and --realtime-listen say otherwise");
+        }
+    }
+}
+
+/// Makes a first app where there is none, and shows its key.
+async fn first_app(auth: &Auth, json: bool) -> Result<(), Failure> {
+    if !auth.apps().await?.is_empty() {
+        return Ok(());
+    }
+    let terms = KeyTerms { env: Env::Live, name: "first key".into(), scopes: Scopes::all(), expires_in: None };
+    let (app, key) = auth.create_app("default".into(), AppLifetimes::default(), terms, "server").await?;
+    if json {
+        print_json(&json!({ "event": "created", "appId": app.id.as_str(), "apiKey": key.text.expose() }));
+    } else {
+        super::output::print_line(&format!(
+            "This is a first start: the app `default` was made.\n\n  App      {}\n  API key  {}\n\n\
+             The key is shown this once. Keep it in your backend: CHATSDK_API_KEY.\n",
+            app.id,
+            key.text.expose()
+        ));
+    }
+    Ok(())
+}
+
+/// Says where the server is reached: the line that scripts wait for.
+pub(super) fn announce(server: &Server, config: &Config, json: bool, page: Option<&str>) {
+    let api = format!("http://{}", server.api);
+    let realtime = format!("ws://{}/connection/websocket", server.realtime);
+    if json {
+        let mut ready = json!({ "event": "ready", "api": api, "realtime": realtime });
+        if let Some(page) = page {
+            ready["page"] = page.into();
+        }
+        print_json(&ready);
+        return;
+    }
+    super::output::print_line(&format!(
+        "ChatSDK is ready.\n\n  API        {api}\n  Realtime   {realtime}\n  Reference  {api}/docs\n  Issuer     {}\n",
+        config.auth.issuer
+    ));
+}
+
+/// Serves until a signal says otherwise, then drains.
+pub(super) async fn until_the_end(server: Server) -> Result<(), Failure> {
+    crate::asked_to_end().await?;
+    tracing::info!("draining: finishing requests, closing sockets");
+    server.shutdown().await?;
+    Ok(())
+}
