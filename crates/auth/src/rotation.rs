@@ -41,6 +41,21 @@ pub struct Row {
     pub revoked: bool,
 }
 
+impl From<&chatsdk_store::Session> for Row {
+    fn from(session: &chatsdk_store::Session) -> Self {
+        Self {
+            cur: session.cur,
+            prev: session.prev,
+            proven: session.proven,
+            rotated_at: session.rotated_at,
+            rt_exp: session.rt_exp,
+            abs_exp: session.abs_exp,
+            idle_ttl: session.idle_ttl.as_millis(),
+            revoked: session.revoked_at.is_some(),
+        }
+    }
+}
+
 /// What an authentic token and its request say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {

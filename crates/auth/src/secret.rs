@@ -47,7 +47,7 @@ impl DeploymentSecret {
 
     /// The key that refresh tokens with this `kid` are authenticated with. Derive it once and keep it.
     pub fn refresh_key(&self, kid: &str) -> RefreshKey {
-        RefreshKey::new(kid, &*self.derive("refresh token", kid))
+        RefreshKey::new(kid, &self.derive("refresh token", kid))
     }
 
     /// The key that signing keys are sealed with in the database.

@@ -130,6 +130,19 @@ pub struct KeyRow<'a> {
     pub emergency: bool,
 }
 
+impl<'a> From<&'a chatsdk_store::SigningKey> for KeyRow<'a> {
+    fn from(key: &'a chatsdk_store::SigningKey) -> Self {
+        Self {
+            kid: &key.kid,
+            public: &key.public,
+            sealed: &key.sealed,
+            activates_at: key.activates_at,
+            retired_at: key.retired_at,
+            emergency: key.emergency,
+        }
+    }
+}
+
 /// What a key is good for at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
