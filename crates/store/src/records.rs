@@ -42,7 +42,7 @@ pub struct User {
     pub custom: Option<String>,
     /// When it was first minted for.
     pub created_at: Millis,
-    /// When name, avatar or custom last changed.
+    /// When the row last changed.
     pub updated_at: Millis,
     /// Since when it is banned, if it is.
     pub banned_at: Option<Millis>,
@@ -274,3 +274,20 @@ pub struct AuditEntry {
     /// What else there is to say, or empty: a reason, a count.
     pub detail: String,
 }
+
+impl std::str::FromStr for ControlKind {
+    type Err = UnknownControlKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownControlKind> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownControlKind(text.to_owned()))
+    }
+}
+
+/// A kind of control entry that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no kind of control entry `{0}`")]
+pub struct UnknownControlKind(pub String);

@@ -1,0 +1,246 @@
+//! PostgreSQL: pooled connections for reads and units of work, and two writers that batch rotations.
+//!
+//! - [`url`]: where it is and how it is reached; [`tls`]: what `sslmode` means.
+//! - [`migrate`]: the tables.
+//! - [`batches`]: rotations of many callers in one statement.
+//! - [`follow`]: LISTEN, with a poll beside it.
+
+mod batches;
+mod follow;
+mod migrate;
+mod tls;
+mod url;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chatsdk_types::SessionId;
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts, Transaction,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_postgres::types::ToSql;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::sql::{Arg, Row, Sql};
+use crate::tx::{BoxFuture, Tx};
+use crate::{Follow, Rotation, Schema, StoreError};
+
+use url::Server;
+
+/// How long a caller waits for a connection, new or free, before it is told 503.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many rotations may wait for a batch before callers wait to hand theirs in.
+const QUEUE: usize = 4096;
+
+/// How many connections batch rotations. One is idle while it waits for its commit; a third gains
+/// nothing (`docs/benchmarks.md`).
+const ROTATORS: usize = 2;
+
+/// What every connection is told first. A session that would not wait for the disk at commit would make
+/// our promise for us; `remote_apply` and its kin promise more and stay.
+const GREETING: &str = "SELECT set_config('synchronous_commit', 'on', false)
+         WHERE current_setting('synchronous_commit') = 'off';
+     SET default_transaction_isolation = 'read committed';
+     SET idle_in_transaction_session_timeout = '60s';
+     SET lock_timeout = '10s'";
+
+/// A database on a server.
+pub(crate) struct Postgres {
+    server: Arc<Server>,
+    pool: Pool,
+    rotators: Pool,
+    rotations: mpsc::Sender<batches::Job>,
+    /// Units of work and batches that are under way, for [`Postgres::close`] to wait for.
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    head: Mutex<Option<watch::Receiver<i64>>>,
+    found: i64,
+}
+
+impl Postgres {
+    /// Connects, and migrates the database.
+    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        let server = Arc::new(Server::parse(url).await?);
+        // Twice the cores is what a server can use; a few more wait less for each other's commits.
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let pool = pool(&server, (cores * 4).clamp(8, 32))?;
+        let rotators = pool_of_rotators(&server)?;
+        let found = migrate::run(&mut *pool.get().await?).await?;
+        let (rotations, queue) = mpsc::channel(QUEUE);
+        let tasks = TaskTracker::new();
+        batches::spawn(&tasks, &rotators, queue, ROTATORS);
+        Ok(Self {
+            server,
+            pool,
+            rotators,
+            rotations,
+            tasks,
+            stop: CancellationToken::new(),
+            head: Mutex::default(),
+            found,
+        })
+    }
+
+    /// Where the database at `url` stands, without changing it.
+    pub(crate) async fn inspect(url: &str) -> Result<Schema, StoreError> {
+        let server = Server::parse(url).await?;
+        let pool = pool(&server, 1)?;
+        let version = migrate::version(&**pool.get().await?).await?;
+        pool.close();
+        Ok(Schema::at(version))
+    }
+
+    /// The schema version that the database had before it was opened.
+    pub(crate) fn found(&self) -> i64 {
+        self.found
+    }
+
+    pub(crate) async fn query(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
+        let client = self.pool.get().await?;
+        let statement = client.prepare_cached(sql.text()).await?;
+        let rows = client.query(&statement, &refs(args)).await?;
+        rows.iter().map(Row::from_postgres).collect()
+    }
+
+    /// The unit runs in a task of its own: a caller that stops waiting does not stop it.
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        if self.stop.is_cancelled() {
+            return Err(E::from(StoreError::Closed));
+        }
+        let pool = self.pool.clone();
+        let unit = self.tasks.spawn(async move {
+            let mut client = pool.get().await.map_err(StoreError::from)?;
+            let transaction = client.transaction().await.map_err(StoreError::from)?;
+            let mut tx = Tx::on_postgres(transaction);
+            // An error drops the transaction, which rolls it back.
+            let value = work(&mut tx).await?;
+            tx.finish().await?;
+            if let Some(transaction) = tx.into_postgres() {
+                transaction.commit().await.map_err(StoreError::from)?;
+            }
+            Ok(value)
+        });
+        unit.await.unwrap_or_else(|ended| {
+            Err(E::from(if ended.is_panic() {
+                StoreError::Panicked
+            } else {
+                StoreError::Closed
+            }))
+        })
+    }
+
+    pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<bool, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.rotations
+            .send(batches::Job::Rotate(rotation, reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    pub(crate) async fn raise_proven(&self, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {
+        let pool = self.pool.clone();
+        let raise = self
+            .tasks
+            .spawn(async move { batches::raise(&pool, seen).await });
+        raise.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Begins to listen, once; everyone who follows shares the connection.
+    pub(crate) fn follow(&self) -> Follow {
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = head.get_or_insert_with(|| {
+            let (found, head) = watch::channel(0);
+            self.tasks.spawn(follow::run(
+                Arc::clone(&self.server),
+                self.stop.clone(),
+                found,
+            ));
+            head
+        });
+        Follow::new(head.clone())
+    }
+
+    /// Finishes what was handed in, and closes every connection.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        for _ in 0..ROTATORS {
+            // An error says that they have ended already.
+            let _ = self.rotations.send(batches::Job::Stop).await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.pool.close();
+        self.rotators.close();
+    }
+}
+
+impl Drop for Postgres {
+    /// The batches end when their last sender is gone, the listener now.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The rows that a statement of a unit of work answers with.
+pub(crate) async fn query(
+    tx: &Transaction<'_>,
+    sql: Sql,
+    args: &[Arg<'_>],
+) -> Result<Vec<Row>, StoreError> {
+    let statement = tx.prepare_cached(sql.text()).await?;
+    let rows = tx.query(&statement, &refs(args)).await?;
+    rows.iter().map(Row::from_postgres).collect()
+}
+
+/// How many rows a statement of a unit of work changed.
+pub(crate) async fn execute(
+    tx: &Transaction<'_>,
+    sql: Sql,
+    args: &[Arg<'_>],
+) -> Result<u64, StoreError> {
+    let statement = tx.prepare_cached(sql.text()).await?;
+    Ok(tx.execute(&statement, &refs(args)).await?)
+}
+
+fn refs<'a>(args: &'a [Arg<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect()
+}
+
+fn pool_of_rotators(server: &Server) -> Result<Pool, StoreError> {
+    pool(server, ROTATORS)
+}
+
+fn pool(server: &Server, size: usize) -> Result<Pool, StoreError> {
+    // A connection that the server has closed is noticed before it is handed out, without a question.
+    let config = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = Manager::from_config(server.config.clone(), server.tls.clone(), config);
+    Pool::builder(manager)
+        .max_size(size)
+        .timeouts(Timeouts {
+            wait: Some(PATIENCE),
+            create: Some(PATIENCE),
+            recycle: Some(PATIENCE),
+        })
+        .runtime(Runtime::Tokio1)
+        .post_create(Hook::async_fn(|client, _| {
+            Box::pin(async move {
+                client
+                    .batch_execute(GREETING)
+                    .await
+                    .map_err(HookError::Backend)
+            })
+        }))
+        .build()
+        .map_err(|error| StoreError::Location(error.to_string()))
+}
