@@ -105,7 +105,11 @@ pub struct Presented {
 pub struct Malformed;
 
 /// Makes a key.
-#[expect(clippy::expect_used, reason = "eight letters and digits are a key id")]
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "eight letters and digits are a key id: this cannot panic"
+)]
 pub fn generate(env: Env, chance: &dyn Entropy) -> NewApiKey {
     let id: KeyId = random::<{ KeyId::LEN }>(chance)
         .parse()

@@ -17,7 +17,12 @@ pub(crate) struct Audit(AuditEntry);
 
 impl Audit {
     pub(crate) fn new(action: &str, actor: impl Into<String>, at: Millis) -> Self {
-        Self(AuditEntry { at, action: action.into(), actor: actor.into(), ..AuditEntry::default() })
+        Self(AuditEntry {
+            at,
+            action: action.into(),
+            actor: actor.into(),
+            ..AuditEntry::default()
+        })
     }
 
     pub(crate) fn app(mut self, app: &AppId) -> Self {
@@ -60,7 +65,12 @@ impl Auth {
     /// Notes a refused credential: for the audit log, and for the limit by address. Answers the
     /// refusal itself, or that there were too many of them.
     pub fn refuse(&self, code: ErrorCode, peer: &Peer) -> AuthError {
-        let mut failures = self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self
+            .0
+            .failures
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *failures.entry(code.as_str()).or_default() += 1;
         drop(failures);
         match self.0.limits.failure(peer.bucket(), self.0.clock.now()) {
@@ -71,7 +81,14 @@ impl Auth {
 
     /// Writes the counts of refused credentials. Called once a minute.
     pub async fn flush_failures(&self) -> Result<(), AuthError> {
-        let counts = std::mem::take(&mut *self.0.failures.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(
+            &mut *self
+                .0
+                .failures
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         if counts.is_empty() {
             return Ok(());
         }
@@ -81,7 +98,8 @@ impl Auth {
             .write(move |tx| {
                 Box::pin(async move {
                     for (code, count) in counts {
-                        let row = Audit::new("auth.failed", "server", now).detail(format!("{code} {count}"));
+                        let row = Audit::new("auth.failed", "server", now)
+                            .detail(format!("{code} {count}"));
                         tx.append_audit(&row.entry()).await?;
                     }
                     Ok::<_, chatsdk_store::StoreError>(())

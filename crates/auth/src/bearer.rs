@@ -20,13 +20,16 @@ impl Auth {
 
     /// Whether the holder of verified claims has since been revoked, banned or deleted.
     pub fn refusal(&self, claims: &AccessClaims) -> Option<ErrorCode> {
-        self.0.revocations.refusal(&claims.client_id, &claims.sub, &claims.sid)
+        self.0
+            .revocations
+            .refusal(&claims.client_id, &claims.sub, &claims.sid)
     }
 
     pub(crate) fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
         let inner = &*self.0;
         let now: Millis = inner.clock.now();
-        if let Some(claims) = inner.verified.get(token, now) {
+        let ring = self.ring();
+        if let Some(claims) = inner.verified.get(token, &ring, now) {
             return Ok(claims);
         }
         let expect = Expect {
@@ -35,14 +38,14 @@ impl Auth {
             now,
             max_ttl: AuthConfig::MAX_ACCESS_TTL,
         };
-        let claims = match access::verify(token, &self.ring(), &expect) {
+        let claims = match access::verify(token, &ring, &expect) {
             Ok(claims) => Arc::new(claims),
             Err(AccessError::Expired) => return Err(ErrorCode::TokenExpired.into()),
             Err(AccessError::Invalid(_)) => return Err(ErrorCode::TokenInvalid.into()),
         };
         // Once per token is enough: the counter stands in the token.
         inner.seen.note(&claims.sid, claims.rc);
-        inner.verified.insert(token, &claims);
+        inner.verified.insert(token, &ring, &claims);
         Ok(claims)
     }
 }

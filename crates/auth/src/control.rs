@@ -27,7 +27,13 @@ pub(crate) struct Tail {
 impl Tail {
     pub(crate) fn open(data_dir: &Path) -> Result<(Self, Option<Vec<ControlEntry>>), AuthError> {
         let (journal, entries) = Journal::open(data_dir).map_err(AuthError::Journal)?;
-        Ok((Self { last: Mutex::new(0), journal }, entries))
+        Ok((
+            Self {
+                last: Mutex::new(0),
+                journal,
+            },
+            entries,
+        ))
     }
 }
 
@@ -42,7 +48,9 @@ impl Auth {
         let mut last = inner.tail.last.lock().await;
         loop {
             let entries = inner.store.control_since(*last, STEP).await?;
-            let Some(newest) = entries.last().map(|entry| entry.seq) else { return Ok(()) };
+            let Some(newest) = entries.last().map(|entry| entry.seq) else {
+                return Ok(());
+            };
             for entry in &entries {
                 self.apply(entry).await?;
             }
@@ -76,14 +84,23 @@ impl Auth {
         match entry.kind {
             ControlKind::SessionRevoked => {
                 if let Ok(session) = entry.subject.parse::<SessionId>() {
-                    inner.revocations.end_session(session.clone(), inner.clock.now());
-                    self.announce(Ended::Session { session, code: ErrorCode::SessionRevoked });
+                    inner
+                        .revocations
+                        .end_session(session.clone(), inner.clock.now());
+                    self.announce(Ended::Session {
+                        session,
+                        code: ErrorCode::SessionRevoked,
+                    });
                 }
             }
             ControlKind::UserBanned => {
                 if let Some((app, user)) = person(entry) {
                     inner.revocations.ban(app.clone(), user.clone());
-                    self.announce(Ended::User { app, user, code: ErrorCode::UserBanned });
+                    self.announce(Ended::User {
+                        app,
+                        user,
+                        code: ErrorCode::UserBanned,
+                    });
                 }
             }
             ControlKind::UserUnbanned => {
@@ -94,12 +111,20 @@ impl Auth {
             ControlKind::UserDeleted => {
                 if let Some((app, user)) = person(entry) {
                     inner.revocations.delete(app.clone(), user.clone());
-                    self.announce(Ended::User { app, user, code: ErrorCode::SessionRevoked });
+                    self.announce(Ended::User {
+                        app,
+                        user,
+                        code: ErrorCode::SessionRevoked,
+                    });
                 }
             }
             ControlKind::AppChanged => {
                 if let Ok(app) = entry.subject.parse::<AppId>() {
-                    inner.apps.write().unwrap_or_else(PoisonError::into_inner).remove(&app);
+                    inner
+                        .apps
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&app);
                 }
             }
             ControlKind::KeyChanged | ControlKind::KeyRevoked => {
@@ -113,12 +138,18 @@ impl Auth {
     }
 
     /// Loads at the start what every request asks, and reconciles the journal with the database.
-    pub(crate) async fn recall(&self, journal: Option<Vec<ControlEntry>>) -> Result<Opened, AuthError> {
+    pub(crate) async fn recall(
+        &self,
+        journal: Option<Vec<ControlEntry>>,
+    ) -> Result<Opened, AuthError> {
         let inner = &*self.0;
         let now = inner.clock.now();
         let mut opened = Opened::default();
-        let backed_up_at: Option<Millis> =
-            inner.store.meta("backed_up_at").await?.and_then(|text| text.parse().ok());
+        let backed_up_at: Option<Millis> = inner
+            .store
+            .meta("backed_up_at")
+            .await?
+            .and_then(|text| text.parse().ok());
         let head = inner.store.control_head().await?;
 
         if let Some(entries) = journal {
@@ -126,7 +157,10 @@ impl Auth {
             if head < newest || backed_up_at.is_some() {
                 opened.replayed = self.replay(&entries).await?;
                 // The numbers belong to a database that is gone.
-                let kept = recent(entries, now).into_iter().map(|entry| ControlEntry { seq: 0, ..entry }).collect::<Vec<_>>();
+                let kept = recent(entries, now)
+                    .into_iter()
+                    .map(|entry| ControlEntry { seq: 0, ..entry })
+                    .collect::<Vec<_>>();
                 let file = inner.tail.journal.clone();
                 blocking(move || file.rewrite(&kept)).await?;
             } else {
@@ -144,11 +178,20 @@ impl Auth {
             // An empty journal says: from here on, everything is known.
             let known = inner.store.control_since(0, u32::MAX).await?;
             let file = inner.tail.journal.clone();
-            let kept = recent(known.into_iter().filter(|entry| Journal::keeps(entry.kind)).collect(), now);
+            let kept = recent(
+                known
+                    .into_iter()
+                    .filter(|entry| Journal::keeps(entry.kind))
+                    .collect(),
+                now,
+            );
             blocking(move || file.rewrite(&kept)).await?;
         }
         if backed_up_at.is_some() {
-            inner.store.write(move |tx| Box::pin(async move { tx.delete_meta("backed_up_at").await })).await?;
+            inner
+                .store
+                .write(move |tx| Box::pin(async move { tx.delete_meta("backed_up_at").await }))
+                .await?;
         }
 
         let mut last = inner.tail.last.lock().await;
@@ -177,7 +220,10 @@ impl Auth {
         let mut last_words: HashSet<(&str, &str)> = HashSet::new();
         let mut settled = Vec::new();
         for entry in entries.iter().rev() {
-            let is_ban = matches!(entry.kind, ControlKind::UserBanned | ControlKind::UserUnbanned);
+            let is_ban = matches!(
+                entry.kind,
+                ControlKind::UserBanned | ControlKind::UserUnbanned
+            );
             if !is_ban || last_words.insert((&entry.app, &entry.subject)) {
                 settled.push(entry.clone());
             }
@@ -192,17 +238,29 @@ impl Auth {
                     Box::pin(async move {
                         let mut count = 0;
                         for entry in &chunk {
-                            let Ok(app) = entry.app.parse::<AppId>() else { continue };
+                            let Ok(app) = entry.app.parse::<AppId>() else {
+                                continue;
+                            };
                             let changed = match entry.kind {
                                 ControlKind::SessionRevoked => match entry.subject.parse() {
-                                    Ok(session) => tx.revoke_session(&app, &session, "journal", now).await?,
+                                    Ok(session) => {
+                                        tx.revoke_session(&app, &session, "journal", now).await?
+                                    }
                                     Err(_) => false,
                                 },
-                                ControlKind::UserBanned | ControlKind::UserUnbanned | ControlKind::UserDeleted => {
-                                    let Ok(user) = entry.subject.parse::<UserId>() else { continue };
+                                ControlKind::UserBanned
+                                | ControlKind::UserUnbanned
+                                | ControlKind::UserDeleted => {
+                                    let Ok(user) = entry.subject.parse::<UserId>() else {
+                                        continue;
+                                    };
                                     match entry.kind {
-                                        ControlKind::UserBanned => tx.ban_user(&app, &user, None, now).await?,
-                                        ControlKind::UserUnbanned => tx.unban_user(&app, &user, now).await?,
+                                        ControlKind::UserBanned => {
+                                            tx.ban_user(&app, &user, None, now).await?
+                                        }
+                                        ControlKind::UserUnbanned => {
+                                            tx.unban_user(&app, &user, now).await?
+                                        }
                                         _ => tx.delete_user(&app, &user, now).await?,
                                     }
                                 }
@@ -210,10 +268,13 @@ impl Auth {
                                     Ok(key) => tx.revoke_api_key(&app, &key, now).await?,
                                     Err(_) => false,
                                 },
-                                ControlKind::AppChanged | ControlKind::KeyChanged | ControlKind::SigningKeysChanged => false,
+                                ControlKind::AppChanged
+                                | ControlKind::KeyChanged
+                                | ControlKind::SigningKeysChanged => false,
                             };
                             if changed {
-                                tx.append_control(entry.kind, &entry.app, &entry.subject, now).await?;
+                                tx.append_control(entry.kind, &entry.app, &entry.subject, now)
+                                    .await?;
                                 count += 1;
                             }
                         }
@@ -235,10 +296,15 @@ fn expired(entry: &ControlEntry, now: Millis) -> bool {
 }
 
 fn recent(entries: Vec<ControlEntry>, now: Millis) -> Vec<ControlEntry> {
-    entries.into_iter().filter(|entry| !expired(entry, now)).collect()
+    entries
+        .into_iter()
+        .filter(|entry| !expired(entry, now))
+        .collect()
 }
 
-async fn blocking(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), AuthError> {
+async fn blocking(
+    work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), AuthError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(AuthError::Journal),
         Err(error) => Err(AuthError::Journal(std::io::Error::other(error))),

@@ -27,14 +27,21 @@ impl Flights {
     pub(crate) async fn enter(&self, session: &SessionId) -> Flight<'_> {
         let turn = Arc::clone(self.shard(session).entry(session.clone()).or_default());
         // Made before waiting, so that a caller who gives up while it waits cleans up as well.
-        let mut flight = Flight { flights: self, session: session.clone(), turn: Some(Arc::clone(&turn)), guard: None };
+        let mut flight = Flight {
+            flights: self,
+            session: session.clone(),
+            turn: Some(Arc::clone(&turn)),
+            guard: None,
+        };
         flight.guard = Some(turn.lock_owned().await);
         flight
     }
 
     fn shard(&self, session: &SessionId) -> std::sync::MutexGuard<'_, HashMap<SessionId, Turn>> {
         let shard = self.hasher.hash_one(session) as usize % SHARDS;
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,7 +61,10 @@ impl Drop for Flight<'_> {
         self.turn = None;
         // Everyone else who wants this turn holds a clone: with the map's own as the only one left,
         // nobody does, and nobody can take one while the shard is locked.
-        if shard.get(&self.session).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+        if shard
+            .get(&self.session)
+            .is_some_and(|turn| Arc::strong_count(turn) == 1)
+        {
             shard.remove(&self.session);
         }
     }
@@ -73,7 +83,8 @@ mod tests {
         let inside = Arc::new(AtomicUsize::new(0));
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..50 {
-            let (flights, session, inside) = (Arc::clone(&flights), session.clone(), Arc::clone(&inside));
+            let (flights, session, inside) =
+                (Arc::clone(&flights), session.clone(), Arc::clone(&inside));
             tasks.spawn(async move {
                 let _flight = flights.enter(&session).await;
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
@@ -84,6 +95,11 @@ mod tests {
         while let Some(done) = tasks.join_next().await {
             done.unwrap();
         }
-        assert!(flights.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
+        assert!(
+            flights
+                .shards
+                .iter()
+                .all(|shard| shard.lock().unwrap().is_empty())
+        );
     }
 }

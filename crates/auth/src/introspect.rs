@@ -12,8 +12,14 @@ use crate::{Auth, AuthError, refresh_token};
 impl Auth {
     /// What there is to say of a token of the caller's app. Of anything else, and of whatever does
     /// not work now, only that it is not active: why is nobody's business here.
-    pub async fn introspect(&self, caller: &KeyCaller, token: &str) -> Result<Introspection, AuthError> {
-        self.0.limits.introspect(caller.key.as_str(), self.0.clock.now())?;
+    pub async fn introspect(
+        &self,
+        caller: &KeyCaller,
+        token: &str,
+    ) -> Result<Introspection, AuthError> {
+        self.0
+            .limits
+            .introspect(caller.key.as_str(), self.0.clock.now())?;
         if let Ok(claims) = self.bearer(token) {
             if claims.client_id != caller.app {
                 return Ok(Introspection::default());
@@ -52,7 +58,10 @@ impl Auth {
     }
 
     /// Why a refresh token would not be exchanged now; `None` where it would. Changes nothing.
-    pub async fn refresh_token_standing(&self, token: &str) -> Result<Option<ErrorCode>, AuthError> {
+    pub async fn refresh_token_standing(
+        &self,
+        token: &str,
+    ) -> Result<Option<ErrorCode>, AuthError> {
         let Ok(claims) = refresh_token::decode(token, &self.0.refresh_keys) else {
             return Ok(Some(ErrorCode::RefreshTokenInvalid));
         };
@@ -64,19 +73,30 @@ impl Auth {
 
     /// What the decision table says of a token, without acting on it: a look is no use, and an old
     /// counter that is only looked at is no theft.
-    pub(crate) fn standing(&self, claims: &RefreshClaims, session: &Session, user: &User) -> Option<ErrorCode> {
+    pub(crate) fn standing(
+        &self,
+        claims: &RefreshClaims,
+        session: &Session,
+        user: &User,
+    ) -> Option<ErrorCode> {
         let known = Known {
             seen: self.0.seen.get(&claims.sid),
             user_banned: user.banned_at.is_some(),
             now: self.0.clock.now(),
         };
-        let presented = Presented { n: claims.n, exp: claims.exp, sent_at: None };
+        let presented = Presented {
+            n: claims.n,
+            exp: claims.exp,
+            sent_at: None,
+        };
         match rotation::decide(Some(&session.into()), &presented, &known) {
             Decision::Rotate(_) | Decision::Repeat(_) => None,
             Decision::Banned => Some(ErrorCode::UserBanned),
             Decision::Expired => Some(ErrorCode::RefreshTokenExpired),
             Decision::Revoked => Some(ErrorCode::SessionRevoked),
-            Decision::Reused | Decision::Missing | Decision::Stale => Some(ErrorCode::RefreshTokenInvalid),
+            Decision::Reused | Decision::Missing | Decision::Stale => {
+                Some(ErrorCode::RefreshTokenInvalid)
+            }
         }
     }
 }

@@ -41,7 +41,13 @@ impl From<&ControlEntry> for Line {
 impl Line {
     fn entry(self) -> Option<ControlEntry> {
         let kind = ControlKind::from_str(&self.kind).ok()?;
-        Some(ControlEntry { seq: self.seq, kind, app: self.app, subject: self.subject, at: self.at })
+        Some(ControlEntry {
+            seq: self.seq,
+            kind,
+            app: self.app,
+            subject: self.subject,
+            at: self.at,
+        })
     }
 }
 
@@ -55,7 +61,10 @@ pub(crate) struct Journal {
 impl Journal {
     /// The journal in `data_dir`, and what it says; `None` where there is none yet.
     pub(crate) fn open(data_dir: &Path) -> io::Result<(Self, Option<Vec<ControlEntry>>)> {
-        let journal = Self { path: data_dir.join("revocations.jsonl"), lock: data_dir.join("revocations.lock") };
+        let journal = Self {
+            path: data_dir.join("revocations.jsonl"),
+            lock: data_dir.join("revocations.lock"),
+        };
         let _held = journal.hold()?;
         let entries = match File::open(&journal.path) {
             Ok(file) => Some(read(file)?),
@@ -73,14 +82,20 @@ impl Journal {
             | ControlKind::UserUnbanned
             | ControlKind::UserDeleted
             | ControlKind::KeyRevoked => true,
-            ControlKind::AppChanged | ControlKind::KeyChanged | ControlKind::SigningKeysChanged => false,
+            ControlKind::AppChanged | ControlKind::KeyChanged | ControlKind::SigningKeysChanged => {
+                false
+            }
         }
     }
 
     /// Appends `entries`; they are on the disk when it returns. Blocks.
     pub(crate) fn append(&self, entries: &[ControlEntry]) -> io::Result<()> {
         let _held = self.hold()?;
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&self.path)?;
         let mut text = Vec::new();
         // A line that a crash cut short stays alone on its line, and is skipped when read.
         if ends_mid_line(&mut file)? {
@@ -115,7 +130,11 @@ impl Journal {
 
     /// Keeps other processes out until it is dropped.
     fn hold(&self) -> io::Result<File> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&self.lock)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.lock)?;
         file.lock()?;
         Ok(file)
     }
@@ -136,7 +155,10 @@ fn read(file: File) -> io::Result<Vec<ControlEntry>> {
     let mut entries = Vec::new();
     for line in BufReader::new(file).split(b'\n') {
         let line = line?;
-        if let Some(entry) = serde_json::from_slice::<Line>(&line).ok().and_then(Line::entry) {
+        if let Some(entry) = serde_json::from_slice::<Line>(&line)
+            .ok()
+            .and_then(Line::entry)
+        {
             entries.push(entry);
         }
     }
@@ -148,7 +170,13 @@ mod tests {
     use super::*;
 
     fn entry(seq: i64) -> ControlEntry {
-        ControlEntry { seq, kind: ControlKind::UserBanned, app: "app_1".into(), subject: "ann".into(), at: 5 }
+        ControlEntry {
+            seq,
+            kind: ControlKind::UserBanned,
+            app: "app_1".into(),
+            subject: "ann".into(),
+            at: 5,
+        }
     }
 
     #[test]
@@ -158,7 +186,10 @@ mod tests {
         assert_eq!(before, None);
         journal.append(&[entry(1)]).unwrap();
         journal.append(&[entry(2), entry(3)]).unwrap();
-        assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(1), entry(2), entry(3)]);
+        assert_eq!(
+            Journal::open(dir.path()).unwrap().1.unwrap(),
+            [entry(1), entry(2), entry(3)]
+        );
         journal.rewrite(&[entry(3)]).unwrap();
         assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(3)]);
     }
@@ -168,9 +199,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(dir.path()).unwrap();
         journal.append(&[entry(1)]).unwrap();
-        let mut file = OpenOptions::new().append(true).open(dir.path().join("revocations.jsonl")).unwrap();
+        let mut file = OpenOptions::new()
+            .append(true)
+            .open(dir.path().join("revocations.jsonl"))
+            .unwrap();
         file.write_all(br#"{"seq":2,"kind":"us"#).unwrap();
         journal.append(&[entry(3)]).unwrap();
-        assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(1), entry(3)]);
+        assert_eq!(
+            Journal::open(dir.path()).unwrap().1.unwrap(),
+            [entry(1), entry(3)]
+        );
     }
 }

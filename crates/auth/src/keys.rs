@@ -38,7 +38,10 @@ const KEPT: Millis = 30_000;
 
 impl Default for KeyCache {
     fn default() -> Self {
-        Self { known: Cache::new(4096), used: Mutex::default() }
+        Self {
+            known: Cache::new(4096),
+            used: Mutex::default(),
+        }
     }
 }
 
@@ -72,7 +75,12 @@ pub struct KeyTerms {
 
 impl Auth {
     /// Who presents this key, if it is a key of ours that works and has `scope`.
-    pub async fn authenticate_key(&self, presented: &str, scope: Scope, peer: &Peer) -> Result<KeyCaller, AuthError> {
+    pub async fn authenticate_key(
+        &self,
+        presented: &str,
+        scope: Scope,
+        peer: &Peer,
+    ) -> Result<KeyCaller, AuthError> {
         let Ok(parsed) = api_key::parse(presented) else {
             return Err(self.refuse(ErrorCode::ApiKeyInvalid, peer));
         };
@@ -88,11 +96,19 @@ impl Auth {
         if key.expires_at.is_some_and(|at| at <= now) {
             return Err(self.refuse(ErrorCode::ApiKeyExpired, peer));
         }
-        self.0.keys.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key.id.clone(), now);
+        self.0
+            .keys
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.id.clone(), now);
         if !key.scopes.contains(scope) {
             return Err(AuthError::Scope(scope));
         }
-        Ok(KeyCaller { key: key.id, app: key.app })
+        Ok(KeyCaller {
+            key: key.id,
+            app: key.app,
+        })
     }
 
     async fn find_key(&self, id: &KeyId, now: Millis) -> Result<Option<ApiKey>, AuthError> {
@@ -103,34 +119,65 @@ impl Auth {
             return Ok(known.key);
         }
         let key = self.0.store.api_key(id).await?;
-        cache.insert(id.clone(), Known { key: key.clone(), read_at: now });
+        cache.insert(
+            id.clone(),
+            Known {
+                key: key.clone(),
+                read_at: now,
+            },
+        );
         Ok(key)
     }
 
     /// Writes when keys were last used. Called once a minute, so that a key is one write a minute.
     pub async fn flush_key_use(&self) -> Result<(), AuthError> {
-        let used = std::mem::take(&mut *self.0.keys.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let used = std::mem::take(
+            &mut *self
+                .0
+                .keys
+                .used
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         if !used.is_empty() {
             let used: Vec<_> = used.into_iter().collect();
-            self.0.store.write(move |tx| Box::pin(async move { tx.touch_api_keys(used).await })).await?;
+            self.0
+                .store
+                .write(move |tx| Box::pin(async move { tx.touch_api_keys(used).await }))
+                .await?;
         }
         Ok(())
     }
 
     /// Makes a key for an app; `None` where there is no such app.
-    pub async fn create_key(&self, app: &AppId, terms: KeyTerms, actor: &str, peer: &Peer) -> Result<Option<CreatedKey>, AuthError> {
+    pub async fn create_key(
+        &self,
+        app: &AppId,
+        terms: KeyTerms,
+        actor: &str,
+        peer: &Peer,
+    ) -> Result<Option<CreatedKey>, AuthError> {
         if self.0.store.app(app).await?.is_none() {
             return Ok(None);
         }
         let (row, created) = self.new_key(app, terms);
         let now = row.created_at;
-        let audit = Audit::new("key.create", actor, now).app(app).peer(peer).detail(row.id.to_string());
+        let audit = Audit::new("key.create", actor, now)
+            .app(app)
+            .peer(peer)
+            .detail(row.id.to_string());
         self.0
             .store
             .write(move |tx| {
                 Box::pin(async move {
                     tx.insert_api_key(&row).await?;
-                    tx.append_control(ControlKind::KeyChanged, row.app.as_str(), row.id.as_str(), now).await?;
+                    tx.append_control(
+                        ControlKind::KeyChanged,
+                        row.app.as_str(),
+                        row.id.as_str(),
+                        now,
+                    )
+                    .await?;
                     tx.append_audit(&audit.entry()).await
                 })
             })
@@ -141,7 +188,12 @@ impl Auth {
 
     pub(crate) fn new_key(&self, app: &AppId, terms: KeyTerms) -> (ApiKey, CreatedKey) {
         let now = self.0.clock.now();
-        let NewApiKey { id, text, hash, last4 } = api_key::generate(terms.env, &*self.0.entropy);
+        let NewApiKey {
+            id,
+            text,
+            hash,
+            last4,
+        } = api_key::generate(terms.env, &*self.0.entropy);
         let row = ApiKey {
             id: id.clone(),
             app: app.clone(),
@@ -160,21 +212,38 @@ impl Auth {
 
     /// Makes a successor of a key with the same terms, and lets the old one work for `overlap` more,
     /// so that backends can be changed over one by one. `None` where there is no such working key.
-    pub async fn rotate_key(&self, id: &KeyId, overlap: Lifetime, actor: &str, peer: &Peer) -> Result<Option<CreatedKey>, AuthError> {
+    pub async fn rotate_key(
+        &self,
+        id: &KeyId,
+        overlap: Lifetime,
+        actor: &str,
+        peer: &Peer,
+    ) -> Result<Option<CreatedKey>, AuthError> {
         let now = self.0.clock.now();
         let old = self.0.store.api_key(id).await?;
-        let Some(old) = old.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now)) else {
+        let Some(old) =
+            old.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now))
+        else {
             return Ok(None);
         };
         let terms = KeyTerms {
-            env: old.env.parse().map_err(|_| AuthError::Keys(format!("the key {id} has an unknown environment")))?,
+            env: old
+                .env
+                .parse()
+                .map_err(|_| AuthError::Keys(format!("the key {id} has an unknown environment")))?,
             name: old.name,
             scopes: old.scopes,
             expires_in: None,
         };
         let (row, created) = self.new_key(&old.app, terms);
-        let ends = old.expires_at.unwrap_or(Millis::MAX).min(now + overlap.as_millis());
-        let audit = Audit::new("key.rotate", actor, now).app(&old.app).peer(peer).detail(format!("{id} -> {}", row.id));
+        let ends = old
+            .expires_at
+            .unwrap_or(Millis::MAX)
+            .min(now + overlap.as_millis());
+        let audit = Audit::new("key.rotate", actor, now)
+            .app(&old.app)
+            .peer(peer)
+            .detail(format!("{id} -> {}", row.id));
         let old_id = old.id;
         self.0
             .store
@@ -182,8 +251,20 @@ impl Auth {
                 Box::pin(async move {
                     tx.insert_api_key(&row).await?;
                     tx.expire_api_key(&old_id, ends).await?;
-                    tx.append_control(ControlKind::KeyChanged, row.app.as_str(), row.id.as_str(), now).await?;
-                    tx.append_control(ControlKind::KeyChanged, row.app.as_str(), old_id.as_str(), now).await?;
+                    tx.append_control(
+                        ControlKind::KeyChanged,
+                        row.app.as_str(),
+                        row.id.as_str(),
+                        now,
+                    )
+                    .await?;
+                    tx.append_control(
+                        ControlKind::KeyChanged,
+                        row.app.as_str(),
+                        old_id.as_str(),
+                        now,
+                    )
+                    .await?;
                     tx.append_audit(&audit.entry()).await
                 })
             })
@@ -194,10 +275,21 @@ impl Auth {
 
     /// Revokes a key; `false` where there is no such working key. With `sessions`, every session that
     /// was minted with it ends as well: the answer to a stolen key.
-    pub async fn revoke_key(&self, id: &KeyId, sessions: bool, actor: &str, peer: &Peer) -> Result<bool, AuthError> {
+    pub async fn revoke_key(
+        &self,
+        id: &KeyId,
+        sessions: bool,
+        actor: &str,
+        peer: &Peer,
+    ) -> Result<bool, AuthError> {
         let now = self.0.clock.now();
-        let Some(key) = self.0.store.api_key(id).await? else { return Ok(false) };
-        let audit = Audit::new("key.revoke", actor, now).app(&key.app).peer(peer).detail(id.to_string());
+        let Some(key) = self.0.store.api_key(id).await? else {
+            return Ok(false);
+        };
+        let audit = Audit::new("key.revoke", actor, now)
+            .app(&key.app)
+            .peer(peer)
+            .detail(id.to_string());
         let (app, id) = (key.app, key.id);
         let revoked = self
             .0
@@ -206,11 +298,14 @@ impl Auth {
                 Box::pin(async move {
                     let revoked = tx.revoke_api_key(&app, &id, now).await?;
                     if revoked {
-                        tx.append_control(ControlKind::KeyRevoked, app.as_str(), id.as_str(), now).await?;
+                        tx.append_control(ControlKind::KeyRevoked, app.as_str(), id.as_str(), now)
+                            .await?;
                         tx.append_audit(&audit.entry()).await?;
                     }
                     if sessions {
-                        let ended = tx.revoke_sessions_of_key(&app, &id, "api_key_revoked", now).await?;
+                        let ended = tx
+                            .revoke_sessions_of_key(&app, &id, "api_key_revoked", now)
+                            .await?;
                         tx.append_control_sessions(&app, &ended, now).await?;
                     }
                     Ok::<_, StoreError>(revoked)

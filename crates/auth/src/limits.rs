@@ -21,15 +21,24 @@ pub(crate) struct Rate {
 
 impl Rate {
     pub(crate) const fn per_second(count: u32, burst: u32) -> Self {
-        Self { burst, interval_us: 1_000_000 / count as i64 }
+        Self {
+            burst,
+            interval_us: 1_000_000 / count as i64,
+        }
     }
 
     pub(crate) const fn per_minute(count: u32, burst: u32) -> Self {
-        Self { burst, interval_us: 60_000_000 / count as i64 }
+        Self {
+            burst,
+            interval_us: 60_000_000 / count as i64,
+        }
     }
 
     pub(crate) const fn per_hour(count: i64, burst: u32) -> Self {
-        Self { burst, interval_us: 3_600_000_000 / count }
+        Self {
+            burst,
+            interval_us: 3_600_000_000 / count,
+        }
     }
 }
 
@@ -48,7 +57,11 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(what: &'static str) -> Self {
-        Self { what, hasher: RandomState::new(), shards: std::array::from_fn(|_| Mutex::default()) }
+        Self {
+            what,
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        }
     }
 
     /// Takes one from the bucket of `key`, or says when there will be one.
@@ -56,13 +69,19 @@ impl Limiter {
         // Keyed by a seeded 64-bit hash: who shares a bucket by accident cannot be chosen.
         let hash = self.hasher.hash_one(key);
         let now_us = now.saturating_mul(1000);
-        let mut shard = self.shards[hash as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shards[hash as usize % SHARDS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let full_at = shard.get(&hash).copied().unwrap_or(now_us).max(now_us);
         let next = full_at + rate.interval_us;
         let wait_us = next - now_us - rate.interval_us * i64::from(rate.burst);
         if wait_us > 0 {
             let retry_after = (wait_us + 999) / 1000;
-            return Err(AuthError::RateLimited { what: self.what, limit: rate.burst, retry_after });
+            return Err(AuthError::RateLimited {
+                what: self.what,
+                limit: rate.burst,
+                retry_after,
+            });
         }
         if shard.len() >= SHARD_LIMIT && !shard.contains_key(&hash) {
             shard.retain(|_, full_at| *full_at > now_us);
@@ -98,8 +117,18 @@ impl Limits {
         }
     }
 
-    fn check(&self, limiter: &Limiter, key: impl Hash, rate: Rate, now: Millis) -> Result<(), AuthError> {
-        if self.enabled { limiter.take(key, rate, now) } else { Ok(()) }
+    fn check(
+        &self,
+        limiter: &Limiter,
+        key: impl Hash,
+        rate: Rate,
+        now: Millis,
+    ) -> Result<(), AuthError> {
+        if self.enabled {
+            limiter.take(key, rate, now)
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn mint_by_key(&self, key: &str, now: Millis) -> Result<(), AuthError> {
@@ -107,23 +136,47 @@ impl Limits {
     }
 
     pub(crate) fn mint_by_user(&self, app: &str, user: &str, now: Millis) -> Result<(), AuthError> {
-        self.check(&self.mint_by_user, (app, user), Rate::per_minute(30, 30), now)
+        self.check(
+            &self.mint_by_user,
+            (app, user),
+            Rate::per_minute(30, 30),
+            now,
+        )
     }
 
     /// A session may be refreshed four times as often as its access tokens expire, and 60 times an
     /// hour at least; the burst holds a hundred tabs that wake together.
-    pub(crate) fn refresh(&self, session: &str, access_ttl_secs: i64, now: Millis) -> Result<(), AuthError> {
+    pub(crate) fn refresh(
+        &self,
+        session: &str,
+        access_ttl_secs: i64,
+        now: Millis,
+    ) -> Result<(), AuthError> {
         let per_hour = (4 * 3600 / access_ttl_secs.max(1)).max(60);
-        self.check(&self.refresh_by_session, session, Rate::per_hour(per_hour, 120), now)
+        self.check(
+            &self.refresh_by_session,
+            session,
+            Rate::per_hour(per_hour, 120),
+            now,
+        )
     }
 
     pub(crate) fn introspect(&self, key: &str, now: Millis) -> Result<(), AuthError> {
-        self.check(&self.introspect_by_key, key, Rate::per_second(1000, 1000), now)
+        self.check(
+            &self.introspect_by_key,
+            key,
+            Rate::per_second(1000, 1000),
+            now,
+        )
     }
 
     /// Counts a refused credential. Only the request that fails is answered 429, never one whose
     /// credentials are good: an office behind one address is not locked out by one of its own.
-    pub(crate) fn failure(&self, ip: Option<std::net::IpAddr>, now: Millis) -> Result<(), AuthError> {
+    pub(crate) fn failure(
+        &self,
+        ip: Option<std::net::IpAddr>,
+        now: Millis,
+    ) -> Result<(), AuthError> {
         match ip {
             Some(ip) => self.check(&self.failures_by_ip, ip, Rate::per_minute(30, 30), now),
             None => Ok(()),
@@ -142,7 +195,9 @@ mod tests {
         for _ in 0..30 {
             limiter.take("a", rate, 0).unwrap();
         }
-        let Err(AuthError::RateLimited { retry_after, .. }) = limiter.take("a", rate, 0) else { panic!("the burst is over") };
+        let Err(AuthError::RateLimited { retry_after, .. }) = limiter.take("a", rate, 0) else {
+            panic!("the burst is over")
+        };
         assert_eq!(retry_after, 2000);
         limiter.take("b", rate, 0).unwrap();
         assert!(limiter.take("a", rate, 1999).is_err());
@@ -157,7 +212,11 @@ mod tests {
         for key in 0..SHARDS * SHARD_LIMIT * 2 {
             limiter.take(key, rate, 0).unwrap();
         }
-        let held: usize = limiter.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        let held: usize = limiter
+            .shards
+            .iter()
+            .map(|shard| shard.lock().unwrap().len())
+            .sum();
         assert!(held <= SHARDS * SHARD_LIMIT);
     }
 }

@@ -39,11 +39,18 @@ impl Auth {
     /// Creates or updates the user and answers tokens for a session of theirs: the live one of the
     /// given device, where there is one and it has the lifetimes asked for, or else a new one. The
     /// counter of a live session is never touched.
-    pub async fn mint(&self, caller: &KeyCaller, mint: Mint, peer: &Peer) -> Result<TokenReply, AuthError> {
+    pub async fn mint(
+        &self,
+        caller: &KeyCaller,
+        mint: Mint,
+        peer: &Peer,
+    ) -> Result<TokenReply, AuthError> {
         let inner = &*self.0;
         let now = inner.clock.now();
         inner.limits.mint_by_key(caller.key.as_str(), now)?;
-        inner.limits.mint_by_user(caller.app.as_str(), mint.user.as_str(), now)?;
+        inner
+            .limits
+            .mint_by_user(caller.app.as_str(), mint.user.as_str(), now)?;
         let lifetimes = self.lifetimes(caller, &mint).await?;
 
         let session = Session {
@@ -55,7 +62,11 @@ impl Auth {
             prev: 0,
             proven: 0,
             rotated_at: now,
-            rt_exp: now + lifetimes.refresh.as_millis().min(lifetimes.session.as_millis()),
+            rt_exp: now
+                + lifetimes
+                    .refresh
+                    .as_millis()
+                    .min(lifetimes.session.as_millis()),
             abs_exp: now + lifetimes.session.as_millis(),
             rt_kid: inner.refresh_keys.current().to_owned(),
             access_ttl: lifetimes.access,
@@ -73,23 +84,42 @@ impl Auth {
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    let user = tx.upsert_user(&session.app, &session.user, &patch, now).await?;
+                    let user = tx
+                        .upsert_user(&session.app, &session.user, &patch, now)
+                        .await?;
                     if user.banned_at.is_some() || user.deleted_at.is_some() {
                         return Err(AuthError::from(ErrorCode::UserBanned));
                     }
                     let found = match &session.device_id {
-                        Some(device) => tx.live_session_of_device(&session.app, &session.user, device).await?,
+                        Some(device) => {
+                            tx.live_session_of_device(&session.app, &session.user, device)
+                                .await?
+                        }
                         None => None,
                     };
                     let audit = audit.app(&session.app).user(&session.user);
-                    if let Some(found) = found.filter(|found| can_be_found_again(found, &session, now)) {
-                        tx.append_audit(&audit.session(&found.id).detail("again").entry()).await?;
+                    if let Some(found) =
+                        found.filter(|found| can_be_found_again(found, &session, now))
+                    {
+                        tx.append_audit(&audit.session(&found.id).detail("again").entry())
+                            .await?;
                         return Ok((user, found, false));
                     }
-                    let evicted = tx.evict_unused_sessions(&session.app, &session.user, keep.saturating_sub(1), now).await?;
-                    tx.append_control_sessions(&session.app, &evicted, now).await?;
+                    let evicted = tx
+                        .evict_unused_sessions(
+                            &session.app,
+                            &session.user,
+                            keep.saturating_sub(1),
+                            now,
+                        )
+                        .await?;
+                    tx.append_control_sessions(&session.app, &evicted, now)
+                        .await?;
                     for id in &evicted {
-                        let row = Audit::new("session.evict", "server", now).app(&session.app).user(&session.user).session(id);
+                        let row = Audit::new("session.evict", "server", now)
+                            .app(&session.app)
+                            .user(&session.user)
+                            .session(id);
                         tx.append_audit(&row.entry()).await?;
                     }
                     tx.insert_session(&session).await?;
@@ -108,34 +138,70 @@ impl Auth {
         let config = &self.0.config;
         let app = self.app(&caller.app).await?.lifetimes;
         let access = mint.access_ttl.or(app.access).unwrap_or(config.access_ttl);
-        let session = mint.session_ttl.or(app.session).unwrap_or(config.session_ttl);
+        let session = mint
+            .session_ttl
+            .or(app.session)
+            .unwrap_or(config.session_ttl);
         // A default that is longer than a session that was asked for gives way to it; one that was
         // asked for does not.
-        let refresh = mint.refresh_ttl.unwrap_or_else(|| app.refresh.unwrap_or(config.refresh_ttl).min(session));
-        within("accessTokenExpiry", access, config.min_access_ttl, AuthConfig::MAX_ACCESS_TTL)?;
-        within("refreshTokenExpiry", refresh, config.min_refresh_ttl.min(session), AuthConfig::MAX_REFRESH_TTL)?;
-        within("sessionExpiry", session, config.min_refresh_ttl, AuthConfig::MAX_SESSION_TTL)?;
+        let refresh = mint
+            .refresh_ttl
+            .unwrap_or_else(|| app.refresh.unwrap_or(config.refresh_ttl).min(session));
+        within(
+            "accessTokenExpiry",
+            access,
+            config.min_access_ttl,
+            AuthConfig::MAX_ACCESS_TTL,
+        )?;
+        within(
+            "refreshTokenExpiry",
+            refresh,
+            config.min_refresh_ttl.min(session),
+            AuthConfig::MAX_REFRESH_TTL,
+        )?;
+        within(
+            "sessionExpiry",
+            session,
+            config.min_refresh_ttl,
+            AuthConfig::MAX_SESSION_TTL,
+        )?;
         if access > refresh {
             return Err(AuthError::Field {
                 field: "accessTokenExpiry",
-                detail: format!("An access token of {access} would outlive its refresh token of {refresh}."),
+                detail: format!(
+                    "An access token of {access} would outlive its refresh token of {refresh}."
+                ),
             });
         }
         if refresh > session {
             return Err(AuthError::Field {
                 field: "refreshTokenExpiry",
-                detail: format!("A refresh token of {refresh} would outlive its session of {session}."),
+                detail: format!(
+                    "A refresh token of {refresh} would outlive its session of {session}."
+                ),
             });
         }
-        Ok(Lifetimes { access, refresh, session })
+        Ok(Lifetimes {
+            access,
+            refresh,
+            session,
+        })
     }
 }
 
-fn within(field: &'static str, asked: Lifetime, min: Lifetime, max: Lifetime) -> Result<(), AuthError> {
+fn within(
+    field: &'static str,
+    asked: Lifetime,
+    min: Lifetime,
+    max: Lifetime,
+) -> Result<(), AuthError> {
     if (min..=max).contains(&asked) {
         Ok(())
     } else {
-        Err(AuthError::Field { field, detail: format!("It is between {min} and {max}; {asked} is not.") })
+        Err(AuthError::Field {
+            field,
+            detail: format!("It is between {min} and {max}; {asked} is not."),
+        })
     }
 }
 
@@ -151,7 +217,13 @@ fn can_be_found_again(found: &Session, asked: &Session, now: Millis) -> bool {
 
 impl Auth {
     /// The pair for counter `n` of `session`, with an access token that begins now.
-    pub(crate) fn reply(&self, session: &Session, n: i64, rt_exp: Millis, user: &User) -> Result<TokenReply, AuthError> {
+    pub(crate) fn reply(
+        &self,
+        session: &Session,
+        n: i64,
+        rt_exp: Millis,
+        user: &User,
+    ) -> Result<TokenReply, AuthError> {
         use crate::access::{self, NewAccess};
         use crate::refresh_token::{self, RefreshClaims};
 
@@ -159,7 +231,11 @@ impl Auth {
         let now = inner.clock.now();
         let iat = now / 1000;
         // No access token outlives its session.
-        let life = session.access_ttl.as_secs().max(1).min((session.abs_exp / 1000 - iat).max(1));
+        let life = session
+            .access_ttl
+            .as_secs()
+            .max(1)
+            .min((session.abs_exp / 1000 - iat).max(1));
         let exp = iat + life;
         let jti = crate::base64url(&chatsdk_types::entropy::bytes::<16>(&*inner.entropy));
         let access_token = access::sign(
@@ -175,17 +251,25 @@ impl Auth {
                 exp,
                 rc: n,
                 name: user.name.as_deref(),
-                avatar: user.avatar.as_deref().filter(|avatar| avatar.len() <= crate::profile::MAX_AVATAR_IN_TOKEN),
+                avatar: user
+                    .avatar
+                    .as_deref()
+                    .filter(|avatar| avatar.len() <= crate::profile::MAX_AVATAR_IN_TOKEN),
                 custom: user.custom.as_deref(),
             },
         )
         .map_err(|error| AuthError::Keys(error.to_string()))?;
-        let key = inner
-            .refresh_keys
-            .get(&session.rt_kid)
-            .ok_or_else(|| AuthError::Keys(format!("there is no refresh key `{}`", session.rt_kid)))?;
-        let refresh_token =
-            refresh_token::encode(&RefreshClaims { sid: session.id.clone(), n, exp: rt_exp }, &key);
+        let key = inner.refresh_keys.get(&session.rt_kid).ok_or_else(|| {
+            AuthError::Keys(format!("there is no refresh key `{}`", session.rt_kid))
+        })?;
+        let refresh_token = refresh_token::encode(
+            &RefreshClaims {
+                sid: session.id.clone(),
+                n,
+                exp: rt_exp,
+            },
+            key,
+        );
         Ok(TokenReply {
             access_token,
             refresh_token,
@@ -203,8 +287,9 @@ impl Auth {
 pub(crate) fn view(user: &User) -> Result<chatsdk_types::tokens::User, AuthError> {
     let custom = match &user.custom {
         Some(text) => Some(
-            serde_json::value::RawValue::from_string(text.clone())
-                .map_err(|_| AuthError::Keys("the stored custom data of a user is not JSON".into()))?,
+            serde_json::value::RawValue::from_string(text.clone()).map_err(|_| {
+                AuthError::Keys("the stored custom data of a user is not JSON".into())
+            })?,
         ),
         None => None,
     };

@@ -16,7 +16,12 @@ const MAX_TURNS: usize = 16;
 impl Auth {
     /// Exchanges a refresh token. `sent_at` is the sender's estimate of the server's time when it
     /// sent the request, in milliseconds.
-    pub async fn refresh(&self, token: &str, sent_at: Option<Millis>, peer: &Peer) -> Result<TokenReply, AuthError> {
+    pub async fn refresh(
+        &self,
+        token: &str,
+        sent_at: Option<Millis>,
+        peer: &Peer,
+    ) -> Result<TokenReply, AuthError> {
         let inner = &*self.0;
         let Ok(claims) = refresh_token::decode(token, &inner.refresh_keys) else {
             return Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer));
@@ -26,23 +31,38 @@ impl Auth {
             let row = inner.store.session_for_refresh(&claims.sid).await?;
             let now = inner.clock.now();
             if let (0, Some((session, _))) = (turn, &row) {
-                inner.limits.refresh(session.id.as_str(), session.access_ttl.as_secs(), now)?;
+                inner
+                    .limits
+                    .refresh(session.id.as_str(), session.access_ttl.as_secs(), now)?;
             }
-            let presented = Presented { n: claims.n, exp: claims.exp, sent_at };
+            let presented = Presented {
+                n: claims.n,
+                exp: claims.exp,
+                sent_at,
+            };
             let known = Known {
                 seen: inner.seen.get(&claims.sid),
-                user_banned: row.as_ref().is_some_and(|(_, user)| user.banned_at.is_some()),
+                user_banned: row
+                    .as_ref()
+                    .is_some_and(|(_, user)| user.banned_at.is_some()),
                 now,
             };
-            let decision = rotation::decide(row.as_ref().map(|(session, _)| session.into()).as_ref(), &presented, &known);
+            let decision = rotation::decide(
+                row.as_ref().map(|(session, _)| session.into()).as_ref(),
+                &presented,
+                &known,
+            );
             let (session, user) = match (decision, row) {
                 (Decision::Stale, _) => return Err(AuthError::Stale { server_time: now }),
-                (Decision::Missing, _) | (_, None) => return Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer)),
+                (Decision::Missing, _) | (_, None) => {
+                    return Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer));
+                }
                 (Decision::Revoked, _) => return Err(ErrorCode::SessionRevoked.into()),
                 (Decision::Banned, _) => return Err(ErrorCode::UserBanned.into()),
                 (Decision::Expired, _) => return Err(ErrorCode::RefreshTokenExpired.into()),
                 (Decision::Repeat(successor), Some((session, user))) => {
-                    metrics::counter!("chatsdk_refreshes_total", "outcome" => "repeated").increment(1);
+                    metrics::counter!("chatsdk_refreshes_total", "outcome" => "repeated")
+                        .increment(1);
                     return self.reply(&session, successor.n, successor.exp, &user);
                 }
                 (Decision::Reused, Some((session, _))) => {
@@ -82,16 +102,31 @@ impl Auth {
 
     /// A token came back after a later one was seen in use: two parties hold the session, and it is not
     /// known which is the owner. It ends for both, durably, before either is told.
-    async fn end_reused(&self, session: &chatsdk_store::Session, peer: &Peer) -> Result<(), AuthError> {
+    async fn end_reused(
+        &self,
+        session: &chatsdk_store::Session,
+        peer: &Peer,
+    ) -> Result<(), AuthError> {
         metrics::counter!("chatsdk_refreshes_total", "outcome" => "reused").increment(1);
         let now = self.0.clock.now();
-        let (app, user, id) = (session.app.clone(), session.user.clone(), session.id.clone());
-        let audit = Audit::new("refresh.reuse_detected", "server", now).app(&app).user(&user).session(&id).peer(peer);
+        let (app, user, id) = (
+            session.app.clone(),
+            session.user.clone(),
+            session.id.clone(),
+        );
+        let audit = Audit::new("refresh.reuse_detected", "server", now)
+            .app(&app)
+            .user(&user)
+            .session(&id)
+            .peer(peer);
         self.0
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    if tx.revoke_session(&app, &id, "refresh_token_reused", now).await? {
+                    if tx
+                        .revoke_session(&app, &id, "refresh_token_reused", now)
+                        .await?
+                    {
                         tx.append_control_sessions(&app, &[id], now).await?;
                         tx.append_audit(&audit.entry()).await?;
                     }

@@ -27,12 +27,19 @@ struct Sets {
 
 impl Revocations {
     /// Why the bearer of an otherwise good access token is refused, if it is.
-    pub(crate) fn refusal(&self, app: &AppId, user: &UserId, session: &SessionId) -> Option<ErrorCode> {
+    pub(crate) fn refusal(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        session: &SessionId,
+    ) -> Option<ErrorCode> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
         let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
-        let is_in = |set: &HashMap<AppId, HashSet<UserId>>| set.get(app).is_some_and(|users| users.contains(user));
+        let is_in = |set: &HashMap<AppId, HashSet<UserId>>| {
+            set.get(app).is_some_and(|users| users.contains(user))
+        };
         if is_in(&sets.banned) {
             Some(ErrorCode::UserBanned)
         } else if sets.sessions.contains_key(session) || is_in(&sets.deleted) {

@@ -40,19 +40,28 @@ impl Auth {
     /// Ends sessions with a refresh token as the proof. Ending this device works with any authentic token,
     /// however old; what is not authentic ends nothing and is answered the same. Ending other
     /// devices takes a token that would be refreshed now.
-    pub async fn revoke_with_refresh_token(&self, token: &str, scope: RevokeScope, peer: &Peer) -> Result<(), AuthError> {
+    pub async fn revoke_with_refresh_token(
+        &self,
+        token: &str,
+        scope: RevokeScope,
+        peer: &Peer,
+    ) -> Result<(), AuthError> {
         let inner = &*self.0;
         let Ok(claims) = refresh_token::decode(token, &inner.refresh_keys) else {
             return match scope {
                 RevokeScope::Session => Ok(()),
-                RevokeScope::Others | RevokeScope::User => Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer)),
+                RevokeScope::Others | RevokeScope::User => {
+                    Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer))
+                }
             };
         };
         let row: Option<(Session, User)> = inner.store.session_for_refresh(&claims.sid).await?;
         let Some((session, user)) = row else {
             return match scope {
                 RevokeScope::Session => Ok(()),
-                RevokeScope::Others | RevokeScope::User => Err(ErrorCode::RefreshTokenInvalid.into()),
+                RevokeScope::Others | RevokeScope::User => {
+                    Err(ErrorCode::RefreshTokenInvalid.into())
+                }
             };
         };
         if scope != RevokeScope::Session {
@@ -62,23 +71,52 @@ impl Auth {
             }
         }
         let actor = format!("user:{}", session.user);
-        self.end_sessions(&session.app, which(scope, &session.user, session.id), "logout", &actor, peer).await?;
+        self.end_sessions(
+            &session.app,
+            which(scope, &session.user, session.id),
+            "logout",
+            &actor,
+            peer,
+        )
+        .await?;
         Ok(())
     }
 
     /// Ends sessions with an access token as the proof.
-    pub async fn revoke_with_access_token(&self, claims: &AccessClaims, scope: RevokeScope, peer: &Peer) -> Result<(), AuthError> {
+    pub async fn revoke_with_access_token(
+        &self,
+        claims: &AccessClaims,
+        scope: RevokeScope,
+        peer: &Peer,
+    ) -> Result<(), AuthError> {
         let actor = format!("user:{}", claims.sub);
-        self.end_sessions(&claims.client_id, which(scope, &claims.sub, claims.sid.clone()), "logout", &actor, peer).await?;
+        self.end_sessions(
+            &claims.client_id,
+            which(scope, &claims.sub, claims.sid.clone()),
+            "logout",
+            &actor,
+            peer,
+        )
+        .await?;
         Ok(())
     }
 
     /// Ends sessions of an app, and answers how many were alive. Durable, and known to every open socket
     /// of this process, when it returns.
-    pub async fn end_sessions(&self, app: &AppId, which: Which, reason: &'static str, actor: &str, peer: &Peer) -> Result<usize, AuthError> {
+    pub async fn end_sessions(
+        &self,
+        app: &AppId,
+        which: Which,
+        reason: &'static str,
+        actor: &str,
+        peer: &Peer,
+    ) -> Result<usize, AuthError> {
         let now = self.0.clock.now();
         let app = app.clone();
-        let audit = Audit::new("session.revoke", actor, now).app(&app).peer(peer).detail(reason);
+        let audit = Audit::new("session.revoke", actor, now)
+            .app(&app)
+            .peer(peer)
+            .detail(reason);
         let ended = self
             .0
             .store
@@ -88,13 +126,20 @@ impl Auth {
                     let ended = match which {
                         Which::One(session) => {
                             audit = audit.session(&session);
-                            if tx.revoke_session(&app, &session, reason, now).await? { vec![session] } else { vec![] }
+                            if tx.revoke_session(&app, &session, reason, now).await? {
+                                vec![session]
+                            } else {
+                                vec![]
+                            }
                         }
                         Which::OfUser { user, except } => {
                             audit = audit.user(&user);
-                            tx.revoke_sessions_of_user(&app, &user, except.as_ref(), reason, now).await?
+                            tx.revoke_sessions_of_user(&app, &user, except.as_ref(), reason, now)
+                                .await?
                         }
-                        Which::OfKey(key) => tx.revoke_sessions_of_key(&app, &key, reason, now).await?,
+                        Which::OfKey(key) => {
+                            tx.revoke_sessions_of_key(&app, &key, reason, now).await?
+                        }
                     };
                     if !ended.is_empty() {
                         tx.append_control_sessions(&app, &ended, now).await?;
@@ -111,13 +156,23 @@ impl Auth {
     }
 
     /// The session `id` of a user of an app, dead or alive.
-    pub async fn find_session(&self, app: &AppId, user: &UserId, id: &SessionId) -> Result<Option<Session>, AuthError> {
+    pub async fn find_session(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        id: &SessionId,
+    ) -> Result<Option<Session>, AuthError> {
         let found = self.0.store.session(id).await?;
         Ok(found.filter(|session| session.app == *app && session.user == *user))
     }
 
     /// The live sessions of a user, newest first.
-    pub async fn sessions(&self, app: &AppId, user: &UserId, current: Option<&SessionId>) -> Result<Vec<SessionView>, AuthError> {
+    pub async fn sessions(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        current: Option<&SessionId>,
+    ) -> Result<Vec<SessionView>, AuthError> {
         let now = self.0.clock.now();
         let sessions = self.0.store.sessions_of(app, user).await?;
         Ok(sessions
@@ -139,8 +194,14 @@ impl Auth {
 fn which(scope: RevokeScope, user: &UserId, session: SessionId) -> Which {
     match scope {
         RevokeScope::Session => Which::One(session),
-        RevokeScope::Others => Which::OfUser { user: user.clone(), except: Some(session) },
-        RevokeScope::User => Which::OfUser { user: user.clone(), except: None },
+        RevokeScope::Others => Which::OfUser {
+            user: user.clone(),
+            except: Some(session),
+        },
+        RevokeScope::User => Which::OfUser {
+            user: user.clone(),
+            except: None,
+        },
     }
 }
 

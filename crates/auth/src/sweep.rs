@@ -8,7 +8,7 @@ use chatsdk_types::{Lifetime, SessionId};
 use crate::{Auth, AuthConfig, AuthError};
 
 /// How many sessions one step looks at: small enough that no refresh waits behind it.
-const STEP: usize = 100;
+const STEP: u32 = 100;
 
 /// How long the control log keeps its rows: longer than any process is away and comes back with
 /// what it knew.
@@ -27,13 +27,23 @@ impl Auth {
     /// reached the end of the table.
     pub async fn sweep_sessions(&self, sweep: &Sweep) -> Result<bool, AuthError> {
         let now = self.0.clock.now();
-        let after = sweep.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let after = sweep
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let (deleted, next) = self
             .0
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    tx.sweep_sessions(after.as_ref(), STEP, now, AuthConfig::RESTORE_WINDOW.as_millis()).await
+                    tx.sweep_sessions(
+                        after.as_ref(),
+                        STEP,
+                        now,
+                        AuthConfig::RESTORE_WINDOW.as_millis(),
+                    )
+                    .await
                 })
             })
             .await?;

@@ -24,14 +24,24 @@ pub enum UserChange {
 impl Auth {
     /// Changes a person's standing, and answers whether that changed anything. Durable, and known
     /// to every open socket of this process, when it returns.
-    pub async fn change_user(&self, app: &AppId, user: &UserId, change: UserChange, actor: &str, peer: &Peer) -> Result<bool, AuthError> {
+    pub async fn change_user(
+        &self,
+        app: &AppId,
+        user: &UserId,
+        change: UserChange,
+        actor: &str,
+        peer: &Peer,
+    ) -> Result<bool, AuthError> {
         let now = self.0.clock.now();
         let (kind, action) = match change {
             UserChange::Ban { .. } => (ControlKind::UserBanned, "user.ban"),
             UserChange::Unban => (ControlKind::UserUnbanned, "user.unban"),
             UserChange::Delete => (ControlKind::UserDeleted, "user.delete"),
         };
-        let audit = Audit::new(action, actor, now).app(app).user(user).peer(peer);
+        let audit = Audit::new(action, actor, now)
+            .app(app)
+            .user(user)
+            .peer(peer);
         let (app, user) = (app.clone(), user.clone());
         let changed = self
             .0
@@ -46,13 +56,16 @@ impl Auth {
                         }
                         UserChange::Unban => tx.unban_user(&app, &user, now).await?,
                         UserChange::Delete => {
-                            let ended = tx.revoke_sessions_of_user(&app, &user, None, "user_deleted", now).await?;
+                            let ended = tx
+                                .revoke_sessions_of_user(&app, &user, None, "user_deleted", now)
+                                .await?;
                             tx.append_control_sessions(&app, &ended, now).await?;
                             tx.delete_user(&app, &user, now).await?
                         }
                     };
                     if changed {
-                        tx.append_control(kind, app.as_str(), user.as_str(), now).await?;
+                        tx.append_control(kind, app.as_str(), user.as_str(), now)
+                            .await?;
                         tx.append_audit(&audit.entry()).await?;
                     }
                     Ok::<_, StoreError>(changed)
@@ -64,7 +77,11 @@ impl Auth {
     }
 
     /// A person of an app, if it was ever minted for or banned.
-    pub async fn user(&self, app: &AppId, user: &UserId) -> Result<Option<chatsdk_store::User>, AuthError> {
+    pub async fn user(
+        &self,
+        app: &AppId,
+        user: &UserId,
+    ) -> Result<Option<chatsdk_store::User>, AuthError> {
         Ok(self.0.store.user(app, user).await?)
     }
 }
