@@ -45,12 +45,12 @@ impl App {
                 let lifetimes = AppLifetimes { access: access_ttl, refresh: refresh_ttl, session: session_ttl };
                 let terms = KeyTerms { env, name: "first key".into(), scopes: Scopes::all(), expires_in: None };
                 let (app, key) = auth.create_app(name, lifetimes, terms, "operator").await?;
-                let reply = json!({ "appId": app.id.as_str(), "apiKey": key.text.expose() });
+                let reply = json!({ "appId": app.id.as_str(), "apiKey": key.text.as_str() });
                 print(global.json, &reply, |_| {
                     format!(
                         "App      {}\nAPI key  {}\n\nThe key is shown this once. Keep it in your backend: CHATSDK_API_KEY.",
                         app.id,
-                        key.text.expose()
+                        key.text.as_str()
                     )
                 });
             }

@@ -30,7 +30,7 @@ impl Backup {
         }
         let store = open_store(&config).await?;
         store.backup(&database, chatsdk_types::Clock::now(&chatsdk_types::SystemClock)).await?;
-        store.close().await?;
+        store.close().await;
         let secret = config.data_dir.join("secret");
         let copied = secret.exists();
         if copied {

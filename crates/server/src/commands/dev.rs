@@ -78,7 +78,7 @@ async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(AppId, String), Failur
     }
     let terms = KeyTerms { env: Env::Test, name: "chatsdk dev".into(), scopes: Scopes::all(), expires_in: None };
     let (app, key) = auth.create_app("development".into(), AppLifetimes::default(), terms, "server").await?;
-    let text = key.text.expose().to_owned();
+    let text = key.text.as_str().to_owned();
     write_private(&path, &text)?;
     Ok((app.id, text))
 }

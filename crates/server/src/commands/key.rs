@@ -109,7 +109,7 @@ impl Key {
 }
 
 fn show(global: &Global, key: &CreatedKey) {
-    print(global.json, &json!({ "keyId": key.id.as_str(), "apiKey": key.text.expose() }), |_| {
-        format!("Key      {}\nAPI key  {}\n\nThe key is shown this once.", key.id, key.text.expose())
+    print(global.json, &json!({ "keyId": key.id.as_str(), "apiKey": key.text.as_str() }), |_| {
+        format!("Key      {}\nAPI key  {}\n\nThe key is shown this once.", key.id, key.text.as_str())
     });
 }

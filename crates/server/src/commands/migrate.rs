@@ -1,5 +1,6 @@
 //! `chatsdk migrate`: the schema, ahead of a start.
 
+use chatsdk_store::Store;
 use clap::Args;
 use serde_json::json;
 
@@ -17,9 +18,14 @@ impl Migrate {
         crate::telemetry::log(&config);
         // Opening migrates, as `serve` does at its start.
         let store = open_store(&config).await?;
-        let version = store.schema_version().await?;
-        print(global.json, &json!({ "schemaVersion": version }), |_| format!("The schema is at version {version}."));
-        store.close().await?;
+        let from = store.migrated_from();
+        let to = Store::inspect(config.database).await?.version;
+        print(global.json, &json!({ "from": from, "schemaVersion": to }), |_| match from {
+            from if from == to => format!("The schema is at version {to} already."),
+            0 => format!("The schema was made, at version {to}."),
+            from => format!("The schema was brought from version {from} to {to}."),
+        });
+        store.close().await;
         Ok(())
     }
 }

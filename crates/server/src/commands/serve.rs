@@ -85,13 +85,13 @@ async fn first_app(auth: &Auth, json: bool) -> Result<(), Failure> {
     let terms = KeyTerms { env: Env::Live, name: "first key".into(), scopes: Scopes::all(), expires_in: None };
     let (app, key) = auth.create_app("default".into(), AppLifetimes::default(), terms, "server").await?;
     if json {
-        print_json(&json!({ "event": "created", "appId": app.id.as_str(), "apiKey": key.text.expose() }));
+        print_json(&json!({ "event": "created", "appId": app.id.as_str(), "apiKey": key.text.as_str() }));
     } else {
         super::output::print_line(&format!(
             "This is a first start: the app `default` was made.\n\n  App      {}\n  API key  {}\n\n\
              The key is shown this once. Keep it in your backend: CHATSDK_API_KEY.\n",
             app.id,
-            key.text.expose()
+            key.text.as_str()
         ));
     }
     Ok(())

@@ -1,0 +1,181 @@
+//! Ending sessions and banning people, on both databases.
+
+mod common;
+
+use chatsdk_testkit::{Database, Socket, TestServer};
+use serde_json::json;
+
+both! {
+    /// Logout ends this device, at once and durably, and no other.
+    async fn logout_ends_one_device(database: Database) {
+        let server = TestServer::start(database).await;
+        let (phone, laptop) = (server.backend.sign_in("ann").await, server.backend.sign_in("ann").await);
+        let mut socket = Socket::connected(server.realtime(), &phone.access).await;
+        let done = server.request("POST", "/auth/revoke").json(&json!({ "refreshToken": phone.refresh })).send().await.ok();
+        assert_eq!(done.json(), json!({}));
+        assert_eq!(socket.closed().await, (3503, "session_revoked".to_owned()));
+        assert_eq!(phone.standing().await, "401 token_revoked");
+        assert_eq!(phone.refresh_standing().await, "401 session_revoked");
+        assert_eq!(laptop.standing().await, "200");
+        assert_eq!(laptop.refresh_standing().await, "200");
+    }
+
+    /// RFC 7009: what is unknown, old or garbage is answered the same; an old counter still logs out.
+    async fn revoking_is_idempotent_and_forgiving(database: Database) {
+        let server = TestServer::start(database).await;
+        let revoke = async |token: &str| server.request("POST", "/auth/revoke").json(&json!({ "refreshToken": token })).send().await.outcome();
+        assert_eq!(revoke("garbage").await, "200");
+        let ann = server.backend.sign_in("ann").await;
+        server.clock.advance(1000);
+        let newer = ann.refreshed().await;
+        assert_eq!(newer.standing().await, "200");
+        server.clock.advance(8 * 24 * 3_600_000);
+        assert_eq!(revoke(&ann.refresh).await, "200");
+        assert_eq!(revoke(&ann.refresh).await, "200");
+        assert_eq!(newer.refresh_standing().await, "401 session_revoked");
+    }
+
+    /// The other devices, or all of them, with a live proof.
+    async fn others_and_all(database: Database) {
+        let server = TestServer::start(database).await;
+        let (a, b, c) = (server.backend.sign_in("ann").await, server.backend.sign_in("ann").await, server.backend.sign_in("ann").await);
+        let bob = server.backend.sign_in("bob").await;
+        server.request("POST", "/auth/revoke").json(&json!({ "refreshToken": a.refresh, "scope": "others" })).send().await.ok();
+        assert_eq!((a.standing().await, b.standing().await, c.standing().await), ("200".into(), "401 token_revoked".into(), "401 token_revoked".into()));
+        let d = server.backend.sign_in("ann").await;
+        d.request("POST", "/auth/revoke").json(&json!({ "scope": "user" })).send().await.ok();
+        assert_eq!((a.standing().await, d.standing().await), ("401 token_revoked".into(), "401 token_revoked".into()));
+        assert_eq!(bob.standing().await, "200");
+        let again = server.backend.sign_in("ann").await;
+        assert_eq!(again.standing().await, "200", "a new login right after works, in the same millisecond too");
+        assert_eq!(server.request("POST", "/auth/revoke").json(&json!({ "refreshToken": d.refresh, "scope": "user" })).send().await.outcome(), "401 session_revoked");
+        assert_eq!(again.standing().await, "200");
+    }
+
+    /// A person lists and ends their own sessions, and nobody else's.
+    async fn own_sessions(database: Database) {
+        let server = TestServer::start(database).await;
+        let ann = server.backend.sign_in_with(&json!({ "userId": "ann", "deviceName": "Ann's phone" })).await;
+        let other = server.backend.sign_in("ann").await;
+        let bob = server.backend.sign_in("bob").await;
+        let listed = ann.request("GET", "/auth/sessions").send().await.ok().json();
+        let listed = listed["sessions"].as_array().unwrap();
+        assert_eq!(listed.len(), 2);
+        let own = listed.iter().find(|session| session["current"] == true).unwrap();
+        assert_eq!((own["id"].as_str(), own["deviceName"].as_str()), (Some(ann.session.as_str()), Some("Ann's phone")));
+        assert_eq!(ann.request("DELETE", &format!("/auth/sessions/{}", bob.session)).send().await.outcome(), "404 session_not_found");
+        ann.request("DELETE", &format!("/auth/sessions/{}", other.session)).send().await.ok();
+        assert_eq!((other.standing().await, bob.standing().await), ("401 token_revoked".into(), "200".into()));
+    }
+
+    /// The host's calls: list, end one, all, all but one.
+    async fn a_host_ends_sessions(database: Database) {
+        let server = TestServer::start(database).await;
+        let (a, b) = (server.backend.sign_in("ann").await, server.backend.sign_in("ann").await);
+        let bob = server.backend.sign_in("bob").await;
+        let listed = server.backend.request("GET", "/auth/users/ann/sessions").send().await.ok().json();
+        assert_eq!(listed["sessions"].as_array().unwrap().len(), 2);
+        server.backend.request("DELETE", &format!("/auth/users/ann/sessions/{}", a.session)).send().await.ok();
+        assert_eq!((a.standing().await, b.standing().await), ("401 token_revoked".into(), "200".into()));
+        let c = server.backend.sign_in("ann").await;
+        server.backend.request("POST", "/auth/users/ann/revoke").json(&json!({ "except": c.session })).send().await.ok();
+        assert_eq!((b.standing().await, c.standing().await), ("401 token_revoked".into(), "200".into()));
+        server.backend.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
+        assert_eq!((c.standing().await, bob.standing().await), ("401 token_revoked".into(), "200".into()));
+        server.backend.request("DELETE", "/auth/users/nobody/sessions").send().await.ok();
+    }
+
+    /// A ban closes everything at once, and waits with the sessions until it is lifted.
+    async fn a_ban_and_its_lifting(database: Database) {
+        let mut server = TestServer::start(database).await;
+        let ann = server.backend.sign_in("ann").await;
+        let mut socket = Socket::connected(server.realtime(), &ann.access).await;
+        server.backend.request("POST", "/auth/users/ann/ban").json(&json!({ "reason": "spam" })).send().await.ok();
+        assert_eq!(socket.closed().await, (3503, "user_banned".to_owned()));
+        assert_eq!(ann.standing().await, "403 user_banned");
+        assert_eq!(ann.refresh_standing().await, "403 user_banned");
+        assert_eq!(server.backend.mint(&json!({ "userId": "ann" })).await.outcome(), "403 user_banned");
+        let (_, event) = Socket::connect(server.realtime(), &ann.access).await;
+        assert_eq!(event, chatsdk_testkit::Event::Closed(3503, "user_banned".into()));
+        server.restart().await;
+        let ann = chatsdk_testkit::Person { address: server.api(), ..ann };
+        assert_eq!(ann.standing().await, "403 user_banned", "a restart forgets nothing");
+        server.backend.request("DELETE", "/auth/users/ann/ban").send().await.ok();
+        assert_eq!(ann.standing().await, "200");
+        assert_eq!(ann.refresh_standing().await, "200");
+    }
+
+    /// Who was never minted for can be banned; the ban waits.
+    async fn a_ban_ahead_of_the_first_login(database: Database) {
+        let server = TestServer::start(database).await;
+        server.backend.request("POST", "/auth/users/mallory/ban").json(&json!({})).send().await.ok();
+        assert_eq!(server.backend.mint(&json!({ "userId": "mallory" })).await.outcome(), "403 user_banned");
+    }
+
+    /// Introspection tells a backend what works, of its own app alone.
+    async fn introspection(database: Database) {
+        let server = TestServer::start(database).await;
+        let ann = server.backend.sign_in("ann").await;
+        let active = async |token: &str| {
+            server.backend.request("POST", "/auth/introspect").json(&json!({ "token": token })).send().await.ok().json()
+        };
+        let reply = active(&ann.access).await;
+        assert_eq!((reply["active"].as_bool(), reply["sub"].as_str(), reply["sid"].as_str()), (Some(true), Some("ann"), Some(ann.session.as_str())));
+        assert_eq!(active(&ann.refresh).await["token_type"], "refresh_token");
+        assert_eq!(active("garbage").await, json!({ "active": false }));
+        let foreign = common::another_app(&server).await;
+        let asked = foreign.request("POST", "/auth/introspect").json(&json!({ "token": ann.access })).send().await.ok();
+        assert_eq!(asked.json(), json!({ "active": false }));
+        server.clock.advance(3_600_000);
+        assert_eq!(active(&ann.access).await, json!({ "active": false }));
+        server.backend.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
+        assert_eq!(active(&ann.refresh).await, json!({ "active": false }));
+    }
+
+    /// One app's key reaches nothing of another app.
+    async fn apps_are_strangers(database: Database) {
+        let server = TestServer::start(database).await;
+        let ann = server.backend.sign_in("ann").await;
+        let foreign = common::another_app(&server).await;
+        foreign.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
+        foreign.request("DELETE", &format!("/auth/users/ann/sessions/{}", ann.session)).send().await;
+        foreign.request("POST", "/auth/users/ann/ban").json(&json!({})).send().await.ok();
+        assert_eq!(ann.standing().await, "200");
+        assert_eq!(ann.refresh_standing().await, "200");
+        let theirs = foreign.request("GET", "/auth/users/ann/sessions").send().await.ok().json();
+        assert_eq!(theirs["sessions"], json!([]));
+    }
+
+    /// The audit log names who did what, and holds no secret.
+    async fn no_secret_is_stored(database: Database) {
+        let server = TestServer::start(database).await;
+        let ann = server.backend.sign_in("ann").await;
+        let newer = ann.refreshed().await;
+        newer.request("POST", "/auth/revoke").json(&json!({})).send().await.ok();
+        let secrets = [&server.backend.key, &ann.access, &ann.refresh, &newer.access, &newer.refresh];
+        let dump = common::dump(&server, database).await;
+        assert!(dump.contains("token.mint") && dump.contains("session.revoke"));
+        for secret in secrets {
+            assert!(!dump.contains(secret.as_str()), "a secret is in the database");
+            assert!(!dump.contains(secret.rsplit('.').next().unwrap()), "a signature is in the database");
+        }
+    }
+}
+
+/// Ten thousand sockets of one user, all closed within a second of the revocation. Each is two open
+/// files here, so the test takes as many as this process may open, up to that.
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_reaches_every_socket() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let ann = server.backend.sign_in("ann").await;
+    let mut sockets = Vec::new();
+    for _ in 0..common::sockets_that_fit() {
+        sockets.push(Socket::connected(server.realtime(), &ann.access).await);
+    }
+    let begun = std::time::Instant::now();
+    server.backend.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
+    for socket in &mut sockets {
+        assert_eq!(socket.closed().await, (3503, "session_revoked".to_owned()));
+    }
+    println!("{} sockets closed within {:?} of the request", sockets.len(), begun.elapsed());
+}

@@ -1,0 +1,110 @@
+//! A WebSocket client of somebody else's making, with the few commands that tests need.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// What a socket hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A reply or a push.
+    Reply(Value),
+    /// The end, with its code and reason.
+    Closed(u16, String),
+}
+
+/// How long a test waits for an event before it fails. Not a delay: events end the wait.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// A connection in the JSON protocol. Answers pings by itself.
+#[derive(Debug)]
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    queued: std::collections::VecDeque<Value>,
+    next_id: u32,
+}
+
+impl Socket {
+    /// Opens a socket at `path` with these headers; the status where the server refuses the upgrade.
+    pub async fn open(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://{address}{path}").into_client_request().expect("an address");
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("a header"));
+        }
+        match tokio_tungstenite::connect_async(request).await {
+            Ok((stream, _)) => Ok(Self { stream, queued: std::collections::VecDeque::new(), next_id: 1 }),
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Opens a socket and connects with a token; the reply, or the end.
+    pub async fn connect(address: SocketAddr, token: &str) -> (Self, Event) {
+        let mut socket = Self::open(address, "/connection/websocket", &[]).await.expect("an upgrade");
+        socket.command("connect", json!({ "token": token, "name": "test" })).await;
+        let event = socket.event().await;
+        (socket, event)
+    }
+
+    /// A socket that is connected.
+    pub async fn connected(address: SocketAddr, token: &str) -> Self {
+        let (socket, event) = Self::connect(address, token).await;
+        let Event::Reply(reply) = &event else { panic!("{event:?}") };
+        assert!(reply["connect"]["client"].is_string(), "{reply}");
+        socket
+    }
+
+    /// Sends a command and answers its id.
+    pub async fn command(&mut self, name: &str, body: Value) -> u32 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.text(&json!({ "id": id, name: body }).to_string()).await;
+        id
+    }
+
+    /// Sends text as it is.
+    pub async fn text(&mut self, text: &str) {
+        // A socket that the server has just closed says why when it is read.
+        let _gone = self.stream.send(Message::text(text)).await;
+    }
+
+    /// The next reply, push or end.
+    pub async fn event(&mut self) -> Event {
+        tokio::time::timeout(PATIENCE, self.next()).await.expect("an event")
+    }
+
+    async fn next(&mut self) -> Event {
+        loop {
+            while let Some(reply) = self.queued.pop_front() {
+                if reply.as_object().is_some_and(serde_json::Map::is_empty) {
+                    self.text("{}").await;
+                } else {
+                    return Event::Reply(reply);
+                }
+            }
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    let lines = text.split('\n').map(|line| serde_json::from_str(line).expect("JSON"));
+                    self.queued.extend(lines);
+                }
+                Some(Ok(Message::Close(Some(frame)))) => return Event::Closed(frame.code.into(), frame.reason.to_string()),
+                Some(Ok(Message::Close(None))) | Some(Err(_)) | None => return Event::Closed(1006, String::new()),
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Waits for the end.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            if let Event::Closed(code, reason) = self.event().await {
+                return (code, reason);
+            }
+        }
+    }
+}
