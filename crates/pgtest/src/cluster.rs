@@ -1,0 +1,182 @@
+//! One server, in a directory of its own, on a free port of the loopback interface.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use crate::{find, fresh_name};
+
+/// How it is started, kept and ended: see there.
+const SCRIPT: &str = include_str!("cluster.sh");
+
+/// How often another port is tried where someone else took the one that was free a moment ago.
+const ATTEMPTS: usize = 5;
+
+/// A PostgreSQL server that ends when this is dropped, and with the process in any case.
+#[derive(Debug)]
+pub struct Cluster {
+    port: u16,
+    directory: PathBuf,
+    keeper: Mutex<Keeper>,
+}
+
+/// The process that keeps the server, until its standard input closes.
+#[derive(Debug)]
+struct Keeper {
+    process: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Cluster {
+    /// Starts a server with the settings `options`, each `name=value`.
+    ///
+    /// # Panics
+    /// Where PostgreSQL is missing or does not start.
+    pub async fn start(options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        tokio::task::spawn_blocking(move || Self::start_now(&options))
+            .await
+            .unwrap_or_else(|failed| panic!("PostgreSQL did not start: {failed}"))
+    }
+
+    fn start_now(options: &[String]) -> Self {
+        let bin = find::binaries();
+        (0..ATTEMPTS)
+            .find_map(|_| Self::attempt(&bin, options))
+            .unwrap_or_else(|| panic!("PostgreSQL did not start; its log stands above"))
+    }
+
+    fn attempt(bin: &Path, options: &[String]) -> Option<Self> {
+        let port = free_port();
+        let mut process = as_its_user()
+            .args(["sh", "-c", SCRIPT, "cluster.sh"])
+            .arg(bin)
+            .arg(port.to_string())
+            .args(["max_connections=400", "shared_buffers=64MB"])
+            .args(options)
+            .current_dir("/")
+            // A Ctrl-C in the terminal must not reach it before the tests: they end it.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("PostgreSQL cannot be started: {error}"));
+        let orders = process.stdin.take()?;
+        let answers = BufReader::new(process.stdout.take()?);
+        let mut keeper = Keeper {
+            process,
+            orders: Some(orders),
+            answers,
+        };
+        let directory = keeper.answer()?;
+        (keeper.answer()? == "ready").then(|| Self {
+            port,
+            directory: directory.into(),
+            keeper: Mutex::new(keeper),
+        })
+    }
+
+    /// The URL of a new, empty database.
+    ///
+    /// # Panics
+    /// Where the server refuses it.
+    pub async fn database(&self) -> String {
+        let name = fresh_name();
+        self.run("postgres", &format!("CREATE DATABASE {name}"))
+            .await;
+        self.url(&name)
+    }
+
+    /// The URL of the database `name`.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Where the server keeps its files; only its own user may look inside.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Ends the server as a crash would: nobody is told, nothing is finished.
+    ///
+    /// # Panics
+    /// Where the process that keeps it is gone.
+    pub fn crash(&self) {
+        self.order("stop", "stopped");
+    }
+
+    /// Starts the server again where it was.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn restart(&self) {
+        self.order("start", "ready");
+    }
+
+    fn order(&self, word: &str, done: &str) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = keeper
+            .orders
+            .as_mut()
+            .is_some_and(|orders| writeln!(orders, "{word}").is_ok());
+        assert!(
+            sent && keeper.answer().as_deref() == Some(done),
+            "PostgreSQL did not {word}"
+        );
+    }
+
+    async fn run(&self, database: &str, sql: &str) {
+        let url = self.url(database);
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .unwrap_or_else(|error| panic!("PostgreSQL does not answer: {error}"));
+        let connection = tokio::spawn(connection);
+        client
+            .batch_execute(sql)
+            .await
+            .unwrap_or_else(|error| panic!("PostgreSQL refuses `{sql}`: {error}"));
+        drop(client);
+        // How the connection ended is of no interest: the statement was answered.
+        let _ = connection.await;
+    }
+}
+
+impl Keeper {
+    fn answer(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.answers.read_line(&mut line).ok()?;
+        (read > 0).then(|| line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // The end of its input is the order to clean up.
+        self.orders = None;
+        let _ = self.process.wait();
+    }
+}
+
+/// PostgreSQL refuses to run as root: there it runs as the user that its package made.
+fn as_its_user() -> Command {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+    if root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        command
+    } else {
+        Command::new("env")
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .unwrap_or_else(|error| panic!("no free port: {error}"))
+}

@@ -1,0 +1,29 @@
+# A PostgreSQL server that lives as long as whoever holds the other end of standard input. The kernel
+# closes that end however the holder goes away, SIGKILL included, so no server is ever left behind.
+#
+#   cluster.sh <bin> <port> [option …]      options as `postgres -c` takes them
+#
+# Says where its files are, then "ready". Understands "stop" (as a crash would) and "start", a line each,
+# and answers each with a line.
+set -eu
+bin=$1 port=$2
+shift 2
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/chatsdk-pgtest.XXXXXX")
+options="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$dir"
+for option in "$@"; do options="$options -c $option"; done
+
+start() { "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -o "$options" start >>"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }; }
+stop() { "$bin/pg_ctl" -D "$dir/data" -w -m immediate stop >>"$dir/log" 2>&1 || true; }
+
+trap 'stop; rm -rf "$dir"' EXIT
+echo "$dir"
+"$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+start
+echo ready
+while read -r word; do
+    case $word in
+        stop) stop; echo stopped ;;
+        start) start; echo ready ;;
+    esac
+done
