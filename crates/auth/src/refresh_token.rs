@@ -16,7 +16,7 @@ use crate::jws::base64url;
 use crate::jws::compact::{Compact, append_base64url, array_from_base64url, from_base64url};
 use crate::secret::DeploymentSecret;
 
-/// The longest text that is looked at. Ours have about 180 characters.
+/// The longest text that is looked at. Ours have about 200 characters.
 pub const MAX_LEN: usize = 512;
 
 /// What a refresh token says.

@@ -12,26 +12,42 @@ use chatsdk_types::SessionId;
 
 const SHARDS: usize = 16;
 
-/// How many sessions one shard holds while the database takes nothing. What comes after is not noted,
-/// which errs towards answering.
-const MAX_PER_SHARD: usize = if cfg!(test) { 64 } else { 65_536 };
+/// How many sessions are held while the database takes nothing. What comes after is not noted, which
+/// errs towards answering.
+const CAPACITY: usize = 1 << 20;
 
 type Shard = HashMap<SessionId, i64>;
 
 /// The highest counter of each session that was seen in use and is not written yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Seen {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
+    max_per_shard: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::with_capacity(CAPACITY)
+    }
 }
 
 impl Seen {
+    /// Room for about so many sessions.
+    pub fn with_capacity(sessions: usize) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: Default::default(),
+            max_per_shard: sessions.div_ceil(SHARDS),
+        }
+    }
+
     /// Notes that `counter` of `session` was seen in use.
     pub fn note(&self, session: &SessionId, counter: i64) {
         let mut shard = self.shard(session);
         if let Some(known) = shard.get_mut(session) {
             *known = counter.max(*known);
-        } else if shard.len() < MAX_PER_SHARD {
+        } else if shard.len() < self.max_per_shard {
             shard.insert(session.clone(), counter);
         }
     }
@@ -101,13 +117,13 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let seen = Seen::default();
+        let seen = Seen::with_capacity(64);
         let known = SessionId::new(1, &SystemEntropy);
         seen.note(&known, 1);
-        for _ in 0..2 * SHARDS * MAX_PER_SHARD {
+        for _ in 0..1000 {
             seen.note(&SessionId::new(1, &SystemEntropy), 1);
         }
-        assert_eq!(seen.dirty().len(), SHARDS * MAX_PER_SHARD);
+        assert_eq!(seen.dirty().len(), 64);
         seen.note(&known, 2);
         assert_eq!(seen.get(&known), 2, "who is noted already still rises");
     }
