@@ -28,7 +28,7 @@ const FOR_REFRESH: Sql = Sql::new(concat!(
     columns!(),
     ", ",
     users::columns!(),
-    " FROM sessions s JOIN users u ON u.app_id = s.app_id AND u.id = s.user_id WHERE s.id = $1"
+    " FROM sessions s JOIN users ON users.app_id = s.app_id AND users.id = s.user_id WHERE s.id = $1"
 ));
 const OF_USER: Sql = Sql::new(concat!(
     "SELECT ",

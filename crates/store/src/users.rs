@@ -5,11 +5,11 @@ use chatsdk_types::{AppId, Millis, UserId};
 use crate::sql::{Arg, Row, Sql};
 use crate::{Patch, Store, StoreError, Tx, User, UserPatch};
 
-/// The columns of a user `u`, in the order in which [`user`] reads them.
+/// The columns of a user, in the order in which [`user`] reads them.
 macro_rules! columns {
     () => {
-        "u.app_id, u.id, u.name, u.avatar, u.custom, u.created_at, u.updated_at, u.banned_at, \
-         u.ban_reason, u.deleted_at"
+        "users.app_id, users.id, users.name, users.avatar, users.custom, users.created_at, users.updated_at, users.banned_at, \
+         users.ban_reason, users.deleted_at"
     };
 }
 pub(crate) use columns;
@@ -17,29 +17,29 @@ pub(crate) use columns;
 const READ: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
-    " FROM users u WHERE u.app_id = $1 AND u.id = $2"
+    " FROM users WHERE users.app_id = $1 AND users.id = $2"
 ));
 // Each patched field comes as a flag and a value: 0 keeps what is there.
 const UPSERT: Sql = Sql::new(concat!(
-    "INSERT INTO users AS u (app_id, id, name, avatar, custom, created_at, updated_at)
+    "INSERT INTO users (app_id, id, name, avatar, custom, created_at, updated_at)
      VALUES ($1, $2, $3, $4, $5, $6, $6)
      ON CONFLICT (app_id, id) DO UPDATE SET
-         name = CASE WHEN $7 = 1 THEN $8 ELSE u.name END,
-         avatar = CASE WHEN $9 = 1 THEN $4 ELSE u.avatar END,
-         custom = CASE WHEN $10 = 1 THEN $5 ELSE u.custom END,
+         name = CASE WHEN $7 = 1 THEN $8 ELSE users.name END,
+         avatar = CASE WHEN $9 = 1 THEN $4 ELSE users.avatar END,
+         custom = CASE WHEN $10 = 1 THEN $5 ELSE users.custom END,
          updated_at = $6
-     WHERE u.deleted_at IS NULL
+     WHERE users.deleted_at IS NULL
      RETURNING ",
     columns!()
 ));
 const BAN: Sql = Sql::new(
-    "INSERT INTO users AS u (app_id, id, name, created_at, updated_at, banned_at, ban_reason)
+    "INSERT INTO users (app_id, id, name, created_at, updated_at, banned_at, ban_reason)
      VALUES ($1, $2, $2, $3, $3, $3, $4)
      ON CONFLICT (app_id, id) DO UPDATE SET
          updated_at = excluded.updated_at,
          banned_at = excluded.banned_at,
          ban_reason = excluded.ban_reason
-     WHERE u.banned_at IS NULL",
+     WHERE users.banned_at IS NULL",
 );
 const UNBAN: Sql = Sql::new(
     "UPDATE users SET updated_at = $1, banned_at = NULL, ban_reason = NULL
