@@ -79,6 +79,14 @@ impl Auth {
         blocking(move || journal.append(&entries)).await
     }
 
+    async fn rewrite_journal(
+        &self,
+        change: impl FnOnce(Vec<ControlEntry>) -> Vec<ControlEntry> + Send + 'static,
+    ) -> Result<(), AuthError> {
+        let journal = self.0.tail.journal.clone();
+        blocking(move || journal.rewrite(change)).await
+    }
+
     async fn apply(&self, entry: &ControlEntry) -> Result<(), AuthError> {
         let inner = &*self.0;
         match entry.kind {
@@ -157,35 +165,32 @@ impl Auth {
             if head < newest || backed_up_at.is_some() {
                 opened.replayed = self.replay(&entries).await?;
                 // The numbers belong to a database that is gone.
-                let kept = recent(entries, now)
-                    .into_iter()
-                    .map(|entry| ControlEntry { seq: 0, ..entry })
-                    .collect::<Vec<_>>();
-                let file = inner.tail.journal.clone();
-                blocking(move || file.rewrite(&kept)).await?;
+                self.rewrite_journal(move |entries| {
+                    let renumbered = entries
+                        .into_iter()
+                        .map(|entry| ControlEntry { seq: 0, ..entry });
+                    recent(renumbered, now)
+                })
+                .await?;
             } else {
                 // What commands and other nodes did while this process was away.
                 let missed = inner.store.control_since(newest, u32::MAX).await?;
                 self.write_journal(missed).await?;
                 if entries.iter().any(|entry| expired(entry, now)) {
-                    let kept = recent(entries, now);
-                    let file = inner.tail.journal.clone();
-                    blocking(move || file.rewrite(&kept)).await?;
+                    self.rewrite_journal(move |entries| recent(entries, now))
+                        .await?;
                 }
             }
         } else {
-            opened.unknown_since = backed_up_at;
-            // An empty journal says: from here on, everything is known.
+            // From here on everything is known.
             let known = inner.store.control_since(0, u32::MAX).await?;
-            let file = inner.tail.journal.clone();
-            let kept = recent(
-                known
-                    .into_iter()
-                    .filter(|entry| Journal::keeps(entry.kind))
-                    .collect(),
-                now,
-            );
-            blocking(move || file.rewrite(&kept)).await?;
+            opened.unknown_since = backed_up_at;
+            opened.journal_missing = !known.is_empty();
+            self.rewrite_journal(move |mut entries| {
+                entries.extend(known.into_iter().filter(|entry| Journal::keeps(entry.kind)));
+                recent(entries, now)
+            })
+            .await?;
         }
         if backed_up_at.is_some() {
             inner
@@ -217,6 +222,15 @@ impl Auth {
     /// that carrying them twice changes nothing; of bans and their lifting the last word counts.
     async fn replay(&self, entries: &[ControlEntry]) -> Result<usize, AuthError> {
         let now = self.0.clock.now();
+        // A data directory that got a new database keeps the journal of the old one; its apps are not ours.
+        let apps: HashSet<String> = self
+            .0
+            .store
+            .apps()
+            .await?
+            .into_iter()
+            .map(|app| app.id.to_string())
+            .collect();
         let mut last_words: HashSet<(&str, &str)> = HashSet::new();
         let mut settled = Vec::new();
         for entry in entries.iter().rev() {
@@ -224,6 +238,9 @@ impl Auth {
                 entry.kind,
                 ControlKind::UserBanned | ControlKind::UserUnbanned
             );
+            if !apps.contains(&entry.app) {
+                continue;
+            }
             if !is_ban || last_words.insert((&entry.app, &entry.subject)) {
                 settled.push(entry.clone());
             }
@@ -295,7 +312,7 @@ fn expired(entry: &ControlEntry, now: Millis) -> bool {
     entry.at < now - AuthConfig::MAX_SESSION_TTL.as_millis()
 }
 
-fn recent(entries: Vec<ControlEntry>, now: Millis) -> Vec<ControlEntry> {
+fn recent(entries: impl IntoIterator<Item = ControlEntry>, now: Millis) -> Vec<ControlEntry> {
     entries
         .into_iter()
         .filter(|entry| !expired(entry, now))

@@ -109,12 +109,21 @@ impl Journal {
         file.sync_data()
     }
 
-    /// Replaces the journal by `entries`, all of it or nothing. Blocks.
-    pub(crate) fn rewrite(&self, entries: &[ControlEntry]) -> io::Result<()> {
+    /// Replaces what the journal says by what `change` makes of it, all of it or nothing. Nobody else
+    /// writes in between, so nothing that is appended meanwhile is lost. Blocks.
+    pub(crate) fn rewrite(
+        &self,
+        change: impl FnOnce(Vec<ControlEntry>) -> Vec<ControlEntry>,
+    ) -> io::Result<()> {
         let _held = self.hold()?;
+        let entries = match File::open(&self.path) {
+            Ok(file) => read(file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let fresh = self.path.with_extension("new");
         let mut text = Vec::new();
-        for entry in entries {
+        for entry in &change(entries) {
             serde_json::to_writer(&mut text, &Line::from(entry))?;
             text.push(b'\n');
         }
@@ -190,7 +199,7 @@ mod tests {
             Journal::open(dir.path()).unwrap().1.unwrap(),
             [entry(1), entry(2), entry(3)]
         );
-        journal.rewrite(&[entry(3)]).unwrap();
+        journal.rewrite(|entries| entries[2..].to_vec()).unwrap();
         assert_eq!(Journal::open(dir.path()).unwrap().1.unwrap(), [entry(3)]);
     }
 

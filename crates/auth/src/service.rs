@@ -85,6 +85,9 @@ pub struct Opened {
     /// The database was restored and there is no journal: revocations made from this moment on,
     /// until now, are unknown.
     pub unknown_since: Option<Millis>,
+    /// There is no journal beside a database that has a past. On a node that is new this is as it
+    /// should be; if the database was restored, what was revoked since is unknown.
+    pub journal_missing: bool,
 }
 
 impl Auth {

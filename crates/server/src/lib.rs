@@ -34,8 +34,14 @@ pub(crate) fn report_opening(opened: &chatsdk_auth::Opened) {
     if let Some(since) = opened.unknown_since {
         tracing::warn!(
             since,
-            "the database was restored from a backup, and there is no revocation journal in the data directory: sessions and \
-             bans that were ended or made between that backup and now are unknown; end sessions by user where in doubt"
+            "the database was restored from the backup of {}, and there is no revocation journal in the data directory: \
+             what was revoked or banned between then and now is unknown; end sessions by user where in doubt",
+            commands::moment(since)
+        );
+    } else if opened.journal_missing {
+        tracing::warn!(
+            "there is no revocation journal in the data directory. That is as it should be on a new node; if the \
+             database was restored, what was revoked or banned since its last change is unknown"
         );
     }
 }

@@ -1,1 +1,21 @@
-//! For tests only: a server on port 0, actors who call it, sockets that wait for events, real databases.
+//! For tests only: real servers, and the people who call them.
+//!
+//! - [`TestServer`]: a server in this process, on port 0, on a real SQLite file or a real PostgreSQL,
+//!   with a clock that the test moves.
+//! - [`http`]: a client that sends exactly what it is told to, right or wrong.
+//! - [`Backend`]: the host's backend, with an API key. [`Person`]: somebody with tokens.
+//! - [`Socket`]: a WebSocket that waits for events, never for time.
+//! - [`process`]: the `chatsdk` binary as a child process, for what only a process can show.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
+
+mod actors;
+pub mod http;
+pub mod process;
+mod server;
+mod socket;
+
+pub use actors::{Backend, Person};
+pub use http::Reply;
+pub use server::{Database, TestServer};
+pub use socket::{Event, Socket};

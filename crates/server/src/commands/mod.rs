@@ -27,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Layers};
 use output::Failure;
+pub(crate) use output::moment;
 
 /// Self-hosted chat with token-based security.
 #[derive(Debug, Parser)]

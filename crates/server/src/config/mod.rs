@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
+use chatsdk_api::Network;
 use chatsdk_auth::AuthConfig;
 use chatsdk_store::Location;
 use chatsdk_types::Lifetime;
@@ -182,26 +182,14 @@ fn scalar(value: &toml::Value) -> String {
     }
 }
 
-/// A network of proxies: an address and how many of its leading bits count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Any address of it.
-    pub address: IpAddr,
-    /// The leading bits that its addresses share.
-    pub prefix: u8,
-}
-
-impl FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is neither an address nor a network such as 10.0.0.0/8");
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(all), |prefix| prefix.parse().map_err(|_| bad()))?;
-        if prefix > all { Err(bad()) } else { Ok(Self { address, prefix }) }
-    }
+/// A proxy's address, or a network of them such as `10.0.0.0/8`.
+fn network(text: &str) -> Result<Network, String> {
+    let bad = || format!("`{text}` is neither an address nor a network such as 10.0.0.0/8");
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().map_err(|_| bad())?;
+    let all = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Ok(all), |prefix| prefix.parse().map_err(|_| bad()))?;
+    if prefix > all { Err(bad()) } else { Ok(Network { address, prefix }) }
 }
 
 /// How log lines are written.
@@ -258,7 +246,7 @@ impl Config {
             database,
             shared_database,
             allowed_origins: layers.parse("allowed_origins", origins)?,
-            trusted_proxies: layers.parse("trusted_proxies", |text| words(text).map(str::parse).collect())?,
+            trusted_proxies: layers.parse("trusted_proxies", |text| words(text).map(network).collect())?,
             request_timeout: layers.lifetime("request_timeout")?,
             log: layers.parse("log", |text| {
                 text.parse().map_err(|_| "it takes error, warn, info, debug or trace".to_owned())
