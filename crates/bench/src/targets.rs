@@ -1,0 +1,247 @@
+//! The targets, and whether they are met.
+
+use crate::crypto::{Crypto, Operation};
+use crate::footprint::Footprint;
+use crate::http::{Request, Results, Store};
+use crate::stats::figure;
+
+/// What Supabase Auth did with such chains, on PostgreSQL 15 with fsync on and 40 pooled connections
+/// kept idle, on two cores of the kind that the first figures here come from; and what a bare axum
+/// JSON echo did beside it.
+pub mod supabase {
+    /// One number of connections.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Row {
+        /// The connections.
+        pub connections: usize,
+        /// Refreshes per second.
+        pub rate: f64,
+        /// Median latency in milliseconds.
+        pub p50: f64,
+        /// CPU per refresh in milliseconds.
+        pub cpu: f64,
+        /// Requests per second of the bare echo in that run.
+        pub floor: f64,
+    }
+
+    /// What was measured.
+    pub const ROWS: [Row; 3] = [
+        Row {
+            connections: 1,
+            rate: 137.0,
+            p50: 7.0,
+            cpu: 5.7,
+            floor: 10_500.0,
+        },
+        Row {
+            connections: 16,
+            rate: 367.0,
+            p50: 43.0,
+            cpu: 2.8,
+            floor: 53_000.0,
+        },
+        Row {
+            connections: 64,
+            rate: 326.0,
+            p50: 184.0,
+            cpu: 3.1,
+            floor: 56_000.0,
+        },
+    ];
+
+    /// Resident memory in MiB.
+    pub const RESIDENT: f64 = 55.0;
+}
+
+/// A target.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// What is measured.
+    pub what: String,
+    /// The bound, with its unit.
+    pub bound: String,
+    /// The figure, with its unit.
+    pub got: String,
+    /// Whether the figure keeps the bound.
+    pub met: bool,
+}
+
+impl Target {
+    fn at_least(what: impl Into<String>, bound: f64, got: f64, unit: &str) -> Self {
+        Self {
+            what: what.into(),
+            bound: format!("≥ {}{unit}", trimmed(bound)),
+            got: figure(got) + unit,
+            met: got >= bound,
+        }
+    }
+
+    fn at_most(what: impl Into<String>, bound: f64, got: f64, unit: &str) -> Self {
+        Self {
+            what: what.into(),
+            bound: format!("≤ {}{unit}", trimmed(bound)),
+            got: figure(got) + unit,
+            met: got <= bound,
+        }
+    }
+}
+
+/// A bound as it was set: without digits that nobody set.
+fn trimmed(bound: f64) -> String {
+    format!("{bound}")
+}
+
+/// The targets that figures over HTTP decide.
+pub fn http(results: &[Results]) -> Vec<Target> {
+    let mut targets = Vec::new();
+    for results in results {
+        let store = results.store.name();
+        let times = match results.store {
+            Store::Sqlite => 40.0,
+            Store::Postgres => 20.0,
+        };
+        for row in supabase::ROWS.iter().filter(|row| row.connections > 1) {
+            if let Some(sample) = results.of(Request::Refresh, row.connections) {
+                let what = format!(
+                    "refreshes/s on {store} / Supabase Auth, {} connections",
+                    row.connections
+                );
+                targets.push(Target::at_least(what, times, sample.rate / row.rate, " ×"));
+            }
+        }
+        if let Some((_, ratio)) = results.commits {
+            let what = format!("refreshes/s on {store} / bare commit loop, 1 connection");
+            targets.push(Target::at_least(what, 0.6, ratio, ""));
+        }
+        if results.store == Store::Sqlite {
+            for connections in [16, 64, 256] {
+                if let Some(ratio) = results
+                    .of(Request::Refresh, connections)
+                    .and_then(|sample| sample.of_floor)
+                {
+                    let what = format!(
+                        "refreshes/s on {store} / bare JSON echo, {connections} connections"
+                    );
+                    targets.push(Target::at_least(what, 0.3, ratio, ""));
+                }
+            }
+            if let Some(sample) = results.of(Request::Refresh, 256) {
+                targets.push(Target::at_most(
+                    format!("p99 of a refresh on {store}, 256 connections"),
+                    10.0,
+                    sample.p99,
+                    " ms",
+                ));
+            }
+        }
+    }
+    targets
+}
+
+/// The targets that the figures of tokens decide.
+pub fn crypto(crypto: &Crypto) -> Vec<Target> {
+    let bounds = [
+        (Operation::VerifyCached, 1.0),
+        (Operation::VerifyCold, 40.0),
+    ];
+    bounds
+        .into_iter()
+        .filter_map(|(operation, bound)| {
+            Some(Target::at_most(
+                operation.name(),
+                bound,
+                crypto.of(operation)?,
+                " µs",
+            ))
+        })
+        .collect()
+}
+
+/// The targets that the footprint decides.
+pub fn footprint(footprint: &Footprint) -> Vec<Target> {
+    vec![
+        Target::at_most("first start to ready", 100.0, footprint.first_start, " ms"),
+        Target::at_most(
+            "second start to ready",
+            100.0,
+            footprint.second_start,
+            " ms",
+        ),
+        Target::at_most("resident memory, idle", 25.0, footprint.idle, " MiB"),
+        Target::at_most("binary", 25.0, footprint.binary, " MiB"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Row;
+    use crate::stats::Sample;
+
+    fn sample(rate: f64, p99: f64, of_floor: f64) -> Sample {
+        Sample {
+            rate,
+            p50: 1.0,
+            p99,
+            p999: p99,
+            server_cpu: 1.0,
+            database_cpu: None,
+            own_cpu: 1.0,
+            of_floor: Some(of_floor),
+        }
+    }
+
+    #[test]
+    fn a_missed_target_is_told_as_missed() {
+        let row = |connections, sample| Row {
+            request: Request::Refresh,
+            connections,
+            sample,
+        };
+        let results = Results {
+            store: Store::Sqlite,
+            version: String::new(),
+            file_system: String::new(),
+            rows: vec![
+                row(16, sample(14_680.0, 1.0, 0.31)),
+                row(256, sample(20_000.0, 10.1, 0.29)),
+            ],
+            commits: Some((5000.0, 0.6)),
+            peak: 1.0,
+        };
+        let met: Vec<(String, bool)> = http(&[results])
+            .into_iter()
+            .map(|target| (target.what, target.met))
+            .collect();
+        let expected = [
+            (
+                "refreshes/s on SQLite / Supabase Auth, 16 connections",
+                true,
+            ),
+            (
+                "refreshes/s on SQLite / bare commit loop, 1 connection",
+                true,
+            ),
+            (
+                "refreshes/s on SQLite / bare JSON echo, 16 connections",
+                true,
+            ),
+            (
+                "refreshes/s on SQLite / bare JSON echo, 256 connections",
+                false,
+            ),
+            ("p99 of a refresh on SQLite, 256 connections", false),
+        ];
+        assert_eq!(met, expected.map(|(what, met)| (what.to_owned(), met)));
+    }
+
+    #[test]
+    fn bounds_are_told_with_their_unit() {
+        let target = Target::at_most("x", 40.0, 31.26, " µs");
+        assert_eq!(
+            (target.bound.as_str(), target.got.as_str(), target.met),
+            ("≤ 40 µs", "31.3 µs", true)
+        );
+        assert!(!Target::at_least("x", 0.6, 0.599, "").met);
+    }
+}
