@@ -1,0 +1,50 @@
+//! What can be set.
+
+use std::time::Duration;
+
+use crate::OriginPolicy;
+
+/// The engine's settings. [`Config::default`] has the numbers that stock clients expect.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which web pages may connect; default: those of the server's own host.
+    pub origins: OriginPolicy,
+    /// The version that clients are told; never empty.
+    pub version: String,
+    /// From one ping to the next. A client is told whole seconds and hangs up when none came for ten
+    /// seconds more. Zero: no pings.
+    pub ping_interval: Duration,
+    /// How long a ping may stay unanswered before the connection is closed with 3012. Kept below
+    /// `ping_interval`, because two pings may not overlap.
+    pub pong_wait: Duration,
+    /// How long a connection may stay without a connect command before it is closed with 3502.
+    pub stale_close_delay: Duration,
+    /// How long after the end of its token a connection is closed with 3005: time for a refresh that
+    /// is under way.
+    pub expired_close_delay: Duration,
+    /// How long the other side may take to answer a close frame, or to hang up after a refused connect.
+    pub close_wait: Duration,
+    /// How long a full socket may take nothing at all before the connection is closed with 3009.
+    pub write_timeout: Duration,
+    /// The longest message of a client, in bytes; a longer one closes the connection with 1009.
+    pub max_message_bytes: usize,
+    /// How many bytes may wait for a full socket before the connection is closed with 3008.
+    pub max_queue_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            origins: OriginPolicy::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ping_interval: Duration::from_secs(25),
+            pong_wait: Duration::from_secs(8),
+            stale_close_delay: Duration::from_secs(10),
+            expired_close_delay: Duration::from_secs(25),
+            close_wait: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(1),
+            max_message_bytes: 64 * 1024,
+            max_queue_bytes: 1024 * 1024,
+        }
+    }
+}
