@@ -1,1 +1,35 @@
-//! HTTP: one file per endpoint, extractors, problem documents, OpenAPI, the embedded dashboard.
+//! HTTP: one file per endpoint, extractors, problem documents, OpenAPI, the embedded pages.
+//!
+//! Start with [`router()`]: the table of contents. A request passes through `layer` once (request id,
+//! caller's address, CORS, metrics, the rendering of problems, the end of panics), then through
+//! its endpoint:
+//!
+//! - `routes/<area>/<verb>.rs`: an endpoint each, its request type above its handler.
+//! - `extract/`: who calls, with which body, about whom. A handler that runs has all of it.
+//! - [`problem`]: the one place where a failure becomes HTTP.
+//! - `cors`, `arrival`, `measure`, `guard`: the parts of `layer`.
+//! - `openapi`: the description of it all, from the Rust types; `docs/`: its readable page.
+//!
+//! There is no SQL and no rule of tokens here: every handler asks [`chatsdk_auth::Auth`].
+
+pub mod problem;
+
+mod arrival;
+mod cors;
+mod docs;
+mod extract;
+mod finish;
+mod guard;
+mod layer;
+mod measure;
+mod openapi;
+mod router;
+mod routes;
+mod state;
+
+pub use arrival::Network;
+pub use docs::errors_reference;
+pub use openapi::openapi;
+pub use problem::Problem;
+pub use router::{router, router_with};
+pub use state::{ApiConfig, ApiState, DevConfig, RenderMetrics};

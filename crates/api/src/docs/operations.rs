@@ -1,0 +1,166 @@
+//! The endpoints.
+
+use serde_json::Value;
+
+use super::html::{escape, line, prose};
+use super::schemas;
+
+/// The operations of a tag, in the order of their paths: method, path, operation.
+fn of_tag<'a>(document: &'a Value, tag: &str) -> Vec<(&'a str, &'a str, &'a Value)> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths
+        .flat_map(|(path, item)| {
+            let item = item.as_object().into_iter().flatten();
+            item.map(move |(method, operation)| (method.as_str(), path.as_str(), operation))
+        })
+        .filter(|(_, _, operation)| operation["tags"][0] == tag)
+        .collect()
+}
+
+fn tags(document: &Value) -> impl Iterator<Item = (&str, &str)> {
+    document["tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|tag| {
+            (
+                tag["name"].as_str().unwrap_or_default(),
+                tag["description"].as_str().unwrap_or_default(),
+            )
+        })
+}
+
+fn id(operation: &Value) -> &str {
+    operation["operationId"].as_str().unwrap_or_default()
+}
+
+/// Links to all of them.
+pub(super) fn contents(document: &Value) -> String {
+    let mut html = String::from("<nav><ul>");
+    for (tag, _) in tags(document) {
+        html.push_str(&format!("<li>{}<ul>", escape(tag)));
+        for (method, path, operation) in of_tag(document, tag) {
+            html.push_str(&format!(
+                "<li><a href=\"#{}\"><b class=\"{method}\">{}</b> <code>{}</code></a> {}</li>",
+                id(operation),
+                method.to_uppercase(),
+                escape(path),
+                line(operation["summary"].as_str().unwrap_or_default()),
+            ));
+        }
+        html.push_str("</ul></li>");
+    }
+    html.push_str("<li><a href=\"#schemas\">Shapes</a></li><li><a href=\"#errors\">Errors</a></li></ul></nav>");
+    html
+}
+
+/// All of them.
+pub(super) fn all(document: &Value) -> String {
+    let mut html = String::new();
+    for (tag, description) in tags(document) {
+        html.push_str(&format!("<h2>{}</h2>{}", escape(tag), prose(description)));
+        for (method, path, operation) in of_tag(document, tag) {
+            html.push_str(&section(method, path, operation));
+        }
+    }
+    html
+}
+
+fn section(method: &str, path: &str, operation: &Value) -> String {
+    let mut html = format!(
+        "<section id=\"{}\"><h3><b class=\"{method}\">{}</b> <code>{}</code></h3><p class=\"summary\">{}</p>{}{}",
+        id(operation),
+        method.to_uppercase(),
+        escape(path),
+        line(operation["summary"].as_str().unwrap_or_default()),
+        prose(operation["description"].as_str().unwrap_or_default()),
+        proof(operation),
+    );
+    if let Some(parameters) = operation["parameters"].as_array() {
+        html.push_str("<h4>In the path</h4><dl>");
+        for parameter in parameters {
+            html.push_str(&format!(
+                "<dt><code>{}</code> <span class=\"type\">{}</span></dt><dd>{}</dd>",
+                escape(parameter["name"].as_str().unwrap_or_default()),
+                schemas::kind(&parameter["schema"]),
+                line(parameter["description"].as_str().unwrap_or_default()),
+            ));
+        }
+        html.push_str("</dl>");
+    }
+    let body = &operation["requestBody"];
+    if body.is_object() {
+        let required = if body["required"] == true {
+            ""
+        } else {
+            ", may be left out"
+        };
+        html.push_str(&format!(
+            "<h4>Body{required}</h4><p>{}</p>",
+            schemas::kind(&body["content"]["application/json"]["schema"])
+        ));
+    }
+    html.push_str("<h4>Answers</h4><dl>");
+    for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        html.push_str(&answer(status, response));
+    }
+    html.push_str("</dl></section>");
+    html
+}
+
+fn proof(operation: &Value) -> String {
+    let listed = operation["security"].as_array();
+    let mut any = false;
+    let mut open = listed.is_none();
+    let mut html = String::new();
+    for required in listed.into_iter().flatten() {
+        match required
+            .as_object()
+            .and_then(|all| all.keys().next())
+            .map(String::as_str)
+        {
+            Some("apiKey") => html.push_str("<p>Needs an API key: <code>X-API-Key</code>.</p>"),
+            Some("accessToken") => {
+                any = true;
+                html.push_str(
+                    "<p>Takes an access token: <code>Authorization: Bearer …</code>.</p>",
+                );
+            }
+            _ => open = true,
+        }
+    }
+    if open && !any {
+        html.push_str("<p>Needs no header.</p>");
+    }
+    html
+}
+
+fn answer(status: &str, response: &Value) -> String {
+    let description = response["description"].as_str().unwrap_or_default();
+    let codes: String = description
+        .split("\n\n")
+        .filter_map(|part| part.strip_prefix('`')?.split_once("`: "))
+        .map(|(code, title)| {
+            format!(
+                "<li><a href=\"#{code}\"><code>{}</code></a> {}</li>",
+                escape(code),
+                line(title)
+            )
+        })
+        .collect();
+    let content = response["content"].as_object().into_iter().flatten();
+    let shape: String = content
+        .map(|(kind, content)| {
+            format!(
+                " {} <span class=\"type\">{}</span>",
+                schemas::kind(&content["schema"]),
+                escape(kind)
+            )
+        })
+        .collect();
+    if codes.is_empty() {
+        format!("<dt>{status}{shape}</dt><dd>{}</dd>", line(description))
+    } else {
+        format!("<dt>{status}{shape}</dt><dd><ul>{codes}</ul></dd>")
+    }
+}

@@ -1,0 +1,58 @@
+//! Ids in the path, percent-decoded as UTF-8.
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use chatsdk_types::{ErrorCode, SessionId, UserId};
+
+use crate::Problem;
+
+/// The `{userId}` of a path.
+#[derive(Debug)]
+pub(crate) struct UserPath(pub(crate) UserId);
+
+/// The `{sessionId}` of a path. What is not written like one names no session.
+#[derive(Debug)]
+pub(crate) struct SessionPath(pub(crate) SessionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for UserPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        param(parts, state, "userId")
+            .await?
+            .parse()
+            .map(Self)
+            .map_err(|bad: chatsdk_types::ids::BadId| {
+                Problem::field("userId", format!("userId is {bad}."))
+            })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = param(parts, state, "sessionId").await?;
+        text.parse()
+            .map(Self)
+            .map_err(|_| Problem::new(ErrorCode::SessionNotFound))
+    }
+}
+
+async fn param<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &'static str,
+) -> Result<String, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|_| {
+            Problem::new(ErrorCode::InvalidRequest)
+                .detail("The path is not UTF-8 once its percent signs are decoded.")
+        })?;
+    params
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value.to_owned())
+        .ok_or_else(|| Problem::internal(format!("the route has no {name}")))
+}

@@ -1,0 +1,498 @@
+//! The OpenAPI 3.1 document.
+//!
+//! Paths, parameters, bodies and replies come from the handlers and the types of their requests and
+//! replies. What follows from these is added here, once, instead of at each handler: the failures that an
+//! API key, an access token, a body or an id in the path may meet, with their statuses and headers.
+//! Failures of its own a handler lists as `x-error-codes`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use chatsdk_types::ErrorCode;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    Ref, RefOr, Response, ResponseBuilder, ServerBuilder, Type,
+};
+
+use crate::problem::Document;
+
+/// The extension that lists the failures of an operation.
+pub(crate) const ERROR_CODES: &str = "x-error-codes";
+
+const DESCRIPTION: &str = "\
+Chat tokens for people whom your own backend signs in.
+
+Your backend calls `POST /auth/tokens` with its API key and hands the pair to the app; the app's SDK
+exchanges the refresh token by itself and opens its realtime connection with the access token.
+
+Bodies are JSON of at most 16 KiB, sent as `application/json`, with no member twice. Members that are
+not known are ignored; names that are nearly those of known members are refused. Paths are exact.
+
+Every failure is a problem document (RFC 9457) with a stable `code`. Whatever is not a problem document
+did not come from this server. Times are milliseconds since the Unix epoch, except in JWTs and in
+introspection, where RFC 7519 has seconds.";
+
+/// The document as pretty-printed JSON, without a newline at its end.
+pub fn openapi() -> String {
+    serde_json::to_string_pretty(&document()).unwrap_or_default()
+}
+
+/// The document as it is served.
+pub(crate) fn served() -> &'static str {
+    static SERVED: OnceLock<String> = OnceLock::new();
+    SERVED.get_or_init(openapi)
+}
+
+/// The document.
+pub(crate) fn document() -> OpenApi {
+    let mut document = crate::router::described().into_openapi();
+    document.info = InfoBuilder::new()
+        .title("ChatSDK API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("MIT OR Apache-2.0")
+                .identifier(Some("MIT OR Apache-2.0"))
+                .build(),
+        ))
+        .build();
+    document.servers = Some(vec![
+        ServerBuilder::new()
+            .url("/")
+            .description(Some("The server that this document came from"))
+            .build(),
+    ]);
+    document.tags = Some(
+        [
+            (
+                "Tokens",
+                "Made for your people, exchanged, ended, looked at.",
+            ),
+            (
+                "Sessions",
+                "A person's own devices. With their access token.",
+            ),
+            (
+                "Users",
+                "Your people: their sessions, and bans. With your API key.",
+            ),
+            ("Keys", "What access tokens verify against."),
+            ("Operations", "For operators and their machines."),
+            ("Reference", "This description."),
+        ]
+        .map(|(name, description)| {
+            TagBuilder::new()
+                .name(name)
+                .description(Some(description))
+                .build()
+        })
+        .to_vec(),
+    );
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert(
+        "Problem".into(),
+        <Document<'_> as utoipa::PartialSchema>::schema(),
+    );
+    components.add_security_scheme(
+        "apiKey",
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            "X-API-Key",
+            "For backends. `csk_…`, from `chatsdk key create`; refused where a request shows signs of a browser.",
+        ))),
+    );
+    let mut bearer = Http::new(HttpAuthScheme::Bearer);
+    bearer.bearer_format = Some("JWT".into());
+    bearer.description = Some("The `accessToken` of a token reply.".into());
+    components.add_security_scheme("accessToken", SecurityScheme::Http(bearer));
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post, &mut item.delete]
+            .into_iter()
+            .flatten()
+        {
+            add_failures(operation);
+        }
+    }
+    document
+}
+
+/// The codes of the failures that an operation may answer, in the order of the list of codes.
+fn failures(operation: &Operation) -> Vec<ErrorCode> {
+    let mut codes: BTreeSet<&str> = BTreeSet::from(["internal"]);
+    let listed = operation
+        .extensions
+        .as_ref()
+        .and_then(|extensions| extensions.get(ERROR_CODES)?.as_array());
+    codes.extend(
+        listed
+            .into_iter()
+            .flatten()
+            .filter_map(|code| code.as_str()),
+    );
+    if operation.request_body.is_some() {
+        codes.extend([
+            "invalid_request",
+            "invalid_json",
+            "invalid_field",
+            "payload_too_large",
+            "unsupported_media_type",
+            "request_timeout",
+        ]);
+    }
+    if operation
+        .parameters
+        .as_ref()
+        .is_some_and(|all| !all.is_empty())
+    {
+        codes.extend(["invalid_request", "invalid_field"]);
+    }
+    let schemes: Vec<_> = operation
+        .security
+        .iter()
+        .flatten()
+        .filter_map(|required| serde_json::to_value(required).ok())
+        .collect();
+    let needs = |scheme: &str| {
+        schemes.iter().all(|known| known.get(scheme).is_some()) && !schemes.is_empty()
+    };
+    if needs("apiKey") {
+        codes.extend([
+            "invalid_request",
+            "api_key_missing",
+            "api_key_invalid",
+            "api_key_revoked",
+            "api_key_expired",
+            "api_key_scope",
+            "browser_forbidden",
+            "rate_limited",
+        ]);
+    }
+    if needs("accessToken") {
+        codes.extend([
+            "invalid_request",
+            "token_missing",
+            "token_expired",
+            "token_invalid",
+            "token_revoked",
+            "rate_limited",
+        ]);
+    }
+    let asks_store = !schemes.is_empty()
+        || operation.request_body.is_some()
+        || operation.operation_id.as_deref() == Some("getReadiness");
+    if asks_store {
+        codes.insert("unavailable");
+    }
+    ErrorCode::ALL
+        .iter()
+        .copied()
+        .filter(|code| codes.contains(code.as_str()))
+        .collect()
+}
+
+fn add_failures(operation: &mut Operation) {
+    let codes = failures(operation);
+    let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
+    for code in &codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    let names: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    operation
+        .extensions
+        .get_or_insert_default()
+        .insert(ERROR_CODES.into(), names.into());
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response
+                .headers
+                .insert("x-request-id".into(), RefOr::T(request_id()));
+        }
+    }
+    for (status, codes) in by_status {
+        operation
+            .responses
+            .responses
+            .insert(status.to_string(), RefOr::T(failure(status, &codes)));
+    }
+}
+
+fn failure(status: u16, codes: &[ErrorCode]) -> Response {
+    let lines: Vec<_> = codes
+        .iter()
+        .map(|code| format!("`{code}`: {}", code.title()))
+        .collect();
+    let mut response = ResponseBuilder::new()
+        .description(lines.join("\n\n"))
+        .content(
+            "application/problem+json",
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("Problem")))
+                .build(),
+        )
+        .header("x-request-id", request_id())
+        .header(
+            "cache-control",
+            header(
+                "Problems are never stored.",
+                text().enum_values(Some(["no-store"])),
+            ),
+        );
+    if matches!(status, 429 | 503) {
+        response = response.header(
+            "retry-after",
+            seconds("When to try again, in seconds from now."),
+        );
+    }
+    if status == 429 {
+        response = response
+            .header("ratelimit-limit", seconds("How many a full window holds."))
+            .header("ratelimit-remaining", seconds("How many are left: none."))
+            .header(
+                "ratelimit-reset",
+                seconds("When there is room again, in seconds from now."),
+            );
+    }
+    if codes.contains(&ErrorCode::TokenInvalid) {
+        response = response.header(
+            "www-authenticate",
+            header(
+                "After RFC 6750.",
+                text().examples([serde_json::json!(
+                    "Bearer realm=\"chatsdk\", error=\"invalid_token\""
+                )]),
+            ),
+        );
+    }
+    response.build()
+}
+
+fn request_id() -> Header {
+    header(
+        "The id of the request: quote it to the operator.",
+        text().pattern(Some("^[0-9A-Za-z_.-]{8,64}$")),
+    )
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn seconds(description: &str) -> Header {
+    header(
+        description,
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(0)),
+    )
+}
+
+fn header(description: &str, schema: ObjectBuilder) -> Header {
+    HeaderBuilder::new()
+        .description(Some(description))
+        .schema(Some(schema.build()))
+        .build()
+}
+
+/// Schemas of values that JSON can carry in more than one way.
+pub(crate) mod schema {
+    use serde_json::json;
+    use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, SchemaType};
+    use utoipa::openapi::{Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
+
+    /// Text that a user id can be: no control characters, no overrides of text direction, no white space
+    /// at its ends. That it has at most 128 bytes of UTF-8 no schema can say.
+    const USER_ID: &str = r"^(?=[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])(?=[\s\S]*[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]$)[^\u0000-\u001F\u007F-\u009F\u200B\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]+$";
+
+    /// A user id as text.
+    #[derive(Debug)]
+    pub(crate) struct UserIdText;
+
+    impl utoipa::PartialSchema for UserIdText {
+        fn schema() -> RefOr<Schema> {
+            user_id_text().into()
+        }
+    }
+
+    impl utoipa::ToSchema for UserIdText {}
+
+    fn user_id_text() -> Object {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(128))
+            .pattern(Some(USER_ID))
+            .examples([json!("user-123")])
+            .build()
+    }
+
+    /// A user id in a body.
+    pub(crate) fn user_id() -> Schema {
+        OneOfBuilder::new()
+            .description(Some("Your id of the person: 1 to 128 bytes of UTF-8, compared byte for byte. An integer is taken as its digits."))
+            .item(user_id_text())
+            .item(
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .minimum(Some(0))
+                    .maximum(Some(9_007_199_254_740_992_i64)),
+            )
+            .build()
+            .into()
+    }
+
+    /// The host's own data.
+    pub(crate) fn custom() -> Object {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+            .description(Some("Your own data of the person, replaced as a whole: at most 1024 bytes as compact JSON, 8 levels deep, without members called `__proto__`, `constructor` or `prototype`. It travels in the access token, where its bearer can read it. Left out: unchanged. `null`: none."))
+            .property_names(Some(
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .pattern(Some("^(?!(?:__proto__|constructor|prototype)$)")),
+            ))
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .examples([json!({"role": "admin", "department": "sales"})])
+            .build()
+    }
+
+    fn lifetime(description: &str, min: i64, max: i64, example: &str) -> Schema {
+        AnyOfBuilder::new()
+            .description(Some(description))
+            .item(
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some("Digits and a unit: ms, s, m, h, d or w."))
+                    .pattern(Some("^[0-9]{1,6}(ms|s|m|h|d|w)$"))
+                    .examples([json!(example)]),
+            )
+            .item(
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .description(Some("Seconds."))
+                    .minimum(Some(min))
+                    .maximum(Some(max)),
+            )
+            .item(ObjectBuilder::new().schema_type(Type::Null))
+            .build()
+            .into()
+    }
+
+    /// How long access tokens live.
+    pub(crate) fn access_lifetime() -> Schema {
+        lifetime(
+            "How long access tokens of the session live: 60 s to 24 h unless the operator says otherwise.",
+            60,
+            86_400,
+            "1h",
+        )
+    }
+
+    /// How long refresh tokens live.
+    pub(crate) fn refresh_lifetime() -> Schema {
+        lifetime(
+            "How long refresh tokens of the session live unless they are exchanged: 5 min to 90 d unless the operator says otherwise, and not less than access tokens.",
+            300,
+            7_776_000,
+            "7d",
+        )
+    }
+
+    /// How long a session lives.
+    pub(crate) fn session_lifetime() -> Schema {
+        lifetime(
+            "How long the session lives whatever happens: 5 min to 365 d, and not less than its refresh tokens.",
+            300,
+            31_536_000,
+            "90d",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_code_exists() {
+        let document = crate::router::described().into_openapi();
+        for (path, item) in &document.paths.paths {
+            for operation in [&item.get, &item.post, &item.delete].into_iter().flatten() {
+                let listed = operation
+                    .extensions
+                    .as_ref()
+                    .and_then(|all| all.get(ERROR_CODES));
+                for code in listed
+                    .and_then(|codes| codes.as_array())
+                    .into_iter()
+                    .flatten()
+                {
+                    assert!(
+                        ErrorCode::ALL
+                            .iter()
+                            .any(|known| Some(known.as_str()) == code.as_str()),
+                        "{path}: {code}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_is_whole() {
+        let value: serde_json::Value = serde_json::from_str(&openapi()).unwrap();
+        assert_eq!(value["openapi"], "3.1.0");
+        let paths = value["paths"].as_object().unwrap();
+        for path in [
+            "/auth/tokens",
+            "/auth/refresh",
+            "/auth/revoke",
+            "/auth/sessions",
+            "/auth/sessions/{sessionId}",
+            "/auth/users/{userId}/sessions",
+            "/auth/users/{userId}/sessions/{sessionId}",
+            "/auth/users/{userId}/revoke",
+            "/auth/users/{userId}/ban",
+            "/auth/introspect",
+            "/.well-known/jwks.json",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/openapi.json",
+            "/docs",
+        ] {
+            assert!(paths.contains_key(path), "{path}");
+        }
+        for (path, item) in paths {
+            for (method, operation) in item.as_object().unwrap() {
+                assert!(
+                    operation["operationId"].is_string() && operation["summary"].is_string(),
+                    "{method} {path}"
+                );
+                assert!(operation["responses"]["500"].is_object(), "{method} {path}");
+                for response in operation["responses"].as_object().unwrap().values() {
+                    assert!(
+                        response["headers"]["x-request-id"].is_object(),
+                        "{method} {path}"
+                    );
+                }
+            }
+        }
+        // No reference leads nowhere.
+        let text = value.to_string();
+        for reference in text.split("\"#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(value["components"]["schemas"][name].is_object(), "{name}");
+        }
+        let mint = &paths["/auth/tokens"]["post"]["responses"];
+        assert!(mint["429"]["headers"]["retry-after"].is_object());
+        assert!(
+            mint["401"]["description"]
+                .as_str()
+                .unwrap()
+                .contains("api_key_invalid")
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! What verifiers fetch.
+
+pub(crate) mod jwks;
