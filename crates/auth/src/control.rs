@@ -91,11 +91,14 @@ impl Auth {
         let inner = &*self.0;
         match entry.kind {
             ControlKind::SessionRevoked => {
-                if let Ok(session) = entry.subject.parse::<SessionId>() {
+                if let (Ok(app), Ok(session)) =
+                    (entry.app.parse(), entry.subject.parse::<SessionId>())
+                {
                     inner
                         .revocations
                         .end_session(session.clone(), inner.clock.now());
                     self.announce(Ended::Session {
+                        app,
                         session,
                         code: ErrorCode::SessionRevoked,
                     });

@@ -24,6 +24,8 @@ use crate::{AuthConfig, AuthError};
 pub enum Ended {
     /// One session.
     Session {
+        /// The app that it belongs to.
+        app: AppId,
         /// Its id.
         session: SessionId,
         /// Why: `session_revoked` unless the caller knows better.
