@@ -1,5 +1,14 @@
 //! Text as HTML.
 
+/// Writes more into a page. Writing into a `String` cannot fail.
+macro_rules! put {
+    ($page:expr, $($text:tt)*) => {{
+        use std::fmt::Write as _;
+        let _ = write!($page, $($text)*);
+    }};
+}
+pub(crate) use put;
+
 /// Text that is not markup.
 pub(crate) fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
@@ -20,7 +29,7 @@ pub(crate) fn line(text: &str) -> String {
     let mut html = String::new();
     for (index, part) in text.split('`').enumerate() {
         if index % 2 == 1 {
-            html.push_str(&format!("<code>{}</code>", escape(part)));
+            put!(html, "<code>{}</code>", escape(part));
         } else {
             html.push_str(&escape(part));
         }
@@ -30,11 +39,13 @@ pub(crate) fn line(text: &str) -> String {
 
 /// Paragraphs, with empty lines between them.
 pub(crate) fn prose(text: &str) -> String {
-    text.split("\n\n")
-        .map(str::trim)
-        .filter(|paragraph| !paragraph.is_empty())
-        .map(|paragraph| format!("<p>{}</p>", line(paragraph)))
-        .collect()
+    let mut html = String::new();
+    for paragraph in text.split("\n\n").map(str::trim) {
+        if !paragraph.is_empty() {
+            put!(html, "<p>{}</p>", line(paragraph));
+        }
+    }
+    html
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use chatsdk_types::ErrorCode;
 use serde_json::Value;
 
-use html::{escape, prose};
+use html::{escape, prose, put};
 
 /// The style of every page.
 pub(crate) const STYLE: &str = include_str!("style.css");
@@ -72,12 +72,13 @@ pub fn errors_reference() -> String {
     );
     for code in ErrorCode::ALL {
         let ends = if code.ends_session() { "yes" } else { "" };
-        text.push_str(&format!(
+        put!(
+            text,
             "\n| `{code}` | {} | {ends} | {} | {} |",
             code.status(),
             code.title(),
             code.hint().replace('|', "\\|")
-        ));
+        );
     }
     text
 }
@@ -92,12 +93,13 @@ fn error_table() -> String {
         } else {
             ""
         };
-        table.push_str(&format!(
+        put!(
+            table,
             "<tr id=\"{code}\"><td><code>{code}</code>{ends}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             code.status(),
             html::line(code.title()),
             html::line(code.hint())
-        ));
+        );
     }
     table.push_str("</tbody></table></div>");
     table

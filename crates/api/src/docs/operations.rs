@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::html::{escape, line, prose};
+use super::html::{escape, line, prose, put};
 use super::schemas;
 
 /// The operations of a tag, in the order of their paths: method, path, operation.
@@ -38,15 +38,16 @@ fn id(operation: &Value) -> &str {
 pub(super) fn contents(document: &Value) -> String {
     let mut html = String::from("<nav><ul>");
     for (tag, _) in tags(document) {
-        html.push_str(&format!("<li>{}<ul>", escape(tag)));
+        put!(html, "<li>{}<ul>", escape(tag));
         for (method, path, operation) in of_tag(document, tag) {
-            html.push_str(&format!(
+            put!(
+                html,
                 "<li><a href=\"#{}\"><b class=\"{method}\">{}</b> <code>{}</code></a> {}</li>",
                 id(operation),
                 method.to_uppercase(),
                 escape(path),
                 line(operation["summary"].as_str().unwrap_or_default()),
-            ));
+            );
         }
         html.push_str("</ul></li>");
     }
@@ -58,7 +59,7 @@ pub(super) fn contents(document: &Value) -> String {
 pub(super) fn all(document: &Value) -> String {
     let mut html = String::new();
     for (tag, description) in tags(document) {
-        html.push_str(&format!("<h2>{}</h2>{}", escape(tag), prose(description)));
+        put!(html, "<h2>{}</h2>{}", escape(tag), prose(description));
         for (method, path, operation) in of_tag(document, tag) {
             html.push_str(&section(method, path, operation));
         }
@@ -79,12 +80,13 @@ fn section(method: &str, path: &str, operation: &Value) -> String {
     if let Some(parameters) = operation["parameters"].as_array() {
         html.push_str("<h4>In the path</h4><dl>");
         for parameter in parameters {
-            html.push_str(&format!(
+            put!(
+                html,
                 "<dt><code>{}</code> <span class=\"type\">{}</span></dt><dd>{}</dd>",
                 escape(parameter["name"].as_str().unwrap_or_default()),
                 schemas::kind(&parameter["schema"]),
                 line(parameter["description"].as_str().unwrap_or_default()),
-            ));
+            );
         }
         html.push_str("</dl>");
     }
@@ -95,10 +97,11 @@ fn section(method: &str, path: &str, operation: &Value) -> String {
         } else {
             ", may be left out"
         };
-        html.push_str(&format!(
+        put!(
+            html,
             "<h4>Body{required}</h4><p>{}</p>",
             schemas::kind(&body["content"]["application/json"]["schema"])
-        ));
+        );
     }
     html.push_str("<h4>Answers</h4><dl>");
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
@@ -137,27 +140,26 @@ fn proof(operation: &Value) -> String {
 
 fn answer(status: &str, response: &Value) -> String {
     let description = response["description"].as_str().unwrap_or_default();
-    let codes: String = description
+    let (mut codes, mut shape) = (String::new(), String::new());
+    for (code, title) in description
         .split("\n\n")
         .filter_map(|part| part.strip_prefix('`')?.split_once("`: "))
-        .map(|(code, title)| {
-            format!(
-                "<li><a href=\"#{code}\"><code>{}</code></a> {}</li>",
-                escape(code),
-                line(title)
-            )
-        })
-        .collect();
-    let content = response["content"].as_object().into_iter().flatten();
-    let shape: String = content
-        .map(|(kind, content)| {
-            format!(
-                " {} <span class=\"type\">{}</span>",
-                schemas::kind(&content["schema"]),
-                escape(kind)
-            )
-        })
-        .collect();
+    {
+        put!(
+            codes,
+            "<li><a href=\"#{code}\"><code>{}</code></a> {}</li>",
+            escape(code),
+            line(title)
+        );
+    }
+    for (kind, content) in response["content"].as_object().into_iter().flatten() {
+        put!(
+            shape,
+            " {} <span class=\"type\">{}</span>",
+            schemas::kind(&content["schema"]),
+            escape(kind)
+        );
+    }
     if codes.is_empty() {
         format!("<dt>{status}{shape}</dt><dd>{}</dd>", line(description))
     } else {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::html::{escape, line, prose};
+use super::html::{escape, line, prose, put};
 use super::reference;
 
 /// All of them.
@@ -27,7 +27,8 @@ fn section(name: &str, schema: &Value) -> String {
         html.push_str("<dl>");
         for (member, schema) in properties {
             let required = required.is_some_and(|all| all.iter().any(|name| name == member));
-            html.push_str(&format!(
+            put!(
+                html,
                 "<dt><code>{}</code>{} <span class=\"type\">{}</span></dt><dd>{}{}</dd>",
                 escape(member),
                 if required { "" } else { " <em>optional</em>" },
@@ -39,11 +40,11 @@ fn section(name: &str, schema: &Value) -> String {
                         .replace('\n', " ")
                 ),
                 bounds(schema),
-            ));
+            );
         }
         html.push_str("</dl>");
     } else {
-        html.push_str(&format!("<p class=\"type\">{}</p>", kind(schema)));
+        put!(html, "<p class=\"type\">{}</p>", kind(schema));
     }
     html.push_str("</section>");
     html

@@ -18,11 +18,13 @@ pub(crate) struct Config {
 
 /// How long tokens live unless a mint says otherwise, and how short they may be, as a mint takes them.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Tokens {
-    access_token_expiry: String,
-    min_access_token_expiry: String,
-    refresh_token_expiry: String,
+    #[serde(rename = "accessTokenExpiry")]
+    access: String,
+    #[serde(rename = "minAccessTokenExpiry")]
+    min_access: String,
+    #[serde(rename = "refreshTokenExpiry")]
+    refresh: String,
 }
 
 pub(crate) async fn config(State(auth): State<Auth>, Local(dev): Local) -> Json<Config> {
@@ -31,9 +33,9 @@ pub(crate) async fn config(State(auth): State<Auth>, Local(dev): Local) -> Json<
         api_url: dev.api_url,
         ws_url: dev.ws_url,
         tokens: Tokens {
-            access_token_expiry: tokens.access_ttl.to_string(),
-            min_access_token_expiry: tokens.min_access_ttl.to_string(),
-            refresh_token_expiry: tokens.refresh_ttl.to_string(),
+            access: tokens.access_ttl.to_string(),
+            min_access: tokens.min_access_ttl.to_string(),
+            refresh: tokens.refresh_ttl.to_string(),
         },
     })
 }
