@@ -254,7 +254,8 @@ impl Command {
         match self {
             Self::All(all) => all.run().await,
             Self::Http(product) => {
-                for results in http::measure(&product.options()?).await? {
+                let (options, _scratch) = product.options()?;
+                for results in http::measure(&options).await? {
                     println!("\n{}\n\n{}", results.store.name(), page::http(&results));
                     println!(
                         "{}\n{}",
@@ -281,7 +282,7 @@ impl Command {
                 Ok(())
             }
             Self::Footprint(product) => {
-                let options = product.options()?;
+                let (options, _scratch) = product.options()?;
                 let footprint = footprint::measure(&options.binary, &options.work).await?;
                 println!(
                     "{}\n{}",
@@ -300,9 +301,8 @@ impl Command {
                     Some(url) => floors::pg_commit::run(&url, seconds)
                         .await
                         .map_err(HttpError::from)?,
-                    None => {
-                        floors::commit::run(&fresh(&work_dir)?, seconds).map_err(HttpError::from)?
-                    }
+                    None => floors::commit::run(&Scratch::under(&work_dir)?.0, seconds)
+                        .map_err(HttpError::from)?,
                 };
                 let micros = |quantile| commits.latencies.quantile(quantile) as f64 / 1e3;
                 println!(
@@ -321,7 +321,7 @@ impl Command {
 
 impl All {
     async fn run(self) -> Result<(), Failure> {
-        let options = self.product.options()?;
+        let (options, _scratch) = self.product.options()?;
         // Tokens and the process at rest first, while the machine is quiet.
         eprintln!("tokens");
         let crypto = crypto::pinned()?;
@@ -364,35 +364,53 @@ fn command_line() -> String {
 }
 
 impl Product {
-    fn options(self) -> Result<Options, Failure> {
+    fn options(&self) -> Result<(Options, Scratch), Failure> {
         let binary = std::fs::canonicalize(&self.server).map_err(|source| Failure::File {
             path: self.server.clone(),
             source,
         })?;
-        Ok(Options {
+        let scratch = Scratch::under(&self.work_dir)?;
+        let options = Options {
             binary,
-            work: fresh(&self.work_dir)?,
+            work: scratch.0.clone(),
             rounds: self.rounds as usize,
             window: self.seconds,
-            connections: self.connections,
-            stores: self.stores,
-        })
+            connections: self.connections.clone(),
+            stores: self.stores.clone(),
+        };
+        Ok((options, scratch))
     }
 }
 
-/// A directory under `parent` that no other run uses, with an earlier one of the same process id gone.
-fn fresh(parent: &Path) -> Result<PathBuf, Failure> {
-    let path = parent.join(format!("run-{}", std::process::id()));
-    let failed = |source| Failure::File {
-        path: path.clone(),
-        source,
-    };
-    match std::fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+/// A directory of one run, gone when this is dropped: what a run leaves is worth nothing afterwards.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    /// A fresh directory under `parent`.
+    fn under(parent: &Path) -> Result<Self, Failure> {
+        let path = parent.join(format!("run-{}", std::process::id()));
+        let failed = |source| Failure::File {
+            path: path.clone(),
+            source,
+        };
+        // An earlier run may have had the same process id and been killed.
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        std::fs::create_dir_all(&path).map_err(failed)?;
+        std::fs::canonicalize(&path).map(Self).map_err(failed)
     }
-    std::fs::create_dir_all(&path).map_err(failed)?;
-    std::fs::canonicalize(&path).map_err(failed)
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is in nobody's way.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Refresh {

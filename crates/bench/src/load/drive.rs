@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -112,10 +110,9 @@ pub async fn drive(plan: Plan) -> Result<Outcome, DriveError> {
     }
     let begin = Instant::now() + plan.warm_up;
     let end = begin + plan.window;
-    let stop = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
     for (wire, script) in wires {
-        tasks.spawn(connection(wire, script, begin, end, stop.clone()));
+        tasks.spawn(connection(wire, script, begin, end));
     }
 
     tokio::time::sleep_until(begin.into()).await;
@@ -124,7 +121,6 @@ pub async fn drive(plan: Plan) -> Result<Outcome, DriveError> {
     tokio::time::sleep_until(end.into()).await;
     let after = cpu(&plan.watched)?;
     let own_after = process::cpu_time(std::process::id())?;
-    stop.store(true, Ordering::Relaxed);
 
     let mut outcome = Outcome {
         connections,
@@ -173,20 +169,14 @@ struct Seen {
     script: Script,
 }
 
-async fn connection(
-    mut wire: Wire,
-    mut script: Script,
-    begin: Instant,
-    end: Instant,
-    stop: Arc<AtomicBool>,
-) -> Seen {
+async fn connection(mut wire: Wire, mut script: Script, begin: Instant, end: Instant) -> Seen {
     let mut latencies = Histogram::default();
     let mut errors = BTreeMap::new();
     let mut sample = None;
     // The end of one request is the start of the next: one look at the clock each, and what the
     // generator itself takes is part of the latency, never hidden between two of them.
     let mut started = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
+    while started < end {
         let reply = match wire.exchange(script.request()).await {
             Ok(reply) => reply,
             Err(failure) => {
