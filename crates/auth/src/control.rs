@@ -188,7 +188,7 @@ impl Auth {
             // From here on everything is known.
             let known = inner.store.control_since(0, u32::MAX).await?;
             opened.unknown_since = backed_up_at;
-            opened.journal_missing = !known.is_empty();
+            opened.journal_missing = known.iter().any(|entry| Journal::keeps(entry.kind));
             self.rewrite_journal(move |mut entries| {
                 entries.extend(known.into_iter().filter(|entry| Journal::keeps(entry.kind)));
                 recent(entries, now)

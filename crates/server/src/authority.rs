@@ -28,23 +28,36 @@ impl TokenAuthority {
 impl Authority for TokenAuthority {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
         let claims = self.examine(request.token)?;
-        Ok(Admission { identity: identity(&claims), expires_at: Some(claims.exp * 1000), data: None })
+        Ok(Admission {
+            identity: identity(&claims),
+            expires_at: Some(claims.exp * 1000),
+            data: None,
+        })
     }
 
     async fn refresh(&self, _connection: &Identity, token: &str) -> Result<Refreshed, Refusal> {
         let claims = self.examine(token)?;
-        Ok(Refreshed { identity: identity(&claims), expires_at: Some(claims.exp * 1000) })
+        Ok(Refreshed {
+            identity: identity(&claims),
+            expires_at: Some(claims.exp * 1000),
+        })
     }
 }
 
 fn identity(claims: &AccessClaims) -> Identity {
-    Identity::new(claims.client_id.as_str(), claims.sub.as_str(), claims.sid.as_str())
+    Identity::new(
+        claims.client_id.as_str(),
+        claims.sub.as_str(),
+        claims.sid.as_str(),
+    )
 }
 
 fn refusal(error: &AuthError) -> Refusal {
     match error.code() {
         ErrorCode::TokenExpired => Refusal::Expired,
-        code @ (ErrorCode::TokenRevoked | ErrorCode::UserBanned) => Refusal::Revoked(Cow::Borrowed(code.as_str())),
+        code @ (ErrorCode::TokenRevoked | ErrorCode::UserBanned) => {
+            Refusal::Revoked(Cow::Borrowed(code.as_str()))
+        }
         ErrorCode::TokenInvalid => Refusal::Invalid,
         // A fault of ours never ends a session.
         _ => Refusal::Unavailable,

@@ -11,11 +11,26 @@ use tokio_util::task::TaskTracker;
 pub(crate) fn start(auth: &Auth, stop: &CancellationToken, tasks: &TaskTracker) {
     let auth = auth.clone();
     // What was seen in use is written within five seconds: `design.md` §5.
-    every("seen tokens", 2, &auth, stop, tasks, |auth| async move { auth.flush_seen().await });
-    every("key use", 60, &auth, stop, tasks, |auth| async move { auth.flush_key_use().await });
-    every("refused credentials", 60, &auth, stop, tasks, |auth| async move { auth.flush_failures().await });
-    every("signing keys", 5, &auth, stop, tasks, |auth| async move { auth.tend_signing_keys().await });
-    every("log pruning", 3600, &auth, stop, tasks, |auth| async move { auth.prune_logs().await });
+    every("seen tokens", 2, &auth, stop, tasks, |auth| async move {
+        auth.flush_seen().await
+    });
+    every("key use", 60, &auth, stop, tasks, |auth| async move {
+        auth.flush_key_use().await
+    });
+    every(
+        "refused credentials",
+        60,
+        &auth,
+        stop,
+        tasks,
+        |auth| async move { auth.flush_failures().await },
+    );
+    every("signing keys", 5, &auth, stop, tasks, |auth| async move {
+        auth.tend_signing_keys().await
+    });
+    every("log pruning", 3600, &auth, stop, tasks, |auth| async move {
+        auth.prune_logs().await
+    });
     let sweep = std::sync::Arc::new(Sweep::default());
     every("session sweep", 600, &auth, stop, tasks, move |auth| {
         let sweep = std::sync::Arc::clone(&sweep);

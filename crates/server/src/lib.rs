@@ -20,7 +20,7 @@ mod running;
 mod sockets;
 
 pub use lifecycle::asked_to_end;
-pub use running::{DevApp, Server, StartError};
+pub use running::{Server, StartError};
 
 /// Says what opening the service found out about the past.
 pub(crate) fn report_opening(opened: &chatsdk_auth::Opened) {

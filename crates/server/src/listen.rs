@@ -1,6 +1,5 @@
 //! Accepting connections: one loop a listener, one task a connection, all of them accounted for.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,7 +30,13 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                tasks.spawn(connection(stream, peer, router.clone(), head_timeout, stop.clone()));
+                tasks.spawn(connection(
+                    stream,
+                    peer,
+                    router.clone(),
+                    head_timeout,
+                    stop.clone(),
+                ));
             }
             Err(error) => {
                 // Out of file descriptors, mostly. Accepting again at once would spin.
@@ -42,7 +47,13 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, head_timeout: Duration, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    head_timeout: Duration,
+    stop: CancellationToken,
+) {
     // Replies are small and whole: waiting to fill a packet only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it was served");
@@ -53,8 +64,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, head_ti
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            let response = tower_service::Service::call(&mut router, request).await;
-            response.or_else(|never: Infallible| match never {})
+            tower_service::Service::call(&mut router, request).await
         }
     });
     let connection = http1::Builder::new()

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use chatsdk_auth::{Auth, AuthError};
+use chatsdk_api::{ApiConfig, ApiState, DevConfig, RenderMetrics};
+use chatsdk_auth::{Auth, AuthError, KeyCaller};
 use chatsdk_realtime::Engine;
-use chatsdk_types::{AppId, Clock, Entropy};
+use chatsdk_types::{Clock, Entropy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,13 +31,6 @@ pub enum StartError {
     /// The token service cannot be opened.
     #[error(transparent)]
     Auth(#[from] AuthError),
-}
-
-/// The app that the page of `chatsdk dev` talks to.
-#[derive(Debug, Clone)]
-pub struct DevApp {
-    /// Its id.
-    pub app: AppId,
 }
 
 /// How long a draining server waits for requests and sockets to end.
@@ -63,14 +57,17 @@ impl Server {
     pub async fn start(
         config: &Config,
         auth: Auth,
-        dev: Option<DevApp>,
+        dev: Option<KeyCaller>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
         let api_listener = bind(config.listen).await?;
         let realtime_listener = bind(config.realtime_listen).await?;
         let address = |listener: &TcpListener, wanted| {
-            listener.local_addr().map_err(|source| StartError::Listen { address: wanted, source })
+            listener.local_addr().map_err(|source| StartError::Listen {
+                address: wanted,
+                source,
+            })
         };
         let api = address(&api_listener, config.listen)?;
         let realtime = address(&realtime_listener, config.realtime_listen)?;
@@ -79,17 +76,38 @@ impl Server {
         let engine = sockets::engine(config, &auth, Arc::clone(&clock), Arc::clone(&entropy));
         sockets::close_what_ends(&auth, &engine);
         let draining = Arc::new(AtomicBool::new(false));
-        let state = sockets::api_state(config, &auth, &engine, dev, (api, realtime), metrics, Arc::clone(&draining));
-        let router = sockets::routes(chatsdk_api::router(state), &engine);
+        let describe = engine_metrics(&engine);
+        let render: RenderMetrics = Arc::new(move || {
+            describe();
+            metrics.render()
+        });
+        let api_config = api_config(config, dev, (api, realtime));
+        let state = ApiState::new(auth.clone(), api_config, render, Arc::clone(&draining));
+        let router = chatsdk_api::router_with(state, sockets::routes(&engine));
 
         let stop = CancellationToken::new();
         let (listeners, connections) = (TaskTracker::new(), TaskTracker::new());
         jobs::start(&auth, &stop, &listeners);
         let head_timeout = Duration::from_millis(config.request_timeout.as_millis().unsigned_abs());
         for listener in [api_listener, realtime_listener] {
-            listeners.spawn(listen::serve(listener, router.clone(), head_timeout, stop.clone(), connections.clone()));
+            listeners.spawn(listen::serve(
+                listener,
+                router.clone(),
+                head_timeout,
+                stop.clone(),
+                connections.clone(),
+            ));
         }
-        Ok(Self { api, realtime, auth, engine, draining, stop, listeners, connections })
+        Ok(Self {
+            api,
+            realtime,
+            auth,
+            engine,
+            draining,
+            stop,
+            listeners,
+            connections,
+        })
     }
 
     /// The token service.
@@ -110,7 +128,7 @@ impl Server {
         self.listeners.close();
         self.connections.close();
         let drained = tokio::time::timeout(DRAIN, async {
-            self.engine.drain().await;
+            self.engine.handle().drain().await;
             self.connections.wait().await;
             self.listeners.wait().await;
         });
@@ -122,5 +140,57 @@ impl Server {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+fn api_config(
+    config: &Config,
+    dev: Option<KeyCaller>,
+    (api, realtime): (SocketAddr, SocketAddr),
+) -> ApiConfig {
+    ApiConfig {
+        allowed_origins: config.allowed_origins.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        public_url: config.auth.issuer.clone(),
+        body_timeout: Duration::from_millis(config.request_timeout.as_millis().unsigned_abs()),
+        // The page is opened as `localhost`, and sockets of another host would be another site to it.
+        dev: dev.map(|caller| DevConfig {
+            caller,
+            api_url: format!("http://localhost:{}", api.port()),
+            ws_url: format!("ws://localhost:{}/connection/websocket", realtime.port()),
+        }),
+    }
+}
+
+/// Copies what the engine counted into the recorder, each time that somebody asks.
+fn engine_metrics(engine: &Engine<TokenAuthority>) -> impl Fn() + Send + Sync + 'static {
+    let handle = engine.handle().clone();
+    move || {
+        let stats = handle.stats();
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        metrics::gauge!("chatsdk_sockets_open").set(read(&stats.open) as f64);
+        metrics::gauge!("chatsdk_connections").set(read(&stats.connected) as f64);
+        for (name, counter) in [
+            ("chatsdk_upgrades_total", &stats.upgrades),
+            ("chatsdk_upgrades_refused_total", &stats.upgrades_refused),
+            ("chatsdk_connects_total", &stats.connects),
+            ("chatsdk_connects_refused_total", &stats.connects_refused),
+            ("chatsdk_socket_refreshes_total", &stats.refreshes),
+            (
+                "chatsdk_socket_refreshes_refused_total",
+                &stats.refreshes_refused,
+            ),
+            ("chatsdk_messages_in_total", &stats.messages_in),
+            ("chatsdk_messages_out_total", &stats.messages_out),
+            ("chatsdk_bytes_in_total", &stats.bytes_in),
+            ("chatsdk_bytes_out_total", &stats.bytes_out),
+        ] {
+            metrics::counter!(name).absolute(read(counter));
+        }
+        for (code, count) in stats.closes() {
+            metrics::counter!("chatsdk_closes_total", "code" => code.to_string()).absolute(count);
+        }
+    }
 }

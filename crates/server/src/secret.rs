@@ -12,7 +12,9 @@ use crate::config::Config;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// Nodes that share a database have to share the secret.
-    #[error("a PostgreSQL database is shared by all nodes, and so is the secret that its keys are sealed with: set CHATSDK_SECRET to the same value everywhere, 32 characters of chance or more, such as `openssl rand -base64 32` prints")]
+    #[error(
+        "a PostgreSQL database is shared by all nodes, and so is the secret that its keys are sealed with: set CHATSDK_SECRET to the same value everywhere, 32 characters of chance or more, such as `openssl rand -base64 32` prints"
+    )]
     Required,
     /// It is not one.
     #[error("the deployment secret ({place}) cannot be used: {why}")]
@@ -34,23 +36,36 @@ pub enum SecretError {
 
 /// The secret of the environment variable `CHATSDK_SECRET`, as `env` answers it, or of the file `secret` in
 /// the data directory, which is created where it may be.
-pub fn load(config: &Config, env: Option<String>, entropy: &dyn Entropy) -> Result<DeploymentSecret, SecretError> {
+pub fn load(
+    config: &Config,
+    env: Option<String>,
+    entropy: &dyn Entropy,
+) -> Result<DeploymentSecret, SecretError> {
     if let Some(text) = env {
-        return DeploymentSecret::parse(&text)
-            .map_err(|error| SecretError::Bad { place: "CHATSDK_SECRET".into(), why: error.to_string() });
+        return DeploymentSecret::parse(&text).map_err(|error| SecretError::Bad {
+            place: "CHATSDK_SECRET".into(),
+            why: error.to_string(),
+        });
     }
     if config.shared_database {
         return Err(SecretError::Required);
     }
     let path = config.data_dir.join("secret");
-    let failed = |source| SecretError::File { path: path.display().to_string(), source };
+    let failed = |source| SecretError::File {
+        path: path.display().to_string(),
+        source,
+    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(&path, entropy).map_err(failed)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            create(&path, entropy).map_err(failed)?
+        }
         Err(error) => return Err(failed(error)),
     };
-    DeploymentSecret::parse(text.trim())
-        .map_err(|error| SecretError::Bad { place: path.display().to_string(), why: error.to_string() })
+    DeploymentSecret::parse(text.trim()).map_err(|error| SecretError::Bad {
+        place: path.display().to_string(),
+        why: error.to_string(),
+    })
 }
 
 /// Writes a new secret, readable by its owner alone, whole or not at all. Where another process was
@@ -60,7 +75,11 @@ fn create(path: &Path, entropy: &dyn Entropy) -> std::io::Result<String> {
 
     let text = DeploymentSecret::generate(entropy);
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)?;
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()?;

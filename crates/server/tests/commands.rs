@@ -16,7 +16,10 @@ async fn within_a_second<F: Future<Output = String>>(wanted: &str, ask: impl Fn(
     let begun = Instant::now();
     let mut answer = ask().await;
     while answer != wanted {
-        assert!(begun.elapsed() < Duration::from_secs(1), "after a second it is still {answer}, not {wanted}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "after a second it is still {answer}, not {wanted}"
+        );
         answer = ask().await;
     }
 }
@@ -29,15 +32,42 @@ async fn what_commands_change_is_in_force_within_a_second() {
 
     let app = run(data, &["app", "create", "second"]).await[0].clone();
     let id = app["appId"].as_str().unwrap();
-    let backend = Backend { address: server.api, key: app["apiKey"].as_str().unwrap().to_owned() };
-    within_a_second("200", async || backend.mint(&json!({ "userId": "ann" })).await.outcome()).await;
+    let backend = Backend {
+        address: server.api,
+        key: app["apiKey"].as_str().unwrap().to_owned(),
+    };
+    within_a_second("200", async || {
+        backend.mint(&json!({ "userId": "ann" })).await.outcome()
+    })
+    .await;
 
-    let key = run(data, &["key", "create", "--app", id, "--scope", "tokens:mint"]).await[0].clone();
-    let narrow = Backend { address: server.api, key: key["apiKey"].as_str().unwrap().to_owned() };
-    within_a_second("200", async || narrow.mint(&json!({ "userId": "ann" })).await.outcome()).await;
-    assert_eq!(narrow.request("GET", "/auth/users/ann/sessions").send().await.outcome(), "403 api_key_scope");
+    let key = run(
+        data,
+        &["key", "create", "--app", id, "--scope", "tokens:mint"],
+    )
+    .await[0]
+        .clone();
+    let narrow = Backend {
+        address: server.api,
+        key: key["apiKey"].as_str().unwrap().to_owned(),
+    };
+    within_a_second("200", async || {
+        narrow.mint(&json!({ "userId": "ann" })).await.outcome()
+    })
+    .await;
+    assert_eq!(
+        narrow
+            .request("GET", "/auth/users/ann/sessions")
+            .send()
+            .await
+            .outcome(),
+        "403 api_key_scope"
+    );
     run(data, &["key", "revoke", key["keyId"].as_str().unwrap()]).await;
-    within_a_second("401 api_key_revoked", async || narrow.mint(&json!({ "userId": "ann" })).await.outcome()).await;
+    within_a_second("401 api_key_revoked", async || {
+        narrow.mint(&json!({ "userId": "ann" })).await.outcome()
+    })
+    .await;
 
     let ann = backend.sign_in("ann").await;
     let mut socket = Socket::connected(server.realtime, &ann.access).await;
@@ -46,21 +76,35 @@ async fn what_commands_change_is_in_force_within_a_second() {
     assert_eq!(socket.closed().await, (3503, "session_revoked".to_owned()));
 
     let bob = backend.sign_in("bob").await;
-    run(data, &["user", "ban", "bob", "--app", id, "--reason", "spam"]).await;
+    run(
+        data,
+        &["user", "ban", "bob", "--app", id, "--reason", "spam"],
+    )
+    .await;
     within_a_second("403 user_banned", async || bob.standing().await).await;
     let shown = run(data, &["user", "show", "bob", "--app", id]).await[0].clone();
-    assert_eq!((shown["banReason"].as_str(), shown["sessions"].as_i64()), (Some("spam"), Some(1)));
+    assert_eq!(
+        (shown["banReason"].as_str(), shown["sessions"].as_i64()),
+        (Some("spam"), Some(1))
+    );
     run(data, &["user", "unban", "bob", "--app", id]).await;
     within_a_second("200", async || bob.standing().await).await;
     run(data, &["user", "delete", "bob", "--app", id]).await;
     within_a_second("401 token_revoked", async || bob.standing().await).await;
-    assert_eq!(backend.mint(&json!({ "userId": "bob" })).await.outcome(), "403 user_banned");
+    assert_eq!(
+        backend.mint(&json!({ "userId": "bob" })).await.outcome(),
+        "403 user_banned"
+    );
 
     let eve = backend.sign_in("eve").await;
     run(data, &["signing-key", "rotate", "--emergency"]).await;
     within_a_second("401 token_expired", async || eve.standing().await).await;
     assert_eq!(eve.refreshed().await.standing().await, "200");
-    let states: Vec<_> = run(data, &["signing-key", "list"]).await.iter().map(|key| key["state"].clone()).collect();
+    let states: Vec<_> = run(data, &["signing-key", "list"])
+        .await
+        .iter()
+        .map(|key| key["state"].clone())
+        .collect();
     assert_eq!(states, [json!("withdrawn"), json!("active")]);
     server.kill().await;
 }
@@ -73,17 +117,31 @@ async fn keys_overlap_when_they_rotate() {
     let id = app["appId"].as_str().unwrap();
     let listed = run(data, &["key", "list", "--app", id]).await;
     assert_eq!(listed.len(), 1);
-    assert!(!listed[0].to_string().contains(app["apiKey"].as_str().unwrap()), "a key is shown once");
+    assert!(
+        !listed[0]
+            .to_string()
+            .contains(app["apiKey"].as_str().unwrap()),
+        "a key is shown once"
+    );
     let old = listed[0]["keyId"].as_str().unwrap();
     let new = run(data, &["key", "rotate", old, "--overlap", "48h"]).await[0].clone();
     let server = process::serve(common::binary(), data, &[], &[]).await;
     assert_eq!(server.key, None, "there is an app already");
     for key in [&app["apiKey"], &new["apiKey"]] {
-        let backend = Backend { address: server.api, key: key.as_str().unwrap().to_owned() };
-        assert_eq!(backend.mint(&json!({ "userId": "ann" })).await.outcome(), "200");
+        let backend = Backend {
+            address: server.api,
+            key: key.as_str().unwrap().to_owned(),
+        };
+        assert_eq!(
+            backend.mint(&json!({ "userId": "ann" })).await.outcome(),
+            "200"
+        );
     }
     let stolen = new["keyId"].as_str().unwrap();
-    let backend = Backend { address: server.api, key: new["apiKey"].as_str().unwrap().to_owned() };
+    let backend = Backend {
+        address: server.api,
+        key: new["apiKey"].as_str().unwrap().to_owned(),
+    };
     let ann = backend.sign_in("ann").await;
     run(data, &["key", "revoke", stolen, "--sessions"]).await;
     within_a_second("401 token_revoked", async || ann.standing().await).await;
@@ -96,19 +154,47 @@ async fn looking_without_a_server() {
     let data = dir.path();
     let migrated = run(data, &["migrate"]).await;
     assert_eq!(migrated[0]["from"], 0);
-    assert_eq!(run(data, &["migrate"]).await[0]["from"], migrated[0]["schemaVersion"]);
+    assert_eq!(
+        run(data, &["migrate"]).await[0]["from"],
+        migrated[0]["schemaVersion"]
+    );
     assert!(run(data, &["app", "list"]).await.is_empty());
     run(data, &["app", "create", "one", "--access-ttl", "10m"]).await;
     let apps = run(data, &["app", "list"]).await;
-    assert_eq!((apps[0]["name"].as_str(), apps[0]["accessTtl"].as_str()), (Some("one"), Some("10m")));
+    assert_eq!(
+        (apps[0]["name"].as_str(), apps[0]["accessTtl"].as_str()),
+        (Some("one"), Some("10m"))
+    );
     let settings = run(data, &["config"]).await;
-    let listen = settings.iter().find(|setting| setting["key"] == "listen").unwrap();
-    assert_eq!((listen["value"].as_str(), listen["source"].as_str()), (Some("127.0.0.1:5500"), Some("default")));
-    let document: Value = serde_json::from_str(&String::from_utf8(process::chatsdk(common::binary(), data, &["openapi"]).output().await.unwrap().stdout).unwrap()).unwrap();
+    let listen = settings
+        .iter()
+        .find(|setting| setting["key"] == "listen")
+        .unwrap();
+    assert_eq!(
+        (listen["value"].as_str(), listen["source"].as_str()),
+        (Some("127.0.0.1:5500"), Some("default"))
+    );
+    let document: Value = serde_json::from_str(
+        &String::from_utf8(
+            process::chatsdk(common::binary(), data, &["openapi"])
+                .output()
+                .await
+                .unwrap()
+                .stdout,
+        )
+        .unwrap(),
+    )
+    .unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    let examined = process::chatsdk(common::binary(), data, &["doctor", "--json"]).output().await.unwrap();
+    let examined = process::chatsdk(common::binary(), data, &["doctor", "--json"])
+        .output()
+        .await
+        .unwrap();
     let findings = String::from_utf8(examined.stdout).unwrap();
-    assert!(findings.contains(r#""check":"database","detail":"it answers"#), "{findings}");
+    assert!(
+        findings.contains(r#""check":"database","detail":"it answers"#),
+        "{findings}"
+    );
 }
 
 /// Each failure is one line of JSON with a code, on standard output, and an exit code that says so.
@@ -125,11 +211,23 @@ async fn failures_have_codes() {
         (&["app", "create", ""], "invalid_field"),
         (&["dev", "--listen", "0.0.0.0:0"], "not_loopback"),
         (&["serve", "--listen", "nowhere"], "config"),
-        (&["serve", "--database-url", "postgres://nobody@127.0.0.1:1/none"], "secret"),
+        (
+            &[
+                "serve",
+                "--database-url",
+                "postgres://nobody@127.0.0.1:1/none",
+            ],
+            "secret",
+        ),
     ] {
-        let output = process::chatsdk(common::binary(), data, arguments).arg("--json").output().await.unwrap();
+        let output = process::chatsdk(common::binary(), data, arguments)
+            .arg("--json")
+            .output()
+            .await
+            .unwrap();
         assert!(!output.status.success(), "{arguments:?}");
-        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{arguments:?}: {output:?}"));
+        let said: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{arguments:?}: {output:?}"));
         assert_eq!(said["error"]["code"], code, "{arguments:?}: {said}");
     }
 }
@@ -141,9 +239,15 @@ async fn a_changed_secret_is_refused() {
     let data = dir.path();
     run(data, &["app", "create", "one"]).await;
     std::fs::remove_file(data.join("secret")).unwrap();
-    let output = process::chatsdk(common::binary(), data, &["app", "list"]).output().await.unwrap();
+    let output = process::chatsdk(common::binary(), data, &["app", "list"])
+        .output()
+        .await
+        .unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("the deployment secret is not the one"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("the deployment secret is not the one"),
+        "{output:?}"
+    );
 }
 
 /// The first signal drains, and the process ends by itself with a good exit code.
@@ -151,10 +255,17 @@ async fn a_changed_secret_is_refused() {
 async fn a_signal_drains() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = process::serve(common::binary(), dir.path(), &[], &[]).await;
-    let backend = Backend { address: server.api, key: server.key.clone().unwrap() };
+    let backend = Backend {
+        address: server.api,
+        key: server.key.clone().unwrap(),
+    };
     let ann = backend.sign_in("ann").await;
     let mut socket = Socket::connected(server.realtime, &ann.access).await;
-    let status = tokio::process::Command::new("kill").args(["-TERM", &server.id().to_string()]).status().await.unwrap();
+    let status = tokio::process::Command::new("kill")
+        .args(["-TERM", &server.id().to_string()])
+        .status()
+        .await
+        .unwrap();
     assert!(status.success());
     assert_eq!(socket.closed().await.0, 3001);
     assert!(server.wait().await.success());
@@ -167,6 +278,7 @@ async fn secrets_are_private() {
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("data");
     run(&data, &["app", "create", "one"]).await;
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&data), mode(&data.join("secret"))), (0o700, 0o600));
 }

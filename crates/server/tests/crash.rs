@@ -21,7 +21,12 @@ const CLIENTS: usize = 24;
 const REFRESHES_BETWEEN_KILLS: u64 = 60;
 
 /// One honest client: presents what it has until it is answered, then keeps the successor.
-async fn client(mut token: String, mut server: watch::Receiver<Option<std::net::SocketAddr>>, done: Arc<AtomicBool>, count: Arc<AtomicU64>) -> (String, u64) {
+async fn client(
+    mut token: String,
+    mut server: watch::Receiver<Option<std::net::SocketAddr>>,
+    done: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+) -> (String, u64) {
     let mut refreshes = 0;
     while !done.load(Ordering::Acquire) {
         let Some(address) = *server.borrow_and_update() else {
@@ -30,7 +35,8 @@ async fn client(mut token: String, mut server: watch::Receiver<Option<std::net::
             }
             continue;
         };
-        let asked = request(address, "POST", "/auth/refresh").json(&json!({ "refreshToken": token }));
+        let asked =
+            request(address, "POST", "/auth/refresh").json(&json!({ "refreshToken": token }));
         // A connection that breaks or is refused is weather: the reply is lost, the token stays.
         let Ok(reply) = asked.try_send().await else {
             if *server.borrow() == Some(address) {
@@ -59,20 +65,34 @@ async fn start(dir: &Path) -> process::Process {
 async fn two_hundred_kills_sign_nobody_out() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = start(dir.path()).await;
-    let backend = Backend { address: server.api, key: server.key.clone().expect("a first start shows a key") };
+    let backend = Backend {
+        address: server.api,
+        key: server.key.clone().expect("a first start shows a key"),
+    };
     let (tell, told) = watch::channel(Some(server.api));
-    let (done, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (done, count) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
     let mut clients = tokio::task::JoinSet::new();
     for number in 0..CLIENTS {
         let person = backend.sign_in(&format!("user-{number}")).await;
-        clients.spawn(client(person.refresh, told.clone(), Arc::clone(&done), Arc::clone(&count)));
+        clients.spawn(client(
+            person.refresh,
+            told.clone(),
+            Arc::clone(&done),
+            Arc::clone(&count),
+        ));
     }
     let begun = std::time::Instant::now();
     for _ in 0..KILLS {
         let before = count.load(Ordering::Acquire);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
         while count.load(Ordering::Acquire) < before + REFRESHES_BETWEEN_KILLS {
-            assert!(tokio::time::Instant::now() < deadline, "the clients are stuck");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the clients are stuck"
+            );
             if let Some(ended) = clients.try_join_next() {
                 panic!("a client ended early: {ended:?}");
             }
@@ -90,7 +110,10 @@ async fn two_hundred_kills_sign_nobody_out() {
         let (token, count) = ended.unwrap();
         refreshes += count;
         // What was answered last still works: nothing that was answered is lost.
-        let reply = request(server.api, "POST", "/auth/refresh").json(&json!({ "refreshToken": token })).send().await;
+        let reply = request(server.api, "POST", "/auth/refresh")
+            .json(&json!({ "refreshToken": token }))
+            .send()
+            .await;
         assert_eq!(reply.status, 200, "{}", reply.text);
     }
     println!("{KILLS} kills, {refreshes} refreshes in {elapsed:?}, nobody signed out");
@@ -104,14 +127,29 @@ async fn what_was_revoked_stays_revoked() {
     let mut server = start(dir.path()).await;
     let key = server.key.clone().unwrap();
     for round in 0..10 {
-        let backend = Backend { address: server.api, key: key.clone() };
+        let backend = Backend {
+            address: server.api,
+            key: key.clone(),
+        };
         let ann = backend.sign_in("ann").await;
         let bob = backend.sign_in(&format!("bob-{round}")).await;
-        ann.request("POST", "/auth/revoke").json(&json!({})).send().await.ok();
-        backend.request("POST", &format!("/auth/users/bob-{round}/ban")).json(&json!({})).send().await.ok();
+        ann.request("POST", "/auth/revoke")
+            .json(&json!({}))
+            .send()
+            .await
+            .ok();
+        backend
+            .request("POST", &format!("/auth/users/bob-{round}/ban"))
+            .json(&json!({}))
+            .send()
+            .await
+            .ok();
         server.kill().await;
         server = start(dir.path()).await;
-        let at = |person: &chatsdk_testkit::Person| chatsdk_testkit::Person { address: server.api, ..person.clone() };
+        let at = |person: &chatsdk_testkit::Person| chatsdk_testkit::Person {
+            address: server.api,
+            ..person.clone()
+        };
         assert_eq!(at(&ann).refresh_standing().await, "401 session_revoked");
         assert_eq!(at(&ann).standing().await, "401 token_revoked");
         assert_eq!(at(&bob).standing().await, "403 user_banned");

@@ -8,7 +8,13 @@ use serde_json::Value;
 /// The normal dependencies of each of our crates.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
@@ -18,7 +24,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     packages
         .iter()
         .map(|package| {
-            let normal = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+            let normal = package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null());
             (name(package), normal.map(name).collect())
         })
         .collect()
@@ -37,9 +47,14 @@ fn each_crate_imports_what_it_may() {
     ];
     let dependencies = dependencies();
     for (name, allowed) in may {
-        let ours = dependencies[&format!("chatsdk-{name}")].iter().filter_map(|name| name.strip_prefix("chatsdk-"));
+        let ours = dependencies[&format!("chatsdk-{name}")]
+            .iter()
+            .filter_map(|name| name.strip_prefix("chatsdk-"));
         for dependency in ours {
-            assert!(allowed.contains(&dependency), "chatsdk-{name} imports chatsdk-{dependency}");
+            assert!(
+                allowed.contains(&dependency),
+                "chatsdk-{name} imports chatsdk-{dependency}"
+            );
         }
     }
 }
@@ -55,7 +70,10 @@ fn drivers_and_frameworks_live_in_one_place() {
     for (name, dependencies) in dependencies() {
         for (library, allowed) in only {
             let short = name.trim_start_matches("chatsdk-");
-            assert!(!dependencies.contains(*library) || allowed.contains(&short), "{name} imports {library}");
+            assert!(
+                !dependencies.contains(*library) || allowed.contains(&short),
+                "{name} imports {library}"
+            );
         }
     }
 }

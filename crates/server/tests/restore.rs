@@ -10,25 +10,61 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let backups = tempfile::tempdir().unwrap();
     let data = dir.path();
-    let serve = async || process::serve(common::binary(), data, &[], &["--rate-limits", "off"]).await;
+    let serve =
+        async || process::serve(common::binary(), data, &[], &["--rate-limits", "off"]).await;
     let server = serve().await;
-    let backend = Backend { address: server.api, key: server.key.clone().unwrap() };
+    let backend = Backend {
+        address: server.api,
+        key: server.key.clone().unwrap(),
+    };
     let app = server.app.clone().unwrap();
     let honest = backend.sign_in("honest").await.refreshed().await;
-    let (ended, banned, unbanned) = (backend.sign_in("ended").await, backend.sign_in("banned").await, backend.sign_in("unbanned").await);
-    let spare = process::run(common::binary(), data, &["key", "create", "--app", &app]).await[0].clone();
-    backend.request("POST", "/auth/users/unbanned/ban").json(&json!({})).send().await.ok();
+    let (ended, banned, unbanned) = (
+        backend.sign_in("ended").await,
+        backend.sign_in("banned").await,
+        backend.sign_in("unbanned").await,
+    );
+    let spare =
+        process::run(common::binary(), data, &["key", "create", "--app", &app]).await[0].clone();
+    backend
+        .request("POST", "/auth/users/unbanned/ban")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
 
     let copy = backups.path().join("monday");
     process::run(common::binary(), data, &["backup", copy.to_str().unwrap()]).await;
-    assert!(!copy.join("revocations.jsonl").exists(), "no backup copies the journal");
+    assert!(
+        !copy.join("revocations.jsonl").exists(),
+        "no backup copies the journal"
+    );
 
     // Life goes on after the backup.
     let honest = honest.refreshed().await.refreshed().await;
-    ended.request("POST", "/auth/revoke").json(&json!({})).send().await.ok();
-    backend.request("POST", "/auth/users/banned/ban").json(&json!({})).send().await.ok();
-    backend.request("DELETE", "/auth/users/unbanned/ban").send().await.ok();
-    process::run(common::binary(), data, &["key", "revoke", spare["keyId"].as_str().unwrap()]).await;
+    ended
+        .request("POST", "/auth/revoke")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
+    backend
+        .request("POST", "/auth/users/banned/ban")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
+    backend
+        .request("DELETE", "/auth/users/unbanned/ban")
+        .send()
+        .await
+        .ok();
+    process::run(
+        common::binary(),
+        data,
+        &["key", "revoke", spare["keyId"].as_str().unwrap()],
+    )
+    .await;
     server.kill().await;
 
     // The disk is lost, but for the journal; the backup comes back.
@@ -41,21 +77,35 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     std::fs::copy(copy.join("chatsdk.db"), data.join("chatsdk.db")).unwrap();
     std::fs::copy(copy.join("secret"), data.join("secret")).unwrap();
     let server = serve().await;
-    let at = |person: &Person| Person { address: server.api, ..person.clone() };
+    let at = |person: &Person| Person {
+        address: server.api,
+        ..person.clone()
+    };
     let honest = at(&honest).refreshed().await;
     assert_eq!(honest.standing().await, "200");
     assert_eq!(at(&ended).refresh_standing().await, "401 session_revoked");
     assert_eq!(at(&ended).standing().await, "401 token_revoked");
     assert_eq!(at(&banned).standing().await, "403 user_banned");
     assert_eq!(at(&unbanned).standing().await, "200");
-    let spare = Backend { address: server.api, key: spare["apiKey"].as_str().unwrap().to_owned() };
-    assert_eq!(spare.mint(&json!({ "userId": "x" })).await.outcome(), "401 api_key_revoked");
+    let spare = Backend {
+        address: server.api,
+        key: spare["apiKey"].as_str().unwrap().to_owned(),
+    };
+    assert_eq!(
+        spare.mint(&json!({ "userId": "x" })).await.outcome(),
+        "401 api_key_revoked"
+    );
     let log = std::fs::read_to_string(&server.log).unwrap();
     assert!(log.contains("older than the revocation journal"), "{log}");
 
     // And once more, without the journal: the server says what it cannot know.
     server.kill().await;
-    for file in ["chatsdk.db", "chatsdk.db-wal", "chatsdk.db-shm", "revocations.jsonl"] {
+    for file in [
+        "chatsdk.db",
+        "chatsdk.db-wal",
+        "chatsdk.db-shm",
+        "revocations.jsonl",
+    ] {
         let path = data.join(file);
         if path.exists() {
             std::fs::remove_file(path).unwrap();

@@ -173,9 +173,18 @@ async fn revocation_reaches_every_socket() {
         sockets.push(Socket::connected(server.realtime(), &ann.access).await);
     }
     let begun = std::time::Instant::now();
-    server.backend.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
+    server
+        .backend
+        .request("DELETE", "/auth/users/ann/sessions")
+        .send()
+        .await
+        .ok();
     for socket in &mut sockets {
         assert_eq!(socket.closed().await, (3503, "session_revoked".to_owned()));
     }
-    println!("{} sockets closed within {:?} of the request", sockets.len(), begun.elapsed());
+    println!(
+        "{} sockets closed within {:?} of the request",
+        sockets.len(),
+        begun.elapsed()
+    );
 }

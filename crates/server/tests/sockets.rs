@@ -6,7 +6,9 @@ use chatsdk_testkit::{Database, Event, Socket, TestServer};
 use serde_json::{Value, json};
 
 fn reply(event: &Event) -> &Value {
-    let Event::Reply(reply) = event else { panic!("{event:?}") };
+    let Event::Reply(reply) = event else {
+        panic!("{event:?}")
+    };
     reply
 }
 
@@ -15,18 +17,35 @@ async fn a_good_token_connects_on_both_ports_and_both_paths() {
     let server = TestServer::start(Database::Sqlite).await;
     let ann = server.backend.sign_in("ann").await;
     for address in [server.api(), server.realtime()] {
-        for path in ["/connection/websocket", "/ws", "/connection/websocket?cf_protocol_version=v2"] {
+        for path in [
+            "/connection/websocket",
+            "/ws",
+            "/connection/websocket?cf_protocol_version=v2",
+        ] {
             let mut socket = Socket::open(address, path, &[]).await.unwrap();
-            let id = socket.command("connect", json!({ "token": ann.access, "name": "js" })).await;
+            let id = socket
+                .command("connect", json!({ "token": ann.access, "name": "js" }))
+                .await;
             let event = socket.event().await;
             let connected = &reply(&event)["connect"];
             assert_eq!(reply(&event)["id"], id);
-            assert!(!connected["client"].as_str().unwrap().is_empty() && !connected["version"].as_str().unwrap().is_empty());
-            assert_eq!((connected["expires"].as_bool(), connected["pong"].as_bool()), (Some(true), Some(true)));
-            assert!((3590..=3600).contains(&connected["ttl"].as_i64().unwrap()), "{connected}");
+            assert!(
+                !connected["client"].as_str().unwrap().is_empty()
+                    && !connected["version"].as_str().unwrap().is_empty()
+            );
+            assert_eq!(
+                (connected["expires"].as_bool(), connected["pong"].as_bool()),
+                (Some(true), Some(true))
+            );
+            assert!(
+                (3590..=3600).contains(&connected["ttl"].as_i64().unwrap()),
+                "{connected}"
+            );
         }
     }
-    let healthy = chatsdk_testkit::http::request(server.realtime(), "GET", "/healthz").send().await;
+    let healthy = chatsdk_testkit::http::request(server.realtime(), "GET", "/healthz")
+        .send()
+        .await;
     assert_eq!(healthy.status, 200, "both listeners serve every route");
 }
 
@@ -41,40 +60,69 @@ async fn expired_is_109_and_bad_is_3500() {
         let (_, event) = Socket::connect(server.realtime(), bad).await;
         assert!(matches!(event, Event::Closed(3500, _)), "{event:?}");
     }
-    assert_eq!(ann.refresh_standing().await, "200", "a confused token ends nothing");
+    assert_eq!(
+        ann.refresh_standing().await,
+        "200",
+        "a confused token ends nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_session_does_not_connect() {
     let server = TestServer::start(Database::Sqlite).await;
     let ann = server.backend.sign_in("ann").await;
-    server.backend.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
+    server
+        .backend
+        .request("DELETE", "/auth/users/ann/sessions")
+        .send()
+        .await
+        .ok();
     let (_, event) = Socket::connect(server.realtime(), &ann.access).await;
     assert_eq!(event, Event::Closed(3503, "token_revoked".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_is_refreshed_in_place_and_survives_its_first_token() {
-    let server = TestServer::with(Database::Sqlite, &[("realtime.expired_close_delay", "1s")]).await;
-    let ann = server.backend.sign_in_with(&json!({ "userId": "ann", "accessTokenExpiry": "2s" })).await;
+    let server =
+        TestServer::with(Database::Sqlite, &[("realtime.expired_close_delay", "1s")]).await;
+    let ann = server
+        .backend
+        .sign_in_with(&json!({ "userId": "ann", "accessTokenExpiry": "2s" }))
+        .await;
     let mut kept = Socket::connected(server.realtime(), &ann.access).await;
     let mut left = Socket::connected(server.realtime(), &ann.access).await;
-    let longer = server.backend.sign_in_with(&json!({ "userId": "ann", "accessTokenExpiry": "1h" })).await;
-    let id = kept.command("refresh", json!({ "token": longer.access })).await;
+    let longer = server
+        .backend
+        .sign_in_with(&json!({ "userId": "ann", "accessTokenExpiry": "1h" }))
+        .await;
+    let id = kept
+        .command("refresh", json!({ "token": longer.access }))
+        .await;
     let event = kept.event().await;
-    assert_eq!((&reply(&event)["id"], &reply(&event)["refresh"]["expires"]), (&json!(id), &json!(true)));
+    assert_eq!(
+        (&reply(&event)["id"], &reply(&event)["refresh"]["expires"]),
+        (&json!(id), &json!(true))
+    );
     // The timers of sockets run on real time: the one that was left alone ends by itself.
     assert_eq!(left.closed().await.0, 3005);
     kept.command("ping", json!({})).await;
-    assert!(matches!(kept.event().await, Event::Closed(3501, _)), "it was still there to be told that this is no command");
+    assert!(
+        matches!(kept.event().await, Event::Closed(3501, _)),
+        "it was still there to be told that this is no command"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_for_somebody_else_is_refused() {
     let server = TestServer::start(Database::Sqlite).await;
-    let (ann, bob) = (server.backend.sign_in("ann").await, server.backend.sign_in("bob").await);
+    let (ann, bob) = (
+        server.backend.sign_in("ann").await,
+        server.backend.sign_in("bob").await,
+    );
     let mut socket = Socket::connected(server.realtime(), &ann.access).await;
-    socket.command("refresh", json!({ "token": bob.access })).await;
+    socket
+        .command("refresh", json!({ "token": bob.access }))
+        .await;
     assert_eq!(socket.closed().await.0, 3500);
 }
 
@@ -84,7 +132,9 @@ async fn rotation_does_not_kick_a_socket() {
     let ann = server.backend.sign_in("ann").await;
     let mut socket = Socket::connected(server.realtime(), &ann.access).await;
     let newer = ann.refreshed().await.refreshed().await;
-    socket.command("refresh", json!({ "token": newer.access })).await;
+    socket
+        .command("refresh", json!({ "token": newer.access }))
+        .await;
     assert!(reply(&socket.event().await)["refresh"].is_object());
 }
 
@@ -102,13 +152,30 @@ async fn connecting_proves_the_pair() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn origins_are_checked() {
-    let server = TestServer::with(Database::Sqlite, &[("allowed_origins", "https://app.example.com")]).await;
-    let open = async |headers: &[(&'static str, &str)]| Socket::open(server.realtime(), "/ws", headers).await.map(|_| ()).err();
+    let server = TestServer::with(
+        Database::Sqlite,
+        &[("allowed_origins", "https://app.example.com")],
+    )
+    .await;
+    let open = async |headers: &[(&'static str, &str)]| {
+        Socket::open(server.realtime(), "/ws", headers)
+            .await
+            .map(|_| ())
+            .err()
+    };
     assert_eq!(open(&[]).await, None, "a program sends no origin");
     assert_eq!(open(&[("origin", "https://app.example.com")]).await, None);
     let own = format!("http://{}", server.realtime());
-    assert_eq!(open(&[("origin", &own)]).await, None, "the server's own pages");
-    for foreign in ["https://evil.example.com", "null", "https://app.example.com.evil.example"] {
+    assert_eq!(
+        open(&[("origin", &own)]).await,
+        None,
+        "the server's own pages"
+    );
+    for foreign in [
+        "https://evil.example.com",
+        "null",
+        "https://app.example.com.evil.example",
+    ] {
         assert_eq!(open(&[("origin", foreign)]).await, Some(403), "{foreign}");
     }
 }
@@ -118,7 +185,10 @@ async fn a_token_in_the_address_is_refused() {
     let server = TestServer::start(Database::Sqlite).await;
     let ann = server.backend.sign_in("ann").await;
     let path = format!("/ws?access_token={}", ann.access);
-    assert_eq!(Socket::open(server.realtime(), &path, &[]).await.err(), Some(400));
+    assert_eq!(
+        Socket::open(server.realtime(), &path, &[]).await.err(),
+        Some(400)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +207,11 @@ async fn an_emergency_rotation_signs_nobody_out() {
     let server = TestServer::start(Database::Sqlite).await;
     let ann = server.backend.sign_in("ann").await;
     let mut socket = Socket::connected(server.realtime(), &ann.access).await;
-    server.auth().rotate_signing_key(true, "test").await.unwrap();
+    server
+        .auth()
+        .rotate_signing_key(true, "test")
+        .await
+        .unwrap();
     assert_eq!(socket.closed().await.0, 3005);
     assert_eq!(ann.standing().await, "401 token_expired");
     let (_, event) = Socket::connect(server.realtime(), &ann.access).await;

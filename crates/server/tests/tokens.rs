@@ -233,16 +233,33 @@ async fn two_nodes_are_one_server() {
     let ann = here.backend.sign_in("ann").await;
     let mut tabs = tokio::task::JoinSet::new();
     for tab in 0..100 {
-        let node = if tab % 2 == 0 { here.api() } else { there.api() };
-        let request = chatsdk_testkit::Person { address: node, ..ann.clone() }.refresh_request(&ann.refresh);
+        let node = if tab % 2 == 0 {
+            here.api()
+        } else {
+            there.api()
+        };
+        let request = chatsdk_testkit::Person {
+            address: node,
+            ..ann.clone()
+        }
+        .refresh_request(&ann.refresh);
         tabs.spawn(async move { request.send().await.ok().field("refreshToken") });
     }
-    let successors: std::collections::BTreeSet<String> = tabs.join_all().await.into_iter().collect();
+    let successors: std::collections::BTreeSet<String> =
+        tabs.join_all().await.into_iter().collect();
     assert_eq!(successors.len(), 1);
 
-    let over_there = chatsdk_testkit::Person { address: there.api(), ..here.backend.sign_in("bob").await };
+    let over_there = chatsdk_testkit::Person {
+        address: there.api(),
+        ..here.backend.sign_in("bob").await
+    };
     let mut socket = chatsdk_testkit::Socket::connected(there.realtime(), &over_there.access).await;
-    here.backend.request("POST", "/auth/users/bob/ban").json(&json!({})).send().await.ok();
+    here.backend
+        .request("POST", "/auth/users/bob/ban")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
     assert_eq!(socket.closed().await, (3503, "user_banned".to_owned()));
     assert_eq!(over_there.standing().await, "403 user_banned");
     assert_eq!(over_there.refresh_standing().await, "403 user_banned");

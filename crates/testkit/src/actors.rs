@@ -77,7 +77,8 @@ impl Person {
 
     /// A request with the access token.
     pub fn request(&self, method: &str, path: &str) -> Request {
-        request(self.address, method, path).header("authorization", &format!("Bearer {}", self.access))
+        request(self.address, method, path)
+            .header("authorization", &format!("Bearer {}", self.access))
     }
 
     /// How the access token is answered: `200`, or the status and code.

@@ -20,7 +20,10 @@ pub struct Reply {
 impl Reply {
     /// The first header called `name` (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as JSON.
@@ -35,8 +38,13 @@ impl Reply {
 
     /// The status and the problem's code: `401 token_expired`, or the status alone.
     pub fn outcome(&self) -> String {
-        let code = serde_json::from_str::<Value>(&self.text).ok().and_then(|body| body["code"].as_str().map(str::to_owned));
-        code.map_or_else(|| self.status.to_string(), |code| format!("{} {code}", self.status))
+        let code = serde_json::from_str::<Value>(&self.text)
+            .ok()
+            .and_then(|body| body["code"].as_str().map(str::to_owned));
+        code.map_or_else(
+            || self.status.to_string(),
+            |code| format!("{} {code}", self.status),
+        )
     }
 
     /// The reply itself, if it is a 200.
@@ -60,7 +68,11 @@ pub struct Request {
 
 /// A request to `address`.
 pub fn request(address: SocketAddr, method: &str, path: &str) -> Request {
-    Request { address, head: format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n"), body: Vec::new() }
+    Request {
+        address,
+        head: format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n"),
+        body: Vec::new(),
+    }
 }
 
 impl Request {
@@ -74,7 +86,8 @@ impl Request {
     /// With a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json").body(body.to_string())
+        self.header("content-type", "application/json")
+            .body(body.to_string())
     }
 
     /// With a body as it is.
@@ -87,7 +100,8 @@ impl Request {
     /// The bytes of the request.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head.clone().into_bytes();
-        let bodiless = self.body.is_empty() && (self.head.starts_with("GET ") || self.head.starts_with("OPTIONS "));
+        let bodiless = self.body.is_empty()
+            && (self.head.starts_with("GET ") || self.head.starts_with("OPTIONS "));
         if !bodiless {
             bytes.extend_from_slice(format!("content-length: {}\r\n", self.body.len()).as_bytes());
         }
@@ -112,8 +126,13 @@ impl Request {
 
     /// Sends it and hangs up without waiting: the reply is lost.
     pub async fn send_and_hang_up(&self) {
-        let mut stream = TcpStream::connect(self.address).await.expect("the server listens");
-        stream.write_all(&self.bytes()).await.expect("the server reads");
+        let mut stream = TcpStream::connect(self.address)
+            .await
+            .expect("the server listens");
+        stream
+            .write_all(&self.bytes())
+            .await
+            .expect("the server reads");
     }
 }
 
@@ -123,12 +142,21 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: Vec<(String, String)> =
-        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse::<usize>().ok());
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse::<usize>().ok());
     let body = &bytes[end + 4..];
     if length.is_some_and(|length| body.len() < length) {
         return None;
     }
-    Some(Reply { status, headers, text: String::from_utf8_lossy(body).into_owned() })
+    Some(Reply {
+        status,
+        headers,
+        text: String::from_utf8_lossy(body).into_owned(),
+    })
 }

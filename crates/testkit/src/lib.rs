@@ -7,7 +7,12 @@
 //! - [`Socket`]: a WebSocket that waits for events, never for time.
 //! - [`process`]: the `chatsdk` binary as a child process, for what only a process can show.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on ends"
+)]
 
 mod actors;
 pub mod http;

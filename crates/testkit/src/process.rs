@@ -27,28 +27,66 @@ pub struct Process {
 /// The binary with a clean environment and a data directory.
 pub fn chatsdk(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
-    command.env_clear().args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .env_clear()
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(data_dir)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
 /// Runs a command to its end and answers the JSON lines that it printed.
 pub async fn run(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Vec<Value> {
-    let output = chatsdk(binary, data_dir, arguments).arg("--json").output().await.expect("the binary runs");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text").lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
+    let output = chatsdk(binary, data_dir, arguments)
+        .arg("--json")
+        .output()
+        .await
+        .expect("the binary runs");
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON lines"))
+        .collect()
 }
 
 /// Starts `chatsdk serve` on free ports and waits until it is ready.
-pub async fn serve(binary: &Path, data_dir: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Process {
+pub async fn serve(
+    binary: &Path,
+    data_dir: &Path,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> Process {
     let log = data_dir.join("server.log");
-    let errors = std::fs::OpenOptions::new().append(true).create(true).open(&log).expect("a log file");
-    let mut child = chatsdk(binary, data_dir, &["serve", "--json", "--listen", "127.0.0.1:0", "--realtime-listen", "127.0.0.1:0"])
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        .spawn()
-        .expect("the binary runs");
+    let errors = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&log)
+        .expect("a log file");
+    let mut child = chatsdk(
+        binary,
+        data_dir,
+        &[
+            "serve",
+            "--json",
+            "--listen",
+            "127.0.0.1:0",
+            "--realtime-listen",
+            "127.0.0.1:0",
+        ],
+    )
+    .args(arguments)
+    .envs(environment.iter().copied())
+    .stdout(Stdio::piped())
+    .stderr(errors)
+    .spawn()
+    .expect("the binary runs");
     let mut out = BufReader::new(child.stdout.take().expect("standard output")).lines();
     let (mut key, mut app) = (None, None);
     while let Some(line) = out.next_line().await.expect("standard output") {
@@ -60,7 +98,11 @@ pub async fn serve(binary: &Path, data_dir: &Path, environment: &[(&str, &str)],
                 let address = |name, prefix| {
                     let url = text(name).expect("an address");
                     let rest = url.strip_prefix(prefix).expect("its scheme").to_owned();
-                    rest.split('/').next().expect("a host").parse().expect("an address")
+                    rest.split('/')
+                        .next()
+                        .expect("a host")
+                        .parse()
+                        .expect("an address")
                 };
                 return Process {
                     api: address("api", "http://"),

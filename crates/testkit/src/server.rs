@@ -67,11 +67,29 @@ impl TestServer {
         }
         let clock = ManualClock::at(BEGIN);
         let auth = open(&layers, &clock).await;
-        let terms = KeyTerms { env: Env::Test, name: "tests".into(), scopes: Scopes::all(), expires_in: None };
-        let (app, key) = auth.create_app("tests".into(), AppLifetimes::default(), terms, "test").await.expect("an app");
+        let terms = KeyTerms {
+            env: Env::Test,
+            name: "tests".into(),
+            scopes: Scopes::all(),
+            expires_in: None,
+        };
+        let (app, key) = auth
+            .create_app("tests".into(), AppLifetimes::default(), terms, "test")
+            .await
+            .expect("an app");
         let running = launch(&layers, auth, &clock).await;
-        let backend = Backend { address: running.api, key: key.text.as_str().to_owned() };
-        Self { clock, dir, app: app.id, backend, layers, running: Some(running) }
+        let backend = Backend {
+            address: running.api,
+            key: key.text.as_str().to_owned(),
+        };
+        Self {
+            clock,
+            dir,
+            app: app.id,
+            backend,
+            layers,
+            running: Some(running),
+        }
     }
 
     /// A second node on the same database, with its own data directory and the same clock.
@@ -81,8 +99,18 @@ impl TestServer {
         layers.flag("data_dir", dir.path().to_str());
         let auth = open(&layers, &self.clock).await;
         let running = launch(&layers, auth, &self.clock).await;
-        let backend = Backend { address: running.api, key: self.backend.key.clone() };
-        Self { clock: self.clock.clone(), dir, app: self.app.clone(), backend, layers, running: Some(running) }
+        let backend = Backend {
+            address: running.api,
+            key: self.backend.key.clone(),
+        };
+        Self {
+            clock: self.clock.clone(),
+            dir,
+            app: self.app.clone(),
+            backend,
+            layers,
+            running: Some(running),
+        }
     }
 
     /// Ends the server gracefully and starts it again on the same data, at other ports.
@@ -133,12 +161,17 @@ impl TestServer {
     /// The database through a connection that the server knows nothing of.
     pub async fn fresh_store(&self) -> Store {
         let config = Config::parse(&self.layers).expect("settings");
-        Store::open(config.database).await.expect("the database answers")
+        Store::open(config.database)
+            .await
+            .expect("the database answers")
     }
 
     /// The address of the PostgreSQL database; empty for SQLite.
     pub fn database_url(&self) -> String {
-        self.layers.iter().find(|(setting, ..)| setting.key == "database_url").map_or_else(String::new, |(_, value, _)| value.to_owned())
+        self.layers
+            .iter()
+            .find(|(setting, ..)| setting.key == "database_url")
+            .map_or_else(String::new, |(_, value, _)| value.to_owned())
     }
 
     /// A request to the API.
@@ -149,15 +182,32 @@ impl TestServer {
 
 async fn open(layers: &Layers, clock: &ManualClock) -> Auth {
     let config = Config::parse(layers).expect("settings");
-    let store = Store::open(config.database.clone()).await.expect("the database answers");
-    let secret = DeploymentSecret::parse(SECRET).expect("a secret");
-    let (auth, _) = Auth::open(store, config.auth, &secret, &config.data_dir, Arc::new(clock.clone()), Arc::new(SystemEntropy))
+    let store = Store::open(config.database.clone())
         .await
-        .expect("the service opens");
+        .expect("the database answers");
+    let secret = DeploymentSecret::parse(SECRET).expect("a secret");
+    let (auth, _) = Auth::open(
+        store,
+        config.auth,
+        &secret,
+        &config.data_dir,
+        Arc::new(clock.clone()),
+        Arc::new(SystemEntropy),
+    )
+    .await
+    .expect("the service opens");
     auth
 }
 
 async fn launch(layers: &Layers, auth: Auth, clock: &ManualClock) -> Server {
     let config = Config::parse(layers).expect("settings");
-    Server::start(&config, auth, None, Arc::new(clock.clone()), Arc::new(SystemEntropy)).await.expect("the server starts")
+    Server::start(
+        &config,
+        auth,
+        None,
+        Arc::new(clock.clone()),
+        Arc::new(SystemEntropy),
+    )
+    .await
+    .expect("the server starts")
 }

@@ -31,22 +31,40 @@ pub struct Socket {
 
 impl Socket {
     /// Opens a socket at `path` with these headers; the status where the server refuses the upgrade.
-    pub async fn open(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{address}{path}").into_client_request().expect("an address");
+    pub async fn open(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
+        let mut request = format!("ws://{address}{path}")
+            .into_client_request()
+            .expect("an address");
         for (name, value) in headers {
-            request.headers_mut().insert(*name, value.parse().expect("a header"));
+            request
+                .headers_mut()
+                .insert(*name, value.parse().expect("a header"));
         }
         match tokio_tungstenite::connect_async(request).await {
-            Ok((stream, _)) => Ok(Self { stream, queued: std::collections::VecDeque::new(), next_id: 1 }),
-            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
+            Ok((stream, _)) => Ok(Self {
+                stream,
+                queued: std::collections::VecDeque::new(),
+                next_id: 1,
+            }),
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
+                Err(response.status().as_u16())
+            }
             Err(error) => panic!("{error}"),
         }
     }
 
     /// Opens a socket and connects with a token; the reply, or the end.
     pub async fn connect(address: SocketAddr, token: &str) -> (Self, Event) {
-        let mut socket = Self::open(address, "/connection/websocket", &[]).await.expect("an upgrade");
-        socket.command("connect", json!({ "token": token, "name": "test" })).await;
+        let mut socket = Self::open(address, "/connection/websocket", &[])
+            .await
+            .expect("an upgrade");
+        socket
+            .command("connect", json!({ "token": token, "name": "test" }))
+            .await;
         let event = socket.event().await;
         (socket, event)
     }
@@ -54,7 +72,9 @@ impl Socket {
     /// A socket that is connected.
     pub async fn connected(address: SocketAddr, token: &str) -> Self {
         let (socket, event) = Self::connect(address, token).await;
-        let Event::Reply(reply) = &event else { panic!("{event:?}") };
+        let Event::Reply(reply) = &event else {
+            panic!("{event:?}")
+        };
         assert!(reply["connect"]["client"].is_string(), "{reply}");
         socket
     }
@@ -63,7 +83,8 @@ impl Socket {
     pub async fn command(&mut self, name: &str, body: Value) -> u32 {
         let id = self.next_id;
         self.next_id += 1;
-        self.text(&json!({ "id": id, name: body }).to_string()).await;
+        self.text(&json!({ "id": id, name: body }).to_string())
+            .await;
         id
     }
 
@@ -75,7 +96,9 @@ impl Socket {
 
     /// The next reply, push or end.
     pub async fn event(&mut self) -> Event {
-        tokio::time::timeout(PATIENCE, self.next()).await.expect("an event")
+        tokio::time::timeout(PATIENCE, self.next())
+            .await
+            .expect("an event")
     }
 
     async fn next(&mut self) -> Event {
@@ -89,11 +112,17 @@ impl Socket {
             }
             match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    let lines = text.split('\n').map(|line| serde_json::from_str(line).expect("JSON"));
+                    let lines = text
+                        .split('\n')
+                        .map(|line| serde_json::from_str(line).expect("JSON"));
                     self.queued.extend(lines);
                 }
-                Some(Ok(Message::Close(Some(frame)))) => return Event::Closed(frame.code.into(), frame.reason.to_string()),
-                Some(Ok(Message::Close(None))) | Some(Err(_)) | None => return Event::Closed(1006, String::new()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Event::Closed(frame.code.into(), frame.reason.to_string());
+                }
+                Some(Ok(Message::Close(None))) | Some(Err(_)) | None => {
+                    return Event::Closed(1006, String::new());
+                }
                 Some(Ok(_)) => {}
             }
         }

@@ -7,8 +7,8 @@ use chatsdk_types::{Lifetime, Scopes};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Failure, moment, print, print_json, print_line};
 use super::Global;
+use super::output::{Failure, moment, print, print_json, print_line};
 
 /// Create and list apps.
 #[derive(Debug, Subcommand)]
@@ -38,12 +38,30 @@ impl App {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let auth = global.auth().await?;
         match self {
-            Self::Create { name, access_ttl, refresh_ttl, session_ttl, env } => {
+            Self::Create {
+                name,
+                access_ttl,
+                refresh_ttl,
+                session_ttl,
+                env,
+            } => {
                 if name.trim().is_empty() || name.chars().count() > 128 {
-                    return Err(Failure::new("invalid_field", "an app's name has 1 to 128 characters"));
+                    return Err(Failure::new(
+                        "invalid_field",
+                        "an app's name has 1 to 128 characters",
+                    ));
                 }
-                let lifetimes = AppLifetimes { access: access_ttl, refresh: refresh_ttl, session: session_ttl };
-                let terms = KeyTerms { env, name: "first key".into(), scopes: Scopes::all(), expires_in: None };
+                let lifetimes = AppLifetimes {
+                    access: access_ttl,
+                    refresh: refresh_ttl,
+                    session: session_ttl,
+                };
+                let terms = KeyTerms {
+                    env,
+                    name: "first key".into(),
+                    scopes: Scopes::all(),
+                    expires_in: None,
+                };
                 let (app, key) = auth.create_app(name, lifetimes, terms, "operator").await?;
                 let reply = json!({ "appId": app.id.as_str(), "apiKey": key.text.as_str() });
                 print(global.json, &reply, |_| {
@@ -67,7 +85,12 @@ impl App {
                             "sessionTtl": life(app.lifetimes.session),
                         }));
                     } else {
-                        print_line(&format!("{}  {}  {}", app.id, moment(app.created_at), app.name));
+                        print_line(&format!(
+                            "{}  {}  {}",
+                            app.id,
+                            moment(app.created_at),
+                            app.name
+                        ));
                     }
                 }
             }

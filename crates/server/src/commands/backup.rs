@@ -26,10 +26,18 @@ impl Backup {
         super::create_data_dir(&self.to)?;
         let database = self.to.join("chatsdk.db");
         if database.exists() {
-            return Err(Failure::new("exists", format!("{} exists; a backup overwrites nothing", database.display())));
+            return Err(Failure::new(
+                "exists",
+                format!("{} exists; a backup overwrites nothing", database.display()),
+            ));
         }
         let store = open_store(&config).await?;
-        store.backup(&database, chatsdk_types::Clock::now(&chatsdk_types::SystemClock)).await?;
+        store
+            .backup(
+                &database,
+                chatsdk_types::Clock::now(&chatsdk_types::SystemClock),
+            )
+            .await?;
         store.close().await;
         let secret = config.data_dir.join("secret");
         let copied = secret.exists();

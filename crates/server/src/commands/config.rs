@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::output::{Failure, print_json, print_line};
 use super::Global;
+use super::output::{Failure, print_json, print_line};
 use crate::config::Config;
 
 /// Print the settings in force and where each comes from.
@@ -24,9 +24,15 @@ impl ConfigCommand {
         let layers = global.layers()?;
         for (setting, value, source) in layers.iter() {
             // A database's address may hold its password.
-            let value = if setting.key == "database_url" { redact(value) } else { value.to_owned() };
+            let value = if setting.key == "database_url" {
+                redact(value)
+            } else {
+                value.to_owned()
+            };
             if global.json {
-                print_json(&json!({ "key": setting.key, "value": value, "source": source.to_string() }));
+                print_json(
+                    &json!({ "key": setting.key, "value": value, "source": source.to_string() }),
+                );
             } else {
                 print_line(&format!("{} = {value:?}  # {source}", setting.key));
             }
@@ -38,8 +44,12 @@ impl ConfigCommand {
 
 /// The address without the password in it.
 fn redact(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((login, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let Some((login, host)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
     match login.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:…@{host}"),
         None => url.to_owned(),
@@ -52,7 +62,10 @@ mod tests {
 
     #[test]
     fn passwords_are_not_printed() {
-        assert_eq!(redact("postgres://chat:s3cr@t@db/chat"), "postgres://chat:…@db/chat");
+        assert_eq!(
+            redact("postgres://chat:s3cr@t@db/chat"),
+            "postgres://chat:…@db/chat"
+        );
         assert_eq!(redact("postgres://chat@db/chat"), "postgres://chat@db/chat");
         assert_eq!(redact("sqlite:data/x.db"), "sqlite:data/x.db");
     }

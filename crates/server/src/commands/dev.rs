@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chatsdk_auth::api_key::Env;
-use chatsdk_auth::{Auth, KeyTerms, Mint, Peer};
+use chatsdk_auth::{Auth, KeyCaller, KeyTerms, Mint, Peer};
 use chatsdk_store::{AppLifetimes, Patch, UserPatch};
-use chatsdk_types::{AppId, Scope, Scopes, SystemClock, SystemEntropy};
+use chatsdk_types::{Scope, Scopes, SystemClock, SystemEntropy};
 use clap::Args;
 
 use super::output::{Failure, print_line};
 use super::serve::{ListenFlags, announce, until_the_end};
 use super::{Global, open};
+use crate::Server;
 use crate::config::Config;
-use crate::{DevApp, Server};
 
 /// Serve on loopback for development: a demo page, a key, and a curl that works.
 ///
@@ -43,15 +43,23 @@ impl Dev {
             if !address.ip().is_loopback() {
                 return Err(Failure::new(
                     "not_loopback",
-                    format!("`chatsdk dev` hands out tokens to whoever asks, so it listens on loopback alone; {address} is not"),
+                    format!(
+                        "`chatsdk dev` hands out tokens to whoever asks, so it listens on loopback alone; {address} is not"
+                    ),
                 ));
             }
         }
         let auth = open(&config).await?;
-        let (app, key) = dev_app(&auth, &config.data_dir).await?;
-        seed(&auth, &key).await?;
-        let dev = DevApp { app };
-        let server = Server::start(&config, auth, Some(dev), Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+        let (caller, key) = dev_app(&auth, &config.data_dir).await?;
+        seed(&auth, &caller).await?;
+        let server = Server::start(
+            &config,
+            auth,
+            Some(caller),
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+        )
+        .await?;
         let page = format!("http://localhost:{}/dev/", server.api.port());
         announce(&server, &config, global.json, Some(&page));
         if !global.json {
@@ -68,36 +76,72 @@ impl Dev {
 }
 
 /// The development app and its key: those of an earlier start where its key still works.
-async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(AppId, String), Failure> {
+async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(KeyCaller, String), Failure> {
     let path = data_dir.join("dev-api-key");
     if let Ok(text) = std::fs::read_to_string(&path) {
         let text = text.trim();
-        if let Ok(caller) = auth.authenticate_key(text, Scope::TokensMint, &Peer::default()).await {
-            return Ok((caller.app, text.to_owned()));
+        if let Ok(caller) = auth
+            .authenticate_key(text, Scope::TokensMint, &Peer::default())
+            .await
+        {
+            return Ok((caller, text.to_owned()));
         }
     }
-    let terms = KeyTerms { env: Env::Test, name: "chatsdk dev".into(), scopes: Scopes::all(), expires_in: None };
-    let (app, key) = auth.create_app("development".into(), AppLifetimes::default(), terms, "server").await?;
+    let terms = KeyTerms {
+        env: Env::Test,
+        name: "chatsdk dev".into(),
+        scopes: Scopes::all(),
+        expires_in: None,
+    };
+    let (app, key) = auth
+        .create_app(
+            "development".into(),
+            AppLifetimes::default(),
+            terms,
+            "server",
+        )
+        .await?;
     let text = key.text.as_str().to_owned();
     write_private(&path, &text)?;
-    Ok((app.id, text))
+    Ok((
+        KeyCaller {
+            key: key.id,
+            app: app.id,
+        },
+        text,
+    ))
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{text}")
 }
 
 /// Makes the people of the page, so that they are there before anybody signs in.
-async fn seed(auth: &Auth, key: &str) -> Result<(), Failure> {
-    let caller = auth.authenticate_key(key, Scope::TokensMint, &Peer::default()).await?;
+async fn seed(auth: &Auth, caller: &KeyCaller) -> Result<(), Failure> {
     for (id, name) in PEOPLE {
         let user = id.parse()?;
         if auth.user(&caller.app, &user).await?.is_none() {
-            let patch = UserPatch { name: Patch::Set((*name).into()), ..UserPatch::default() };
-            let mint = Mint { user, patch, access_ttl: None, refresh_ttl: None, session_ttl: None, device_id: Some("seed".into()), device_name: None };
-            auth.mint(&caller, mint, &Peer::default()).await?;
+            let patch = UserPatch {
+                name: Patch::Set((*name).into()),
+                ..UserPatch::default()
+            };
+            let mint = Mint {
+                user,
+                patch,
+                access_ttl: None,
+                refresh_ttl: None,
+                session_ttl: None,
+                device_id: Some("seed".into()),
+                device_name: None,
+            };
+            auth.mint(caller, mint, &Peer::default()).await?;
         }
     }
     Ok(())

@@ -7,8 +7,8 @@ use chatsdk_types::ErrorCode;
 use clap::Args;
 use serde_json::json;
 
-use super::output::{Failure, print_json, print_line};
 use super::Global;
+use super::output::{Failure, print_json, print_line};
 use crate::config::Config;
 
 /// Say what is wrong with a configuration, a database, a port or a token.
@@ -32,32 +32,54 @@ impl Doctor {
         self.examine(global, &mut findings).await;
         for finding in &findings {
             if global.json {
-                print_json(&json!({ "check": finding.what, "ok": finding.good, "detail": finding.says }));
+                print_json(
+                    &json!({ "check": finding.what, "ok": finding.good, "detail": finding.says }),
+                );
             } else {
                 let mark = if finding.good { "ok " } else { "BAD" };
                 print_line(&format!("{mark}  {:<10} {}", finding.what, finding.says));
             }
         }
         let bad = findings.iter().filter(|finding| !finding.good).count();
-        if bad == 0 { Ok(()) } else { Err(Failure::new("unhealthy", format!("{bad} of {} checks found something", findings.len()))) }
+        if bad == 0 {
+            Ok(())
+        } else {
+            Err(Failure::new(
+                "unhealthy",
+                format!("{bad} of {} checks found something", findings.len()),
+            ))
+        }
     }
 
     /// Each look needs the one before it; the first that finds nothing to stand on is the last.
     async fn examine(&self, global: &Global, findings: &mut Vec<Finding>) {
         let mut note = |what, outcome: Result<String, String>| {
             let good = outcome.is_ok();
-            findings.push(Finding { what, good, says: outcome.unwrap_or_else(|says| says) });
+            findings.push(Finding {
+                what,
+                good,
+                says: outcome.unwrap_or_else(|says| says),
+            });
             good
         };
-        let config = match global.layers().and_then(|layers| Ok(Config::parse(&layers)?)) {
+        let config = match global
+            .layers()
+            .and_then(|layers| Ok(Config::parse(&layers)?))
+        {
             Ok(config) => config,
             Err(failure) => {
                 note("config", Err(failure.detail()));
                 return;
             }
         };
-        note("config", Ok("the settings can be used; `chatsdk config` lists them".into()));
-        for (what, address) in [("api port", config.listen), ("realtime port", config.realtime_listen)] {
+        note(
+            "config",
+            Ok("the settings can be used; `chatsdk config` lists them".into()),
+        );
+        for (what, address) in [
+            ("api port", config.listen),
+            ("realtime port", config.realtime_listen),
+        ] {
             note(what, port(address).await);
         }
         // Opening would migrate it; a look must not change what it looks at.
@@ -65,7 +87,12 @@ impl Doctor {
             Ok(schema) if schema.is_current() => {}
             Ok(schema) => {
                 let (version, latest) = (schema.version, schema.latest);
-                note("database", Err(format!("its schema is at version {version} of {latest}: run `chatsdk migrate`, or start the server")));
+                note(
+                    "database",
+                    Err(format!(
+                        "its schema is at version {version} of {latest}: run `chatsdk migrate`, or start the server"
+                    )),
+                );
                 return;
             }
             Err(error) => {
@@ -80,9 +107,15 @@ impl Doctor {
                 return;
             }
         };
-        note("database", Ok("it answers, its schema is current, and the secret fits".into()));
+        note(
+            "database",
+            Ok("it answers, its schema is current, and the secret fits".into()),
+        );
         match auth.apps().await {
-            Ok(apps) if apps.is_empty() => note("apps", Err("there is none yet: `chatsdk app create NAME`".into())),
+            Ok(apps) if apps.is_empty() => note(
+                "apps",
+                Err("there is none yet: `chatsdk app create NAME`".into()),
+            ),
             Ok(apps) => note("apps", Ok(format!("{} of them", apps.len()))),
             Err(error) => note("apps", Err(error.to_string())),
         };
@@ -107,25 +140,40 @@ async fn port(address: std::net::SocketAddr) -> Result<String, String> {
     }
     let ask = async {
         let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(format!("GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes()).await?;
+        stream
+            .write_all(
+                format!("GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
+                    .as_bytes(),
+            )
+            .await?;
         let mut reply = Vec::new();
         stream.take(64 * 1024).read_to_end(&mut reply).await?;
         Ok::<_, std::io::Error>(reply)
     };
     match tokio::time::timeout(Duration::from_secs(3), ask).await {
-        Ok(Ok(reply)) if reply.starts_with(b"HTTP/1.1 200") => Ok(format!("{address} is taken by a server that is healthy")),
-        _ => Err(format!("{address} is taken by a program that is not ChatSDK: end it, or listen elsewhere")),
+        Ok(Ok(reply)) if reply.starts_with(b"HTTP/1.1 200") => {
+            Ok(format!("{address} is taken by a server that is healthy"))
+        }
+        _ => Err(format!(
+            "{address} is taken by a program that is not ChatSDK: end it, or listen elsewhere"
+        )),
     }
 }
 
 /// What there is to say of a token or a key. Never repeats it.
-async fn token_standing(auth: &chatsdk_auth::Auth, token: &str) -> (&'static str, Result<String, String>) {
+async fn token_standing(
+    auth: &chatsdk_auth::Auth,
+    token: &str,
+) -> (&'static str, Result<String, String>) {
     use chatsdk_auth::Peer;
     use chatsdk_types::Scope;
 
     let explain = |code: ErrorCode| format!("{} ({code}) {}", code.title(), code.hint());
     if token.starts_with("csk_") {
-        let outcome = match auth.authenticate_key(token, Scope::TokensMint, &Peer::default()).await {
+        let outcome = match auth
+            .authenticate_key(token, Scope::TokensMint, &Peer::default())
+            .await
+        {
             Ok(caller) => Ok(format!("an API key of {}; it works", caller.app)),
             Err(error) => Err(explain(error.code())),
         };
@@ -134,11 +182,22 @@ async fn token_standing(auth: &chatsdk_auth::Auth, token: &str) -> (&'static str
     match auth.bearer(token) {
         Ok(claims) => (
             "token",
-            Ok(format!("an access token of user {} in {}, session {}, until {}", claims.sub, claims.client_id, claims.sid, super::output::moment(claims.exp * 1000))),
+            Ok(format!(
+                "an access token of user {} in {}, session {}, until {}",
+                claims.sub,
+                claims.client_id,
+                claims.sid,
+                super::output::moment(claims.exp * 1000)
+            )),
         ),
-        Err(error) if error.code() != ErrorCode::TokenInvalid => ("token", Err(explain(error.code()))),
+        Err(error) if error.code() != ErrorCode::TokenInvalid => {
+            ("token", Err(explain(error.code())))
+        }
         Err(_) => match auth.refresh_token_standing(token).await {
-            Ok(None) => ("token", Ok("a refresh token that would be exchanged now".into())),
+            Ok(None) => (
+                "token",
+                Ok("a refresh token that would be exchanged now".into()),
+            ),
             Ok(Some(code)) => ("token", Err(explain(code))),
             Err(error) => ("token", Err(error.to_string())),
         },

@@ -6,8 +6,8 @@ use chatsdk_types::{AppId, KeyId, Lifetime, Scope, Scopes};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Failure, moment, print, print_json, print_line};
 use super::Global;
+use super::output::{Failure, moment, print, print_json, print_line};
 
 /// Create, list, rotate and revoke API keys.
 #[derive(Debug, Subcommand)]
@@ -58,11 +58,31 @@ impl Key {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let auth = global.auth().await?;
         match self {
-            Self::Create { app, name, scopes, expires_in, env } => {
-                let scopes = if scopes.is_empty() { Scopes::all() } else { scopes.into_iter().collect() };
-                let terms = KeyTerms { env, name, scopes, expires_in };
-                let created = auth.create_key(&app, terms, "operator", &Peer::default()).await?;
-                show(global, &created.ok_or_else(|| Failure::not_found("app", app))?);
+            Self::Create {
+                app,
+                name,
+                scopes,
+                expires_in,
+                env,
+            } => {
+                let scopes = if scopes.is_empty() {
+                    Scopes::all()
+                } else {
+                    scopes.into_iter().collect()
+                };
+                let terms = KeyTerms {
+                    env,
+                    name,
+                    scopes,
+                    expires_in,
+                };
+                let created = auth
+                    .create_key(&app, terms, "operator", &Peer::default())
+                    .await?;
+                show(
+                    global,
+                    &created.ok_or_else(|| Failure::not_found("app", app))?,
+                );
             }
             Self::List { app } => {
                 for key in auth.keys(&app).await? {
@@ -93,14 +113,26 @@ impl Key {
                 }
             }
             Self::Rotate { key, overlap } => {
-                let created = auth.rotate_key(&key, overlap, "operator", &Peer::default()).await?;
-                show(global, &created.ok_or_else(|| Failure::not_found("working key", key))?);
+                let created = auth
+                    .rotate_key(&key, overlap, "operator", &Peer::default())
+                    .await?;
+                show(
+                    global,
+                    &created.ok_or_else(|| Failure::not_found("working key", key))?,
+                );
             }
             Self::Revoke { key, sessions } => {
-                if !auth.revoke_key(&key, sessions, "operator", &Peer::default()).await? {
+                if !auth
+                    .revoke_key(&key, sessions, "operator", &Peer::default())
+                    .await?
+                {
                     return Err(Failure::not_found("working key", key));
                 }
-                print(global.json, &json!({ "keyId": key.as_str(), "revoked": true }), |_| format!("Revoked {key}."));
+                print(
+                    global.json,
+                    &json!({ "keyId": key.as_str(), "revoked": true }),
+                    |_| format!("Revoked {key}."),
+                );
             }
         }
         auth.close().await?;
@@ -109,7 +141,15 @@ impl Key {
 }
 
 fn show(global: &Global, key: &CreatedKey) {
-    print(global.json, &json!({ "keyId": key.id.as_str(), "apiKey": key.text.as_str() }), |_| {
-        format!("Key      {}\nAPI key  {}\n\nThe key is shown this once.", key.id, key.text.as_str())
-    });
+    print(
+        global.json,
+        &json!({ "keyId": key.id.as_str(), "apiKey": key.text.as_str() }),
+        |_| {
+            format!(
+                "Key      {}\nAPI key  {}\n\nThe key is shown this once.",
+                key.id,
+                key.text.as_str()
+            )
+        },
+    );
 }

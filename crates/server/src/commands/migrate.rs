@@ -20,11 +20,15 @@ impl Migrate {
         let store = open_store(&config).await?;
         let from = store.migrated_from();
         let to = Store::inspect(config.database).await?.version;
-        print(global.json, &json!({ "from": from, "schemaVersion": to }), |_| match from {
-            from if from == to => format!("The schema is at version {to} already."),
-            0 => format!("The schema was made, at version {to}."),
-            from => format!("The schema was brought from version {from} to {to}."),
-        });
+        print(
+            global.json,
+            &json!({ "from": from, "schemaVersion": to }),
+            |_| match from {
+                from if from == to => format!("The schema is at version {to} already."),
+                0 => format!("The schema was made, at version {to}."),
+                from => format!("The schema was brought from version {from} to {to}."),
+            },
+        );
         store.close().await;
         Ok(())
     }

@@ -142,15 +142,30 @@ fn create_data_dir(path: &std::path::Path) -> Result<(), Failure> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|error| Failure::new("data_dir", format!("the data directory {} cannot be made: {error}", path.display())))
+        .map_err(|error| {
+            Failure::new(
+                "data_dir",
+                format!(
+                    "the data directory {} cannot be made: {error}",
+                    path.display()
+                ),
+            )
+        })
 }
 
 async fn open(config: &Config) -> Result<Auth, Failure> {
     create_data_dir(&config.data_dir)?;
     let secret = crate::secret::load(config, std::env::var("CHATSDK_SECRET").ok(), &SystemEntropy)?;
     let store = open_store(config).await?;
-    let (auth, opened) =
-        Auth::open(store, config.auth.clone(), &secret, &config.data_dir, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    let (auth, opened) = Auth::open(
+        store,
+        config.auth.clone(),
+        &secret,
+        &config.data_dir,
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+    )
+    .await?;
     crate::report_opening(&opened);
     Ok(auth)
 }

@@ -6,12 +6,21 @@ use super::output::{Failure, print_line};
 
 /// Print the OpenAPI document.
 #[derive(Debug, Args)]
-pub(crate) struct Openapi {}
+pub(crate) struct Openapi {
+    /// Print the reference page of error codes instead
+    #[arg(long)]
+    errors: bool,
+}
 
 impl Openapi {
     #[expect(clippy::unnecessary_wraps, reason = "all commands end alike")]
     pub(super) fn run(self) -> Result<(), Failure> {
-        print_line(&chatsdk_api::openapi());
+        let document = if self.errors {
+            chatsdk_api::errors_reference()
+        } else {
+            chatsdk_api::openapi()
+        };
+        print_line(document.trim_end());
         Ok(())
     }
 }

@@ -14,7 +14,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self {
+            code,
+            detail: detail.into(),
+        }
     }
 
     /// Nothing is called that.
@@ -30,7 +33,9 @@ impl Failure {
     /// Says why on standard error, for programs on standard output as well.
     pub(crate) fn report(self, json: bool) -> ExitCode {
         if json {
-            print_json(&serde_json::json!({ "error": { "code": self.code, "detail": self.detail } }));
+            print_json(
+                &serde_json::json!({ "error": { "code": self.code, "detail": self.detail } }),
+            );
         }
         eprintln!("chatsdk: {}", self.detail);
         ExitCode::FAILURE
@@ -74,7 +79,11 @@ pub(crate) fn print_line(line: &str) {
 
 /// Prints `value` as a JSON line, or what `text` makes of it.
 pub(crate) fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) {
-    if json { print_json(value) } else { print_line(&text(value)) }
+    if json {
+        print_json(value)
+    } else {
+        print_line(&text(value))
+    }
 }
 
 /// A moment as people read it: UTC, to the second.
@@ -83,13 +92,23 @@ pub(crate) fn moment(at: chatsdk_types::Millis) -> String {
     // Civil date of a day number: Howard Hinnant's algorithm, in eras of 400 years.
     let z = days + 719_468;
     let (era, day_of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 #[cfg(test)]

@@ -59,7 +59,14 @@ impl Serve {
         warn(&config);
         let auth = open(&config).await?;
         first_app(&auth, global.json).await?;
-        let server = Server::start(&config, auth, None, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+        let server = Server::start(
+            &config,
+            auth,
+            None,
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+        )
+        .await?;
         announce(&server, &config, global.json, None);
         until_the_end(server).await
     }
@@ -72,7 +79,9 @@ pub(super) fn warn(config: &Config) {
     }
     for address in [config.listen, config.realtime_listen] {
         if address.ip().is_loopback() {
-            tracing::info!("{address} is reached from this machine alone; --listen and --realtime-listen say otherwise");
+            tracing::info!(
+                "{address} is reached from this machine alone; --listen and --realtime-listen say otherwise"
+            );
         }
     }
 }
@@ -82,10 +91,19 @@ async fn first_app(auth: &Auth, json: bool) -> Result<(), Failure> {
     if !auth.apps().await?.is_empty() {
         return Ok(());
     }
-    let terms = KeyTerms { env: Env::Live, name: "first key".into(), scopes: Scopes::all(), expires_in: None };
-    let (app, key) = auth.create_app("default".into(), AppLifetimes::default(), terms, "server").await?;
+    let terms = KeyTerms {
+        env: Env::Live,
+        name: "first key".into(),
+        scopes: Scopes::all(),
+        expires_in: None,
+    };
+    let (app, key) = auth
+        .create_app("default".into(), AppLifetimes::default(), terms, "server")
+        .await?;
     if json {
-        print_json(&json!({ "event": "created", "appId": app.id.as_str(), "apiKey": key.text.as_str() }));
+        print_json(
+            &json!({ "event": "created", "appId": app.id.as_str(), "apiKey": key.text.as_str() }),
+        );
     } else {
         super::output::print_line(&format!(
             "This is a first start: the app `default` was made.\n\n  App      {}\n  API key  {}\n\n\

@@ -5,8 +5,8 @@ use chatsdk_types::{AppId, SessionId, UserId};
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Failure, moment, print, print_json, print_line};
 use super::Global;
+use super::output::{Failure, moment, print, print_json, print_line};
 
 /// List and end sessions.
 #[derive(Debug, Subcommand)]
@@ -48,7 +48,10 @@ impl Session {
                             session.id,
                             moment(session.created_at),
                             moment(session.expires_at),
-                            session.device_name.or(session.device_id).unwrap_or_default()
+                            session
+                                .device_name
+                                .or(session.device_id)
+                                .unwrap_or_default()
                         ));
                     }
                 }
@@ -57,10 +60,19 @@ impl Session {
                 let which = match (session, user) {
                     (Some(session), _) => Which::One(session),
                     (None, Some(user)) => Which::OfUser { user, except: None },
-                    (None, None) => return Err(Failure::new("usage", "name a session, or a user with --user")),
+                    (None, None) => {
+                        return Err(Failure::new(
+                            "usage",
+                            "name a session, or a user with --user",
+                        ));
+                    }
                 };
-                let ended = auth.end_sessions(&app, which, "operator", "operator", &Peer::default()).await?;
-                print(global.json, &json!({ "ended": ended }), |_| format!("Ended {ended}."));
+                let ended = auth
+                    .end_sessions(&app, which, "operator", "operator", &Peer::default())
+                    .await?;
+                print(global.json, &json!({ "ended": ended }), |_| {
+                    format!("Ended {ended}.")
+                });
             }
         }
         auth.close().await?;

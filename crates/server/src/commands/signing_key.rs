@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::output::{Failure, moment, print, print_json, print_line};
 use super::Global;
+use super::output::{Failure, moment, print, print_json, print_line};
 
 /// List and rotate the keys that sign access tokens.
 #[derive(Debug, Subcommand)]
@@ -39,19 +39,29 @@ impl SigningKey {
                             "activatesAt": key.activates_at, "retiredAt": key.retired_at,
                         }));
                     } else {
-                        print_line(&format!("{}  {state}  signs from {}", key.kid, moment(key.activates_at)));
+                        print_line(&format!(
+                            "{}  {state}  signs from {}",
+                            key.kid,
+                            moment(key.activates_at)
+                        ));
                     }
                 }
             }
             Self::Rotate { emergency } => {
                 let kid = auth.rotate_signing_key(emergency, "operator").await?;
-                print(global.json, &json!({ "kid": kid, "emergency": emergency }), |_| {
-                    if emergency {
-                        format!("{kid} signs from now on; tokens of older keys count as expired.")
-                    } else {
-                        format!("{kid} is published, and signs in eleven minutes.")
-                    }
-                });
+                print(
+                    global.json,
+                    &json!({ "kid": kid, "emergency": emergency }),
+                    |_| {
+                        if emergency {
+                            format!(
+                                "{kid} signs from now on; tokens of older keys count as expired."
+                            )
+                        } else {
+                            format!("{kid} is published, and signs in eleven minutes.")
+                        }
+                    },
+                );
             }
         }
         auth.close().await?;

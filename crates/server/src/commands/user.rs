@@ -5,8 +5,8 @@ use chatsdk_types::{AppId, UserId};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::output::{Failure, moment, print};
 use super::Global;
+use super::output::{Failure, moment, print};
 
 /// Show, ban, unban and delete users.
 #[derive(Debug, Subcommand)]
@@ -45,8 +45,11 @@ impl User {
                 let user = auth.user(&person.app, &person.user).await?;
                 let user = user.ok_or_else(|| Failure::not_found("user", &person.user))?;
                 let sessions = auth.sessions(&person.app, &person.user, None).await?;
-                let custom: serde_json::Value =
-                    user.custom.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                let custom: serde_json::Value = user
+                    .custom
+                    .as_deref()
+                    .and_then(|text| serde_json::from_str(text).ok())
+                    .unwrap_or_default();
                 let shown = json!({
                     "id": user.id.as_str(), "name": user.name, "avatar": user.avatar, "custom": custom,
                     "createdAt": user.created_at, "bannedAt": user.banned_at, "banReason": user.ban_reason,
@@ -55,7 +58,11 @@ impl User {
                 print(global.json, &shown, |_| {
                     let standing = match (user.deleted_at, user.banned_at) {
                         (Some(at), _) => format!("deleted {}", moment(at)),
-                        (None, Some(at)) => format!("banned {} {}", moment(at), user.ban_reason.as_deref().unwrap_or("")),
+                        (None, Some(at)) => format!(
+                            "banned {} {}",
+                            moment(at),
+                            user.ban_reason.as_deref().unwrap_or("")
+                        ),
                         (None, None) => "welcome".into(),
                     };
                     format!(
@@ -73,10 +80,26 @@ impl User {
             Self::Unban(person) => (person, UserChange::Unban, "unbanned"),
             Self::Delete(person) => (person, UserChange::Delete, "deleted"),
         };
-        let changed = auth.change_user(&person.app, &person.user, change, "operator", &Peer::default()).await?;
-        print(global.json, &json!({ "userId": person.user.as_str(), "changed": changed }), |_| {
-            if changed { format!("{} is {done}.", person.user) } else { format!("Nothing to do for {}.", person.user) }
-        });
+        let changed = auth
+            .change_user(
+                &person.app,
+                &person.user,
+                change,
+                "operator",
+                &Peer::default(),
+            )
+            .await?;
+        print(
+            global.json,
+            &json!({ "userId": person.user.as_str(), "changed": changed }),
+            |_| {
+                if changed {
+                    format!("{} is {done}.", person.user)
+                } else {
+                    format!("Nothing to do for {}.", person.user)
+                }
+            },
+        );
         auth.close().await?;
         Ok(())
     }

@@ -61,7 +61,9 @@ pub enum ConfigError {
         detail: String,
     },
     /// The file sets something that does not exist.
-    #[error("the configuration file {path} sets `{key}`, which is no setting; `chatsdk config` lists those that are")]
+    #[error(
+        "the configuration file {path} sets `{key}`, which is no setting; `chatsdk config` lists those that are"
+    )]
     Unknown {
         /// The file.
         path: PathBuf,
@@ -88,9 +90,15 @@ pub struct Layers(BTreeMap<&'static str, (String, Source)>);
 
 impl Layers {
     /// The defaults, under the file if there is one, under the environment as `env` answers it.
-    pub fn load(file: Option<&Path>, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+    pub fn load(
+        file: Option<&Path>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let mut layers = Self(
-            SETTINGS.iter().map(|setting| (setting.key, (setting.default.to_owned(), Source::Default))).collect(),
+            SETTINGS
+                .iter()
+                .map(|setting| (setting.key, (setting.default.to_owned(), Source::Default)))
+                .collect(),
         );
         if let Some(path) = file {
             layers.lay_file(path)?;
@@ -104,18 +112,27 @@ impl Layers {
     }
 
     fn lay_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), detail: error.to_string() })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let table: toml::Table =
+            text.parse()
+                .map_err(|error: toml::de::Error| ConfigError::Syntax {
+                    path: path.to_owned(),
+                    detail: error.to_string(),
+                })?;
         let mut values = Vec::new();
         flatten("", &table, &mut values);
         for (key, value) in values {
             let Some(setting) = setting(&key) else {
-                return Err(ConfigError::Unknown { path: path.to_owned(), key });
+                return Err(ConfigError::Unknown {
+                    path: path.to_owned(),
+                    key,
+                });
             };
-            self.0.insert(setting.key, (value, Source::File(path.to_owned())));
+            self.0
+                .insert(setting.key, (value, Source::File(path.to_owned())));
         }
         Ok(())
     }
@@ -137,26 +154,45 @@ impl Layers {
     /// Every setting with its value and source, in the order of the reference page.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Setting, &str, &Source)> {
         SETTINGS.iter().filter_map(|setting| {
-            self.0.get(setting.key).map(|(value, source)| (setting, value.as_str(), source))
+            self.0
+                .get(setting.key)
+                .map(|(value, source)| (setting, value.as_str(), source))
         })
     }
 
     fn text(&self, key: &'static str) -> (&str, String) {
-        self.0.get(key).map_or(("", String::new()), |(value, source)| (value, source.to_string()))
+        self.0
+            .get(key)
+            .map_or(("", String::new()), |(value, source)| {
+                (value, source.to_string())
+            })
     }
 
-    fn parse<T>(&self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    fn parse<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
         let (value, source_name) = self.text(key);
-        parse(value).map_err(|why| ConfigError::Value { key, source_name, value: value.to_owned(), why })
+        parse(value).map_err(|why| ConfigError::Value {
+            key,
+            source_name,
+            value: value.to_owned(),
+            why,
+        })
     }
 
     fn lifetime(&self, key: &'static str) -> Result<Lifetime, ConfigError> {
-        self.parse(key, |text| text.parse::<Lifetime>().map_err(|error| error.to_string()))
+        self.parse(key, |text| {
+            text.parse::<Lifetime>().map_err(|error| error.to_string())
+        })
     }
 
     fn address(&self, key: &'static str) -> Result<SocketAddr, ConfigError> {
         self.parse(key, |text| {
-            text.parse().map_err(|_| "it takes an address and a port, such as 127.0.0.1:5500 or [::]:5500".to_owned())
+            text.parse().map_err(|_| {
+                "it takes an address and a port, such as 127.0.0.1:5500 or [::]:5500".to_owned()
+            })
         })
     }
 }
@@ -164,10 +200,16 @@ impl Layers {
 /// A file's tables as dotted keys, its values as text; arrays are joined by commas.
 fn flatten(prefix: &str, table: &toml::Table, values: &mut Vec<(String, String)>) {
     for (name, value) in table {
-        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let key = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         match value {
             toml::Value::Table(table) => flatten(&key, table, values),
-            toml::Value::Array(items) => values.push((key, items.iter().map(scalar).collect::<Vec<_>>().join(","))),
+            toml::Value::Array(items) => {
+                values.push((key, items.iter().map(scalar).collect::<Vec<_>>().join(",")))
+            }
             other => values.push((key, scalar(other))),
         }
     }
@@ -178,18 +220,28 @@ fn scalar(value: &toml::Value) -> String {
         toml::Value::String(text) => text.clone(),
         toml::Value::Boolean(true) => "on".into(),
         toml::Value::Boolean(false) => "off".into(),
-        other => other.to_string(),
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Float(number) => number.to_string(),
+        toml::Value::Datetime(moment) => moment.to_string(),
+        // Nested lists and tables in lists mean nothing to any setting; its parser says what it takes.
+        toml::Value::Array(_) | toml::Value::Table(_) => String::from("a nested value"),
     }
 }
 
 /// A proxy's address, or a network of them such as `10.0.0.0/8`.
 fn network(text: &str) -> Result<Network, String> {
     let bad = || format!("`{text}` is neither an address nor a network such as 10.0.0.0/8");
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let (address, prefix) = text
+        .split_once('/')
+        .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     let address: IpAddr = address.parse().map_err(|_| bad())?;
     let all = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.map_or(Ok(all), |prefix| prefix.parse().map_err(|_| bad()))?;
-    if prefix > all { Err(bad()) } else { Ok(Network { address, prefix }) }
+    if prefix > all {
+        Err(bad())
+    } else {
+        Ok(Network { address, prefix })
+    }
 }
 
 /// How log lines are written.
@@ -234,7 +286,8 @@ impl Config {
     /// Parses the layers.
     pub fn parse(layers: &Layers) -> Result<Self, ConfigError> {
         let data_dir = PathBuf::from(layers.text("data_dir").0);
-        let (database, shared_database) = layers.parse("database_url", |url| database(url, &data_dir))?;
+        let (database, shared_database) =
+            layers.parse("database_url", |url| database(url, &data_dir))?;
         let on_off = |text: &str| match text {
             "on" => Ok(true),
             "off" => Ok(false),
@@ -246,10 +299,12 @@ impl Config {
             database,
             shared_database,
             allowed_origins: layers.parse("allowed_origins", origins)?,
-            trusted_proxies: layers.parse("trusted_proxies", |text| words(text).map(network).collect())?,
+            trusted_proxies: layers
+                .parse("trusted_proxies", |text| words(text).map(network).collect())?,
             request_timeout: layers.lifetime("request_timeout")?,
             log: layers.parse("log", |text| {
-                text.parse().map_err(|_| "it takes error, warn, info, debug or trace".to_owned())
+                text.parse()
+                    .map_err(|_| "it takes error, warn, info, debug or trace".to_owned())
             })?,
             log_format: layers.parse("log_format", |text| match text {
                 "text" => Ok(LogFormat::Text),
@@ -264,13 +319,17 @@ impl Config {
                 min_access_ttl: layers.parse("tokens.min_access_ttl", |text| {
                     match text.parse::<Lifetime>() {
                         Ok(life) if life.as_millis() >= 1000 => Ok(life),
-                        _ => Err("it takes a lifetime of one second or more, such as 60s".to_owned()),
+                        _ => {
+                            Err("it takes a lifetime of one second or more, such as 60s".to_owned())
+                        }
                     }
                 })?,
                 min_refresh_ttl: layers.lifetime("tokens.min_refresh_ttl")?,
-                sessions_per_user: layers.parse("tokens.sessions_per_user", |text| match text.parse() {
-                    Ok(count) if count > 0 => Ok(count),
-                    _ => Err("it takes a whole number above zero".to_owned()),
+                sessions_per_user: layers.parse("tokens.sessions_per_user", |text| {
+                    match text.parse() {
+                        Ok(count) if count > 0 => Ok(count),
+                        _ => Err("it takes a whole number above zero".to_owned()),
+                    }
                 })?,
                 rate_limits: layers.parse("rate_limits", on_off)?,
                 ..AuthConfig::default()
@@ -282,7 +341,9 @@ impl Config {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 fn database(url: &str, data_dir: &Path) -> Result<(Location, bool), String> {
@@ -291,7 +352,11 @@ fn database(url: &str, data_dir: &Path) -> Result<(Location, bool), String> {
     } else if let Some(path) = url.strip_prefix("sqlite:") {
         // `sqlite://relative` and `sqlite:///absolute` are how others write it.
         let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() { Err("`sqlite:` is followed by the path of a file".into()) } else { Ok((Location::Sqlite(path.into()), false)) }
+        if path.is_empty() {
+            Err("`sqlite:` is followed by the path of a file".into())
+        } else {
+            Ok((Location::Sqlite(path.into()), false))
+        }
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         Ok((Location::Postgres(url.to_owned()), true))
     } else {
@@ -319,7 +384,9 @@ fn origins(text: &str) -> Result<Option<Vec<String>>, String> {
 
 fn public_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
     match host {
         Some(host) if !host.is_empty() && !url.contains(['?', '#', ' ']) => Ok(url.to_owned()),
         _ => Err("it takes the http or https address that clients reach the API by".into()),
@@ -337,7 +404,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path
         });
-        let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let env: BTreeMap<String, String> = env
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Layers::load(path.as_deref(), |name| env.get(name).cloned())
     }
 
@@ -347,13 +417,22 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:5500");
         assert_eq!(config.realtime_listen.to_string(), "127.0.0.1:8001");
         assert_eq!(config.auth.issuer, "http://localhost:5500");
-        assert!(config.allowed_origins.is_none() && config.auth.rate_limits && !config.shared_database);
+        assert!(
+            config.allowed_origins.is_none() && config.auth.rate_limits && !config.shared_database
+        );
     }
 
     #[test]
     fn flags_over_environment_over_file_over_defaults() {
         let file = "listen = \"127.0.0.1:1\"\nrealtime_listen = \"127.0.0.1:1\"\nallowed_origins = [\"https://a.example\", \"null\"]\n[tokens]\naccess_ttl = \"10m\"\nsessions_per_user = 5\n";
-        let mut layers = layers(Some(file), &[("CHATSDK_REALTIME_LISTEN", "127.0.0.1:2"), ("CHATSDK_LOG", "debug")]).unwrap();
+        let mut layers = layers(
+            Some(file),
+            &[
+                ("CHATSDK_REALTIME_LISTEN", "127.0.0.1:2"),
+                ("CHATSDK_LOG", "debug"),
+            ],
+        )
+        .unwrap();
         layers.flag("realtime_listen", Some("127.0.0.1:3"));
         layers.flag("log", None::<String>);
         let config = Config::parse(&layers).unwrap();
@@ -361,17 +440,28 @@ mod tests {
         assert_eq!(config.realtime_listen.port(), 3);
         assert_eq!(config.auth.access_ttl, Lifetime::secs(600));
         assert_eq!(config.auth.sessions_per_user, 5);
-        assert_eq!(config.allowed_origins.unwrap(), ["https://a.example", "null"]);
+        assert_eq!(
+            config.allowed_origins.unwrap(),
+            ["https://a.example", "null"]
+        );
         assert_eq!(config.log, tracing::level_filters::LevelFilter::DEBUG);
     }
 
     #[test]
     fn a_mistake_names_its_place() {
-        let error = Config::parse(&layers(None, &[("CHATSDK_LISTEN", "5500")]).unwrap()).unwrap_err().to_string();
-        assert!(error.contains("`listen`") && error.contains("environment") && error.contains("5500"), "{error}");
+        let error = Config::parse(&layers(None, &[("CHATSDK_LISTEN", "5500")]).unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`listen`") && error.contains("environment") && error.contains("5500"),
+            "{error}"
+        );
         let error = layers(Some("listen = 1"), &[]).unwrap_err().to_string();
         assert!(error.contains("`listen`"), "{error}");
-        assert!(matches!(layers(Some("listen ="), &[]), Err(ConfigError::Syntax { .. })));
+        assert!(matches!(
+            layers(Some("listen ="), &[]),
+            Err(ConfigError::Syntax { .. })
+        ));
         for (key, value) in [
             ("CHATSDK_DATABASE_URL", "mysql://x"),
             ("CHATSDK_RATE_LIMITS", "false"),
@@ -381,12 +471,19 @@ mod tests {
             ("CHATSDK_TOKENS_MIN_ACCESS_TTL", "500ms"),
             ("CHATSDK_TOKENS_SESSIONS_PER_USER", "0"),
         ] {
-            assert!(Config::parse(&layers(None, &[(key, value)]).unwrap()).is_err(), "{key}={value}");
+            assert!(
+                Config::parse(&layers(None, &[(key, value)]).unwrap()).is_err(),
+                "{key}={value}"
+            );
         }
     }
 
     #[test]
     fn the_hosts_own_variables_are_not_ours() {
-        assert!(SETTINGS.iter().all(|setting| !matches!(setting.env, "CHATSDK_API_URL" | "CHATSDK_API_KEY")));
+        assert!(
+            SETTINGS
+                .iter()
+                .all(|setting| !matches!(setting.env, "CHATSDK_API_URL" | "CHATSDK_API_KEY"))
+        );
     }
 }

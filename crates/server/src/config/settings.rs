@@ -142,8 +142,18 @@ pub fn reference() -> String {
          in the data directory, which the first start creates.\n\n\
          | file | environment | default | what it is |\n|---|---|---|---|\n",
     );
-    for Setting { key, env, default, doc } in SETTINGS {
-        let default = if default.is_empty() { "–".to_owned() } else { format!("`{default}`") };
+    for Setting {
+        key,
+        env,
+        default,
+        doc,
+    } in SETTINGS
+    {
+        let default = if default.is_empty() {
+            "–".to_owned()
+        } else {
+            format!("`{default}`")
+        };
         page.push_str(&format!("| `{key}` | `{env}` | {default} | {doc} |\n"));
     }
     page

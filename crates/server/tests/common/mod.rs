@@ -1,6 +1,11 @@
 //! What the tests of the front door share.
 
-#![allow(dead_code, unused_macros, clippy::allow_attributes, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unused_macros,
+    clippy::allow_attributes,
+    reason = "each test file uses a part of it"
+)]
 
 use serde_json::Value;
 
@@ -31,7 +36,12 @@ macro_rules! both {
 pub fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    serde_json::from_slice(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(payload)
+            .unwrap(),
+    )
+    .unwrap()
 }
 
 /// The binary under test.
@@ -42,19 +52,44 @@ pub fn binary() -> &'static std::path::Path {
 /// The backend of another app on the same server.
 pub async fn another_app(server: &chatsdk_testkit::TestServer) -> chatsdk_testkit::Backend {
     use chatsdk_auth::{KeyTerms, api_key::Env};
-    let terms = KeyTerms { env: Env::Test, name: "other".into(), scopes: chatsdk_types::Scopes::all(), expires_in: None };
-    let (_, key) = server.auth().create_app("other".into(), chatsdk_store::AppLifetimes::default(), terms, "test").await.unwrap();
-    chatsdk_testkit::Backend { address: server.api(), key: key.text.as_str().to_owned() }
+    let terms = KeyTerms {
+        env: Env::Test,
+        name: "other".into(),
+        scopes: chatsdk_types::Scopes::all(),
+        expires_in: None,
+    };
+    let (_, key) = server
+        .auth()
+        .create_app(
+            "other".into(),
+            chatsdk_store::AppLifetimes::default(),
+            terms,
+            "test",
+        )
+        .await
+        .unwrap();
+    chatsdk_testkit::Backend {
+        address: server.api(),
+        key: key.text.as_str().to_owned(),
+    }
 }
 
 /// Everything that the database holds, as text.
-pub async fn dump(server: &chatsdk_testkit::TestServer, database: chatsdk_testkit::Database) -> String {
+pub async fn dump(
+    server: &chatsdk_testkit::TestServer,
+    database: chatsdk_testkit::Database,
+) -> String {
     match database {
         chatsdk_testkit::Database::Sqlite => {
             let mut bytes = Vec::new();
             for file in std::fs::read_dir(server.dir.path()).unwrap() {
                 let path = file.unwrap().path();
-                if path.file_name().unwrap().to_string_lossy().starts_with("chatsdk.db") {
+                if path
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("chatsdk.db")
+                {
                     bytes.extend(std::fs::read(path).unwrap());
                 }
             }
@@ -62,8 +97,16 @@ pub async fn dump(server: &chatsdk_testkit::TestServer, database: chatsdk_testki
         }
         chatsdk_testkit::Database::Postgres => {
             let url = server.database_url();
-            let output = tokio::process::Command::new("pg_dump").args(["--data-only", "--inserts", &url]).output().await.unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let output = tokio::process::Command::new("pg_dump")
+                .args(["--data-only", "--inserts", &url])
+                .output()
+                .await
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             String::from_utf8_lossy(&output.stdout).into_owned()
         }
     }
@@ -72,6 +115,9 @@ pub async fn dump(server: &chatsdk_testkit::TestServer, database: chatsdk_testki
 /// How many sockets, both of whose ends are in this process, may be open at once: up to 10,000.
 pub fn sockets_that_fit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
     (files.unwrap_or(1024_usize).saturating_sub(200) / 2).min(10_000)
 }
