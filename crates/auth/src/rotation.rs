@@ -20,6 +20,14 @@ pub const STALE_AFTER: Millis = 15_000;
 /// How far ahead of our clock a request may say that it was sent, in milliseconds.
 pub const AHEAD: Millis = 5_000;
 
+/// How long after the grace the consumed token of a request that says when it was sent is no evidence
+/// yet, in milliseconds. Two tabs wake towards the end of the grace and send the same token: the first
+/// is answered, has [`STALE_AFTER`] to save, and uses what it got; the second, which read the storage
+/// before that, may be on its way for [`STALE_AFTER`] and the error of its clock. It comes after
+/// the grace, behind a counter that is in use, and is honest. It is told to look again, and finds
+/// what the first one saved; a thief is told the same and has gained nothing.
+pub const SETTLING: Millis = 2 * STALE_AFTER + AHEAD;
+
 /// What the rotation of a session hangs on: the row, as the table reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Row {
@@ -82,7 +90,8 @@ pub struct Known {
 /// the MAC, came before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Line 2: sent at another time than now. Never fatal; the sender sets its clock and asks again.
+    /// Line 2: sent at another time than now; or line 7 within [`SETTLING`]. Never fatal: the sender
+    /// sets its clock, reads its storage and asks again.
     Stale,
     /// Line 3: there is no such session.
     Missing,
@@ -181,7 +190,14 @@ pub fn decide(row: Option<&Row>, presented: &Presented, known: &Known) -> Decisi
         });
     }
     if presented.n < row.proven.max(known.seen) {
-        return Decision::Reused;
+        let settling = presented.sent_at.is_some()
+            && presented.n == row.prev
+            && row.rotated_at >= grace_since.saturating_sub(SETTLING);
+        return if settling {
+            Decision::Stale
+        } else {
+            Decision::Reused
+        };
     }
     Decision::Rotate(Plan {
         next: row

@@ -1,7 +1,7 @@
 //! The decision table, line by line and edge by edge.
 
 use chatsdk_auth::rotation::{
-    AHEAD, Decision, GRACE, Known, Plan, Presented, Row, STALE_AFTER, Successor, decide,
+    AHEAD, Decision, GRACE, Known, Plan, Presented, Row, SETTLING, STALE_AFTER, Successor, decide,
 };
 use chatsdk_types::Millis;
 use proptest::prelude::*;
@@ -298,6 +298,53 @@ fn line_7_by_what_is_written_and_by_what_memory_knows() {
                 ..known()
             }
         ),
+        Decision::Rotate(_)
+    ));
+}
+
+#[test]
+fn line_7_waits_for_requests_that_were_sent_in_time() {
+    let at = |ago: Millis, n: i64, sent_at| {
+        let row = Row {
+            rotated_at: NOW - ago,
+            ..row()
+        };
+        decide(
+            Some(&row),
+            &Presented {
+                sent_at,
+                ..present(n)
+            },
+            &known(),
+        )
+    };
+    let prev = row().prev;
+    for ago in [GRACE + 1, GRACE + SETTLING] {
+        assert_eq!(at(ago, prev, Some(NOW)), Decision::Stale, "{ago}");
+        assert_eq!(
+            at(ago, prev, None),
+            Decision::Reused,
+            "it does not say when it was sent"
+        );
+        assert_eq!(
+            at(ago, prev - 1, Some(NOW)),
+            Decision::Reused,
+            "an older one is evidence"
+        );
+    }
+    assert_eq!(at(GRACE + SETTLING + 1, prev, Some(NOW)), Decision::Reused);
+    // Where the successor was not seen in use there is nothing to wait for.
+    let unseen = Row {
+        rotated_at: NOW - GRACE - 1,
+        proven: prev,
+        ..row()
+    };
+    let sent = Presented {
+        sent_at: Some(NOW),
+        ..present(prev)
+    };
+    assert!(matches!(
+        decide(Some(&unseen), &sent, &known()),
         Decision::Rotate(_)
     ));
 }
