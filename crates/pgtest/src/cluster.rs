@@ -32,6 +32,12 @@ struct Keeper {
     answers: BufReader<ChildStdout>,
 }
 
+/// What a server needs to speak TLS, in PEM.
+struct Tls {
+    certificate: String,
+    key: String,
+}
+
 impl Cluster {
     /// Starts a server with the settings `options`, each `name=value`.
     ///
@@ -39,21 +45,72 @@ impl Cluster {
     /// Where PostgreSQL is missing or does not start.
     pub async fn start(options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        tokio::task::spawn_blocking(move || Self::start_now(&options))
+        Self::start_with(options, None).await
+    }
+
+    /// Starts a server that speaks TLS with the PEM files `certificate` and `key`.
+    ///
+    /// # Panics
+    /// Where they cannot be read, and where PostgreSQL is missing or does not start.
+    pub async fn encrypted(certificate: &Path, key: &Path) -> Self {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let tls = Tls {
+            certificate: read(certificate),
+            key: read(key),
+        };
+        Self::start_with(Vec::new(), Some(tls)).await
+    }
+
+    /// Whether the connection of the program that calls itself `program` is encrypted; `None` where there
+    /// is no such connection.
+    ///
+    /// # Panics
+    /// Where the server does not answer.
+    pub async fn is_encrypted(&self, program: &str) -> Option<bool> {
+        let (client, connection) =
+            tokio_postgres::connect(&self.url("postgres"), tokio_postgres::NoTls)
+                .await
+                .unwrap_or_else(|error| panic!("PostgreSQL does not answer: {error}"));
+        let connection = tokio::spawn(connection);
+        let row = client
+            .query_opt(
+                "SELECT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)
+                 WHERE a.application_name = $1 LIMIT 1",
+                &[&program],
+            )
+            .await
+            .unwrap_or_else(|error| panic!("PostgreSQL does not say: {error}"));
+        drop(client);
+        let _ = connection.await;
+        row.map(|row| row.get(0))
+    }
+
+    async fn start_with(options: Vec<String>, tls: Option<Tls>) -> Self {
+        tokio::task::spawn_blocking(move || Self::start_now(&options, tls.as_ref()))
             .await
             .unwrap_or_else(|failed| panic!("PostgreSQL did not start: {failed}"))
     }
 
-    fn start_now(options: &[String]) -> Self {
+    fn start_now(options: &[String], tls: Option<&Tls>) -> Self {
         let bin = find::binaries();
         (0..ATTEMPTS)
-            .find_map(|_| Self::attempt(&bin, options))
+            .find_map(|_| Self::attempt(&bin, options, tls))
             .unwrap_or_else(|| panic!("PostgreSQL did not start; its log stands above"))
     }
 
-    fn attempt(bin: &Path, options: &[String]) -> Option<Self> {
+    fn attempt(bin: &Path, options: &[String], tls: Option<&Tls>) -> Option<Self> {
         let port = free_port();
-        let mut process = as_its_user()
+        let mut command = as_its_user();
+        if let Some(tls) = tls {
+            // Its user may not be allowed to read the files.
+            command
+                .env("TLS_CERTIFICATE", &tls.certificate)
+                .env("TLS_KEY", &tls.key);
+        }
+        let mut process = command
             .args(["sh", "-c", SCRIPT, "cluster.sh"])
             .arg(bin)
             .arg(port.to_string())

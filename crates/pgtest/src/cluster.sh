@@ -3,6 +3,8 @@
 #
 #   cluster.sh <bin> <port> [option …]      options as `postgres -c` takes them
 #
+# Where TLS_CERTIFICATE and TLS_KEY hold PEM, it speaks TLS with them.
+#
 # Says where its files are, then "ready". Understands "stop" (as a crash would) and "start", a line each,
 # and answers each with a line.
 set -eu
@@ -19,6 +21,12 @@ stop() { "$bin/pg_ctl" -D "$dir/data" -w -m immediate stop >>"$dir/log" 2>&1 || 
 trap 'stop; rm -rf "$dir"' EXIT
 echo "$dir"
 "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+if [ -n "${TLS_CERTIFICATE:-}" ]; then
+    umask 077
+    printf '%s' "$TLS_CERTIFICATE" >"$dir/data/server.crt"
+    printf '%s' "$TLS_KEY" >"$dir/data/server.key"
+    options="$options -c ssl=on"
+fi
 start
 echo ready
 while read -r word; do

@@ -3,11 +3,13 @@
 //! - [`url`]: where it is and how it is reached; [`tls`]: what `sslmode` means.
 //! - [`migrate`]: the tables.
 //! - [`batches`]: rotations of many callers in one statement.
+//! - [`revive`]: what is tried again when the server had gone away.
 //! - [`follow`]: LISTEN, with a poll beside it.
 
 mod batches;
 mod follow;
 mod migrate;
+mod revive;
 mod tls;
 mod url;
 
@@ -16,7 +18,8 @@ use std::time::Duration;
 
 use chatsdk_types::SessionId;
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts, Transaction,
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+    Transaction,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_postgres::types::ToSql;
@@ -27,6 +30,7 @@ use crate::sql::{Arg, Row, Sql};
 use crate::tx::{BoxFuture, Tx};
 use crate::{Follow, Rotation, Schema, StoreError};
 
+use revive::Revival;
 use url::Server;
 
 /// How long a caller waits for a connection, new or free, before it is told 503.
@@ -99,10 +103,14 @@ impl Postgres {
     }
 
     pub(crate) async fn query(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let client = self.pool.get().await?;
-        let statement = client.prepare_cached(sql.text()).await?;
-        let rows = client.query(&statement, &refs(args)).await?;
-        rows.iter().map(Row::from_postgres).collect()
+        let mut revival = Revival::of(&self.pool);
+        loop {
+            let client = self.pool.get().await?;
+            match read(&client, sql, args).await {
+                Err(error) if revival.is_due(&error) => {}
+                rows => return rows?.iter().map(Row::from_postgres).collect(),
+            }
+        }
     }
 
     /// The unit runs in a task of its own: a caller that stops waiting does not stop it.
@@ -117,16 +125,23 @@ impl Postgres {
         }
         let pool = self.pool.clone();
         let unit = self.tasks.spawn(async move {
-            let mut client = pool.get().await.map_err(StoreError::from)?;
-            let transaction = client.transaction().await.map_err(StoreError::from)?;
-            let mut tx = Tx::on_postgres(transaction);
-            // An error drops the transaction, which rolls it back.
-            let value = work(&mut tx).await?;
-            tx.finish().await?;
-            if let Some(transaction) = tx.into_postgres() {
-                transaction.commit().await.map_err(StoreError::from)?;
+            let mut revival = Revival::of(&pool);
+            loop {
+                let mut client = pool.get().await.map_err(StoreError::from)?;
+                let transaction = match client.transaction().await {
+                    Ok(transaction) => transaction,
+                    Err(error) if revival.is_due(&error) => continue,
+                    Err(error) => return Err(E::from(error.into())),
+                };
+                let mut tx = Tx::on_postgres(transaction);
+                // An error drops the transaction, which rolls it back.
+                let value = work(&mut tx).await?;
+                tx.finish().await?;
+                if let Some(transaction) = tx.into_postgres() {
+                    transaction.commit().await.map_err(StoreError::from)?;
+                }
+                return Ok(value);
             }
-            Ok(value)
         });
         unit.await.unwrap_or_else(|ended| {
             Err(E::from(if ended.is_panic() {
@@ -188,6 +203,15 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+async fn read(
+    client: &Client,
+    sql: Sql,
+    args: &[Arg<'_>],
+) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(sql.text()).await?;
+    client.query(&statement, &refs(args)).await
 }
 
 /// The rows that a statement of a unit of work answers with.

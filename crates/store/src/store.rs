@@ -71,8 +71,10 @@ impl Store {
 
     /// Does a unit of work: all of it is committed before this answers, or nothing of it is kept.
     ///
-    /// ```ignore
+    /// ```no_run
+    /// # async fn example(store: chatsdk_store::Store) -> Result<(), chatsdk_store::StoreError> {
     /// store.write(move |tx| Box::pin(async move { tx.set_meta("epoch", "1").await })).await?;
+    /// # Ok(()) }
     /// ```
     ///
     /// `E` is the caller's own error: a unit that answers with one is rolled back. Once the unit is

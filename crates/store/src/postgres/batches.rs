@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chatsdk_types::SessionId;
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Client, Pool};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 use tokio_util::task::TaskTracker;
 
+use super::revive::Revival;
 use crate::sessions::{ROTATE, rotation_args};
 use crate::sql::Sql;
 use crate::{Rotation, StoreError};
@@ -104,10 +106,7 @@ fn without_repetition(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 
 /// Writes a batch, and tells everyone in it.
 async fn commit(pool: &Pool, batch: Vec<Waiting>) {
-    let changed = match batch.as_slice() {
-        [(rotation, _)] => one(pool, rotation).await,
-        _ => many(pool, &batch).await,
-    };
+    let changed = write(pool, &batch).await;
     match changed {
         Ok(changed) => {
             for ((_, reply), changed) in batch.into_iter().zip(changed) {
@@ -123,16 +122,33 @@ async fn commit(pool: &Pool, batch: Vec<Waiting>) {
     }
 }
 
+/// A batch that was written twice, because its connection died and nobody knows whether it was committed,
+/// is answered with `false` for what the first time changed: the caller reads the row, and finds the
+/// successor that it asked for.
+async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<bool>, StoreError> {
+    let mut revival = Revival::of(pool);
+    loop {
+        let client = pool.get().await?;
+        let changed = match batch {
+            [(rotation, _)] => one(&client, rotation).await,
+            _ => many(&client, batch).await,
+        };
+        match changed {
+            Err(error) if revival.is_due(&error) => {}
+            changed => return Ok(changed?),
+        }
+    }
+}
+
 /// A rotation that is alone takes the plain statement: the arrays would cost half as much again.
-async fn one(pool: &Pool, rotation: &Rotation) -> Result<Vec<bool>, StoreError> {
-    let client = pool.get().await?;
+async fn one(client: &Client, rotation: &Rotation) -> Result<Vec<bool>, Error> {
     let statement = client.prepare_cached(ROTATE.text()).await?;
     let args = rotation_args(rotation);
     let changed = client.execute(&statement, &super::refs(&args)).await?;
     Ok(vec![changed > 0])
 }
 
-async fn many(pool: &Pool, batch: &[Waiting]) -> Result<Vec<bool>, StoreError> {
+async fn many(client: &Client, batch: &[Waiting]) -> Result<Vec<bool>, Error> {
     let numbers = |of: fn(&Rotation) -> i64| -> Vec<i64> {
         batch.iter().map(|(rotation, _)| of(rotation)).collect()
     };
@@ -158,7 +174,6 @@ async fn many(pool: &Pool, batch: &[Waiting]) -> Result<Vec<bool>, StoreError> {
         &rt_kid,
     ];
 
-    let client = pool.get().await?;
     let statement = client.prepare_cached(ROTATE_MANY.text()).await?;
     let rows = client.query(&statement, &args).await?;
     let mut changed = vec![false; batch.len()];
@@ -184,7 +199,18 @@ pub(super) async fn raise(pool: &Pool, seen: Vec<(SessionId, i64)>) -> Result<()
     }
     let ids: Vec<&str> = highest.keys().map(SessionId::as_str).collect();
     let counters: Vec<i64> = highest.values().copied().collect();
-    let client = pool.get().await?;
+    let mut revival = Revival::of(pool);
+    loop {
+        let client = pool.get().await?;
+        // Twice is the same as once.
+        match raise_many(&client, &ids, &counters).await {
+            Err(error) if revival.is_due(&error) => {}
+            raised => return Ok(raised?),
+        }
+    }
+}
+
+async fn raise_many(client: &Client, ids: &[&str], counters: &[i64]) -> Result<(), Error> {
     let statement = client.prepare_cached(RAISE_MANY.text()).await?;
     client.execute(&statement, &[&ids, &counters]).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! The thread that moves the write-ahead log into the database file, so that no commit has to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,16 +10,23 @@ use rusqlite::Connection;
 use super::signal::Signal;
 use crate::StoreError;
 
-/// How long after a commit a checkpoint begins: often enough that the log stays short and is written
-/// over instead of growing, which makes each flush cheaper.
+/// How long after a commit a checkpoint begins.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// From how many pages of 4 KiB on the writer itself restarts the log: about 256 MiB.
+/// How often a checkpoint follows the writer before it gives up on catching it.
+const PASSES: usize = 8;
+
+/// How many pages behind the writer counts as caught up with: what the writer can copy in passing.
+const CLOSE: u64 = 256;
+
+/// From how many pages of 4 KiB on the writer insists on a new log: about 256 MiB.
 const LONG: u64 = 65_536;
 
-/// How long the log is, as the last checkpoint saw it.
+/// What the checkpoint thread tells the writer of the log.
 #[derive(Debug)]
 pub(super) struct Log {
+    /// Nearly all of it is in the database file: the writer can copy the rest and begin the log anew.
+    nearly_copied: AtomicBool,
     pages: AtomicU64,
     limit: AtomicU64,
 }
@@ -27,6 +34,7 @@ pub(super) struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
+            nearly_copied: AtomicBool::new(false),
             pages: AtomicU64::new(0),
             limit: AtomicU64::new(LONG),
         }
@@ -34,6 +42,13 @@ impl Default for Log {
 }
 
 impl Log {
+    /// Whether the writer should copy the rest now. Answers so once.
+    pub(super) fn take_nearly_copied(&self) -> bool {
+        // The plain look first, because this is asked after every batch.
+        self.nearly_copied.load(Ordering::Relaxed)
+            && self.nearly_copied.swap(false, Ordering::Relaxed)
+    }
+
     pub(super) fn is_too_long(&self) -> bool {
         self.pages.load(Ordering::Relaxed) > self.limit.load(Ordering::Relaxed)
     }
@@ -61,15 +76,37 @@ pub(super) fn spawn(
         .name("store-checkpoint".to_owned())
         .spawn(move || {
             while signal.wait() && signal.pause(PAUSE) {
-                match run(&connection, "PASSIVE") {
-                    Ok(pages) => log.pages.store(pages.unwrap_or(0), Ordering::Relaxed),
-                    Err(error) => tracing::warn!(%error, "a checkpoint failed; the next follows"),
+                if let Err(error) = chase(&connection, &log) {
+                    tracing::warn!(%error, "a checkpoint failed; the next follows");
                 }
             }
         })
         .map_err(|error| {
             StoreError::File(format!("the checkpoint thread cannot be started: {error}"))
         })
+}
+
+/// Copies the log, and again what was written meanwhile, until so little is left that the writer can
+/// copy it in passing.
+///
+/// Only a log that is wholly copied is begun anew, and under steady writing a copy beside the writer
+/// never is whole. A log that only grows costs: each flush has to write the new length of the file too,
+/// which takes twice as long as writing over what was there.
+fn chase(connection: &Connection, log: &Log) -> Result<(), StoreError> {
+    let mut copied = 0;
+    for _ in 0..PASSES {
+        let Some(pages) = run(connection, "PASSIVE")? else {
+            return Ok(());
+        };
+        log.pages.store(pages, Ordering::Relaxed);
+        let new = pages.checked_sub(copied).unwrap_or(pages);
+        if new <= CLOSE {
+            log.nearly_copied.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        copied = pages;
+    }
+    Ok(())
 }
 
 /// Runs a checkpoint. Answers with the length of the log in pages; `None` where someone stood in its

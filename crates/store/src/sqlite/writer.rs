@@ -105,7 +105,7 @@ impl Writer {
                 queue.close();
             }
             self.batch(&mut jobs);
-            self.bound_log();
+            self.renew_log();
         }
         self.checkpoints.stop();
         // Leaves the database in one file, so that a copy of it alone is whole.
@@ -228,9 +228,14 @@ impl Writer {
         }
     }
 
-    /// Begins the log anew where the checkpoints beside it could not: under steady writing they never
-    /// find a moment in which it is wholly copied.
-    fn bound_log(&self) {
+    /// Lets the next batch begin the log anew: in passing where the checkpoints beside it have left
+    /// little to copy, by force where it has become too long.
+    fn renew_log(&self) {
+        if self.log.take_nearly_copied()
+            && let Err(error) = self.checkpoint("PASSIVE")
+        {
+            tracing::warn!(%error, "the rest of the write-ahead log could not be copied");
+        }
         if !self.log.is_too_long() {
             return;
         }

@@ -1,0 +1,210 @@
+//! What only PostgreSQL can get wrong: going away, coming back, being spoken to in secret.
+
+use std::path::Path;
+use std::process::Command;
+
+use chatsdk_pgtest::Cluster;
+use chatsdk_store::{ControlKind, Location, Rotation, Store, StoreError};
+use chatsdk_types::{SessionId, SystemEntropy};
+
+async fn open(url: &str) -> Result<Store, StoreError> {
+    Store::open(Location::Postgres(url.to_owned())).await
+}
+
+async fn set(store: &Store, name: &str) -> Result<(), StoreError> {
+    let name = name.to_owned();
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                tx.set_meta(&name, "1").await?;
+                tx.append_control(ControlKind::SigningKeysChanged, "", &name, 1)
+                    .await
+            })
+        })
+        .await
+}
+
+fn rotation() -> Rotation {
+    Rotation {
+        session: SessionId::new(1, &SystemEntropy),
+        presented: 1,
+        seen: 0,
+        next: 2,
+        now: 1,
+        grace_since: 0,
+        rt_exp: 3,
+        rt_kid: "r1".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_crashes_and_returns_is_used_again() {
+    let cluster = Cluster::start(&["fsync=off"]).await;
+    let store = open(&cluster.database().await).await.unwrap();
+    let mut follow = store.follow();
+    assert!(follow.changed().await);
+    set(&store, "before").await.unwrap();
+    assert_eq!(store.rotate(rotation()).await, Ok(false));
+
+    cluster.crash();
+    for refused in [
+        store.ping().await,
+        set(&store, "during").await,
+        store.rotate(rotation()).await.map(drop),
+        store
+            .raise_proven(vec![(SessionId::new(1, &SystemEntropy), 1)])
+            .await,
+    ] {
+        assert!(
+            matches!(refused, Err(StoreError::Unavailable(_))),
+            "{refused:?}"
+        );
+    }
+
+    cluster.restart();
+    // Each pooled connection that died is replaced when it is next asked for.
+    store.ping().await.unwrap();
+    set(&store, "after").await.unwrap();
+    assert_eq!(store.rotate(rotation()).await, Ok(false));
+    assert_eq!(store.meta("before").await.unwrap().as_deref(), Some("1"));
+    assert_eq!(store.meta("during").await, Ok(None));
+    // The follower connects again by itself, and tells of what came meanwhile.
+    assert!(follow.changed().await);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unavailable() {
+    let refused = open("postgres://postgres@127.0.0.1:1/none").await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_without_its_password() {
+    for url in [
+        "mysql://ann:hunter2@127.0.0.1/x",
+        "postgres://ann:hunter2@127.0.0.1:port/x",
+        "postgres://ann:hunter2@127.0.0.1/x?sslmode=sometimes",
+        "postgres://ann:hunter2@127.0.0.1/x?no_such_option=1",
+        "postgres://ann:hunter2@127.0.0.1/x?sslmode=require&sslrootcert=/no/such/file",
+    ] {
+        let refused = open(url).await.unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::Location(why) if !why.contains("hunter2")),
+            "{refused:?}"
+        );
+    }
+}
+
+/// Whoever turned flushing off for the database did not mean the answers of a token service.
+#[tokio::test]
+async fn a_commit_is_flushed_whatever_the_default() {
+    let cluster = Cluster::start(&["synchronous_commit=off", "log_statement=all"]).await;
+    let store = open(&cluster.database().await).await.unwrap();
+    set(&store, "a").await.unwrap();
+    cluster.crash();
+    cluster.restart();
+    assert_eq!(store.meta("a").await.unwrap().as_deref(), Some("1"));
+}
+
+fn openssl(directory: &Path, args: &str) {
+    let made = Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(directory)
+        .output()
+        .expect("this test needs openssl: install it with `apt-get install openssl`");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+}
+
+/// A server with a certificate for `localhost`, and a directory with its root in `root.crt`.
+async fn encrypted() -> (Cluster, tempfile::TempDir) {
+    const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    openssl(
+        at,
+        &format!("req -x509 {KEY} -subj /CN=root -keyout root.key -out root.crt"),
+    );
+    openssl(
+        at,
+        &format!(
+            "req -x509 {KEY} -subj /CN=localhost -CA root.crt -CAkey root.key -keyout server.key -out server.crt \
+             -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
+        ),
+    );
+    let cluster = Cluster::encrypted(&at.join("server.crt"), &at.join("server.key")).await;
+    (cluster, directory)
+}
+
+#[tokio::test]
+async fn sslmode_is_kept() {
+    let (cluster, directory) = encrypted().await;
+    let url = cluster.database().await;
+    let by_name = url.replace("127.0.0.1", "localhost");
+    let root = directory.path().join("root.crt").display().to_string();
+
+    for (url, query, encrypted) in [
+        (&url, "sslmode=disable".to_owned(), false),
+        (&url, "sslmode=prefer".to_owned(), true),
+        (&url, "sslmode=require".to_owned(), true),
+        (&url, format!("sslmode=verify-ca&sslrootcert={root}"), true),
+        (
+            &by_name,
+            format!("sslmode=verify-full&sslrootcert={root}"),
+            true,
+        ),
+    ] {
+        let store = open(&format!("{url}?{query}&application_name=probe"))
+            .await
+            .unwrap();
+        assert_eq!(
+            cluster.is_encrypted("probe").await,
+            Some(encrypted),
+            "{query}"
+        );
+        store.close().await;
+    }
+
+    // The right root, but a certificate for another name.
+    let refused = open(&format!("{url}?sslmode=verify-full&sslrootcert={root}")).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    // Another root.
+    let (_other, elsewhere) = encrypted().await;
+    let root = elsewhere.path().join("root.crt").display().to_string();
+    let refused = open(&format!("{by_name}?sslmode=verify-full&sslrootcert={root}")).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    let refused = open(&format!("{by_name}?sslmode=require&sslrootcert={root}")).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_where_it_is_required() {
+    let url = chatsdk_pgtest::fresh_database().await;
+    let refused = open(&format!("{url}?sslmode=require")).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    open(&format!("{url}?sslmode=prefer"))
+        .await
+        .unwrap()
+        .ping()
+        .await
+        .unwrap();
+}
