@@ -1,0 +1,14 @@
+//! The engine through real sockets.
+//!
+//! - [`connect`]: who may connect, on what terms, and what everybody else is told.
+//! - [`lifetime`]: staying connected.
+//! - [`closing`]: how connections end, and that all of them do.
+//! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
+//!
+//! Tokio's time is paused and moves only when a test moves it, step by step until what it waits for
+//! has happened: seconds pass in no time, and nothing depends on how fast the machine is.
+
+mod closing;
+mod connect;
+mod lifetime;
+mod support;

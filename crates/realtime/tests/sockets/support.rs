@@ -1,0 +1,419 @@
+//! A real server on a free port, an authority that a test drives, and a client that speaks frames.
+
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chatsdk_realtime::{
+    Admission, Authority, Config, ConnectRequest, Engine, Handle, Identity, Refreshed, Refusal,
+    Stats, Whom,
+};
+use chatsdk_types::{ManualClock, SystemEntropy};
+use http::Request;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+
+/// The moment at which every test begins.
+pub(crate) const START: i64 = 1_700_000_000_000;
+
+/// An authority whose tokens say what to answer:
+/// `app/user/session/seconds` admits until then (`never`: without end); `expired`, `invalid`,
+/// `revoked`, `unavailable`, and nothing at all are refused so.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    clock: ManualClock,
+    /// Answers wait here while it is closed.
+    gate: Semaphore,
+    /// Told at each question.
+    pub(crate) asked: Notify,
+    /// What connect was asked with.
+    pub(crate) seen: Mutex<Vec<Seen>>,
+}
+
+/// What a connect question said.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) data: Option<String>,
+    pub(crate) name: String,
+    pub(crate) agent: Option<String>,
+    pub(crate) emulated: Option<String>,
+    pub(crate) remote: SocketAddr,
+}
+
+impl Scripted {
+    fn answer(&self, token: &str) -> Result<(Identity, Option<i64>), Refusal> {
+        match token {
+            "" => Err(Refusal::Missing),
+            "expired" => Err(Refusal::Expired),
+            "revoked" => Err(Refusal::Revoked("session_revoked".into())),
+            "unavailable" => Err(Refusal::Unavailable),
+            _ => {
+                let parts: Vec<&str> = token.split('/').collect();
+                let [app, user, session, until] = parts[..] else {
+                    return Err(Refusal::Invalid);
+                };
+                let now = chatsdk_types::Clock::now(&self.clock);
+                let expires_at = until
+                    .parse::<i64>()
+                    .ok()
+                    .map(|seconds| now + seconds * 1000);
+                Ok((Identity::new(app, user, session), expires_at))
+            }
+        }
+    }
+
+    async fn pass(&self) {
+        self.asked.notify_one();
+        drop(self.gate.acquire().await.expect("the gate stands"));
+    }
+
+    /// Holds answers back from now on.
+    pub(crate) fn hold(&self) {
+        self.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Lets them go.
+    pub(crate) fn release(&self) {
+        self.gate.add_permits(1);
+    }
+}
+
+impl Authority for Scripted {
+    async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
+        self.seen.lock().expect("no panic").push(Seen {
+            data: request.data.map(|data| data.get().to_owned()),
+            name: request.name.to_owned(),
+            agent: request
+                .headers
+                .get("user-agent")
+                .map(|agent| agent.to_str().expect("text").to_owned()),
+            emulated: request.emulated_headers.get("x-a").cloned(),
+            remote: request.remote_addr,
+        });
+        // The answer is made before the wait: what happens meanwhile is a race.
+        let answer = self.answer(request.token);
+        self.pass().await;
+        let (identity, expires_at) = answer?;
+        let data = request.data.map(ToOwned::to_owned);
+        Ok(Admission {
+            identity,
+            expires_at,
+            data,
+        })
+    }
+
+    async fn refresh(&self, _connection: &Identity, token: &str) -> Result<Refreshed, Refusal> {
+        let answer = self.answer(token);
+        self.pass().await;
+        let (identity, expires_at) = answer?;
+        Ok(Refreshed {
+            identity,
+            expires_at,
+        })
+    }
+}
+
+/// A server on a free port. It ends with the runtime of its test.
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) engine: Engine<Scripted>,
+    pub(crate) authority: Arc<Scripted>,
+    pub(crate) clock: ManualClock,
+    _time_stands: mpsc::Sender<()>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    pub(crate) async fn with(config: Config) -> Self {
+        // While a blocking task runs, Tokio does not let its paused time jump by itself.
+        let (time_stands, until) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || until.recv());
+        let clock = ManualClock::at(START);
+        let authority = Arc::new(Scripted {
+            clock: clock.clone(),
+            gate: Semaphore::new(1),
+            asked: Notify::new(),
+            seen: Mutex::default(),
+        });
+        let engine = Engine::new(
+            config,
+            Arc::clone(&authority),
+            Arc::new(clock.clone()),
+            Arc::new(SystemEntropy),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("an address");
+        tokio::spawn(accept(listener, engine.clone()));
+        Self {
+            addr,
+            engine,
+            authority,
+            clock,
+            _time_stands: time_stands,
+        }
+    }
+
+    /// Lets time pass until `done`, and tells how long that took. The wall clock stands.
+    pub(crate) async fn pass_until(&self, done: impl Fn(&Stats) -> bool) -> Duration {
+        let begin = tokio::time::Instant::now();
+        while !done(self.handle().stats()) {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            // The timers, what they wake, and what that wakes.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        }
+        begin.elapsed()
+    }
+
+    /// Lets time pass until a connection was closed with `code`.
+    pub(crate) async fn pass_until_closed(&self, code: u16) -> Duration {
+        self.pass_until(|stats| stats.closes().iter().any(|(closed, _)| *closed == code))
+            .await
+    }
+
+    /// Lets time pass until something is sent.
+    pub(crate) async fn pass_until_sent(&self) -> Duration {
+        let sent = |stats: &Stats| stats.messages_out.load(Ordering::Relaxed);
+        let before = sent(self.handle().stats());
+        self.pass_until(|stats| sent(stats) > before).await
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        self.engine.handle()
+    }
+
+    /// A socket that has not said anything yet.
+    pub(crate) async fn socket(&self) -> Socket {
+        Socket::open(self.addr, "").await
+    }
+
+    /// A socket that is connected with `token`, and the connect result.
+    pub(crate) async fn connected(&self, token: &str) -> (Socket, Value) {
+        let mut socket = self.socket().await;
+        socket.say(&connect(1, token)).await;
+        let reply = socket.hear_json().await;
+        assert_eq!(reply["id"], 1, "{reply}");
+        assert!(reply["connect"].is_object(), "{reply}");
+        let result = reply["connect"].clone();
+        (socket, result)
+    }
+
+    /// Waits until no connection is left.
+    pub(crate) async fn empty(&self) {
+        while self.handle().count(&Whom::Everyone) > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, engine: Engine<Scripted>) {
+    loop {
+        let (stream, remote) = listener.accept().await.expect("a connection");
+        // Small, so that a client that does not read is noticed soon.
+        socket2::SockRef::from(&stream)
+            .set_send_buffer_size(4096)
+            .expect("a socket");
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                let response = engine.upgrade(&mut request, remote);
+                async move { Ok::<http::Response<Full<Bytes>>, std::convert::Infallible>(response) }
+            });
+            // An error means that the client went away, which the client's side of a test shows.
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+                .await;
+        });
+    }
+}
+
+/// A connect command.
+pub(crate) fn connect(id: u32, token: &str) -> String {
+    format!(r#"{{"id":{id},"connect":{{"token":"{token}","name":"test"}}}}"#)
+}
+
+/// A refresh command.
+pub(crate) fn refresh(id: u32, token: &str) -> String {
+    format!(r#"{{"id":{id},"refresh":{{"token":"{token}"}}}}"#)
+}
+
+/// What a socket hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Text(String),
+    Pong(Vec<u8>),
+    Close(u16, String),
+    /// The server hung up.
+    End,
+}
+
+/// A client.
+pub(crate) struct Socket {
+    pub(crate) stream: TcpStream,
+    bytes: VecDeque<u8>,
+}
+
+impl Socket {
+    /// Opens a WebSocket; `headers` are more header lines.
+    pub(crate) async fn open(addr: SocketAddr, headers: &str) -> Self {
+        let (status, socket) = Self::ask(addr, "/connection/websocket", headers).await;
+        assert!(status.starts_with("HTTP/1.1 101"), "{status}");
+        socket
+    }
+
+    /// Asks for a WebSocket: the head of the answer, and the socket.
+    pub(crate) async fn ask(addr: SocketAddr, path: &str, headers: &str) -> (String, Self) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a socket");
+        let mut stream = socket.connect(addr).await.expect("it listens");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: test\r\n{headers}\r\n"
+        );
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        let mut socket = Self {
+            stream,
+            bytes: VecDeque::new(),
+        };
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(socket.byte().await.expect("a whole head"));
+        }
+        (String::from_utf8(head).expect("text"), socket)
+    }
+
+    /// Sends a message.
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.frame(0x81, text.as_bytes()).await;
+    }
+
+    /// Sends one masked frame whose first byte is `first`.
+    pub(crate) async fn frame(&mut self, first: u8, payload: &[u8]) {
+        let frame = masked(first, payload);
+        self.raw(&frame).await;
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("it reads");
+    }
+
+    /// Waits for the next frame.
+    pub(crate) async fn hear(&mut self) -> Heard {
+        let Some(first) = self.byte().await else {
+            return Heard::End;
+        };
+        let second = self.byte().await.expect("a whole frame");
+        assert_eq!(second & 0x80, 0, "a server does not mask");
+        let length_bytes = match second {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mut length = usize::from(second);
+        if length_bytes > 0 {
+            length = 0;
+            for _ in 0..length_bytes {
+                length = length << 8 | usize::from(self.byte().await.expect("a whole frame"));
+            }
+        }
+        let mut payload = Vec::with_capacity(length);
+        for _ in 0..length {
+            payload.push(self.byte().await.expect("a whole frame"));
+        }
+        match first {
+            0x81 => Heard::Text(String::from_utf8(payload).expect("UTF-8")),
+            0x8a => Heard::Pong(payload),
+            0x88 if payload.is_empty() => Heard::Close(1005, String::new()),
+            0x88 => Heard::Close(
+                u16::from_be_bytes([payload[0], payload[1]]),
+                String::from_utf8(payload[2..].to_vec()).expect("UTF-8"),
+            ),
+            other => panic!("an unexpected frame {other:#x}"),
+        }
+    }
+
+    /// Asks something that has no effect and waits for the answer: what was said before has been
+    /// obeyed then.
+    pub(crate) async fn settle(&mut self) {
+        self.say(r#"{"id":77,"ping":{}}"#).await;
+        assert_eq!(
+            self.hear().await,
+            Heard::Text(r#"{"id":77,"ping":{}}"#.into())
+        );
+    }
+
+    /// Waits for one line of JSON.
+    pub(crate) async fn hear_json(&mut self) -> Value {
+        match self.hear().await {
+            Heard::Text(text) => serde_json::from_str(&text).expect("JSON"),
+            other => panic!("expected a reply, heard {other:?}"),
+        }
+    }
+
+    /// Waits for the close frame (pings before it are passed over), answers it, and waits for the end.
+    pub(crate) async fn hear_close(&mut self) -> (u16, String) {
+        loop {
+            match self.hear().await {
+                Heard::Close(code, reason) => {
+                    if !(1002..=1009).contains(&code) {
+                        self.frame(0x88, &code.to_be_bytes()).await;
+                    }
+                    assert_eq!(self.hear().await, Heard::End, "the server hangs up");
+                    return (code, reason);
+                }
+                Heard::Text(ping) if ping == "{}" => {}
+                other => panic!("expected a close, heard {other:?}"),
+            }
+        }
+    }
+
+    async fn byte(&mut self) -> Option<u8> {
+        if self.bytes.is_empty() {
+            let mut buffer = vec![0; 65_536];
+            // A reset is an end, too: the server may drop what it was not going to read.
+            let read = self.stream.read(&mut buffer).await.unwrap_or(0);
+            self.bytes.extend(&buffer[..read]);
+        }
+        self.bytes.pop_front()
+    }
+}
+
+/// A client's frame.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x12, 0x34, 0x56, 0x78];
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 126..=0xffff => {
+            frame.push(0xfe);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0xff);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b));
+    frame
+}
