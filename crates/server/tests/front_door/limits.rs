@@ -1,7 +1,5 @@
 //! Rate limits: who meets them, who does not, and what they are told.
 
-mod common;
-
 use chatsdk_testkit::{Database, Reply, TestServer};
 use serde_json::json;
 

@@ -1,7 +1,5 @@
 //! Signing keys come and go, and nobody notices.
 
-mod common;
-
 use chatsdk_testkit::{Database, TestServer};
 use serde_json::Value;
 

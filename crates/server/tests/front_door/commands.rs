@@ -1,14 +1,12 @@
 //! The commands, beside a serving process and without one.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
 use chatsdk_testkit::{Backend, Socket, process};
 use serde_json::{Value, json};
 
 async fn run(dir: &std::path::Path, arguments: &[&str]) -> Vec<Value> {
-    process::run(common::binary(), dir, arguments).await
+    process::run(crate::common::binary(), dir, arguments).await
 }
 
 /// Asks until the answer is the one wanted: what a command changes is in force within a second.
@@ -28,7 +26,13 @@ async fn within_a_second<F: Future<Output = String>>(wanted: &str, ask: impl Fn(
 async fn what_commands_change_is_in_force_within_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path();
-    let server = process::serve(common::binary(), data, &[], &[]).await;
+    let server = process::serve(
+        crate::common::binary(),
+        data,
+        &[],
+        &["--rate-limits", "off"],
+    )
+    .await;
 
     let app = run(data, &["app", "create", "second"]).await[0].clone();
     let id = app["appId"].as_str().unwrap();
@@ -125,7 +129,13 @@ async fn keys_overlap_when_they_rotate() {
     );
     let old = listed[0]["keyId"].as_str().unwrap();
     let new = run(data, &["key", "rotate", old, "--overlap", "48h"]).await[0].clone();
-    let server = process::serve(common::binary(), data, &[], &[]).await;
+    let server = process::serve(
+        crate::common::binary(),
+        data,
+        &[],
+        &["--rate-limits", "off"],
+    )
+    .await;
     assert_eq!(server.key, None, "there is an app already");
     for key in [&app["apiKey"], &new["apiKey"]] {
         let backend = Backend {
@@ -176,7 +186,7 @@ async fn looking_without_a_server() {
     );
     let document: Value = serde_json::from_str(
         &String::from_utf8(
-            process::chatsdk(common::binary(), data, &["openapi"])
+            process::chatsdk(crate::common::binary(), data, &["openapi"])
                 .output()
                 .await
                 .unwrap()
@@ -186,7 +196,7 @@ async fn looking_without_a_server() {
     )
     .unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    let examined = process::chatsdk(common::binary(), data, &["doctor", "--json"])
+    let examined = process::chatsdk(crate::common::binary(), data, &["doctor", "--json"])
         .output()
         .await
         .unwrap();
@@ -220,7 +230,7 @@ async fn failures_have_codes() {
             "secret",
         ),
     ] {
-        let output = process::chatsdk(common::binary(), data, arguments)
+        let output = process::chatsdk(crate::common::binary(), data, arguments)
             .arg("--json")
             .output()
             .await
@@ -239,7 +249,7 @@ async fn a_changed_secret_is_refused() {
     let data = dir.path();
     run(data, &["app", "create", "one"]).await;
     std::fs::remove_file(data.join("secret")).unwrap();
-    let output = process::chatsdk(common::binary(), data, &["app", "list"])
+    let output = process::chatsdk(crate::common::binary(), data, &["app", "list"])
         .output()
         .await
         .unwrap();
@@ -254,7 +264,7 @@ async fn a_changed_secret_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_drains() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = process::serve(common::binary(), dir.path(), &[], &[]).await;
+    let mut server = process::serve(crate::common::binary(), dir.path(), &[], &[]).await;
     let backend = Backend {
         address: server.api,
         key: server.key.clone().unwrap(),

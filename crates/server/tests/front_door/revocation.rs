@@ -1,7 +1,5 @@
 //! Ending sessions and banning people, on both databases.
 
-mod common;
-
 use chatsdk_testkit::{Database, Socket, TestServer};
 use serde_json::json;
 
@@ -123,7 +121,7 @@ both! {
         assert_eq!((reply["active"].as_bool(), reply["sub"].as_str(), reply["sid"].as_str()), (Some(true), Some("ann"), Some(ann.session.as_str())));
         assert_eq!(active(&ann.refresh).await["token_type"], "refresh_token");
         assert_eq!(active("garbage").await, json!({ "active": false }));
-        let foreign = common::another_app(&server).await;
+        let foreign = crate::common::another_app(&server).await;
         let asked = foreign.request("POST", "/auth/introspect").json(&json!({ "token": ann.access })).send().await.ok();
         assert_eq!(asked.json(), json!({ "active": false }));
         server.clock.advance(3_600_000);
@@ -136,7 +134,7 @@ both! {
     async fn apps_are_strangers(database: Database) {
         let server = TestServer::start(database).await;
         let ann = server.backend.sign_in("ann").await;
-        let foreign = common::another_app(&server).await;
+        let foreign = crate::common::another_app(&server).await;
         foreign.request("DELETE", "/auth/users/ann/sessions").send().await.ok();
         foreign.request("DELETE", &format!("/auth/users/ann/sessions/{}", ann.session)).send().await;
         foreign.request("POST", "/auth/users/ann/ban").json(&json!({})).send().await.ok();
@@ -153,7 +151,7 @@ both! {
         let newer = ann.refreshed().await;
         newer.request("POST", "/auth/revoke").json(&json!({})).send().await.ok();
         let secrets = [&server.backend.key, &ann.access, &ann.refresh, &newer.access, &newer.refresh];
-        let dump = common::dump(&server, database).await;
+        let dump = crate::common::dump(&server, database).await;
         assert!(dump.contains("token.mint") && dump.contains("session.revoke"));
         for secret in secrets {
             assert!(!dump.contains(secret.as_str()), "a secret is in the database");
@@ -169,7 +167,7 @@ async fn revocation_reaches_every_socket() {
     let server = TestServer::start(Database::Sqlite).await;
     let ann = server.backend.sign_in("ann").await;
     let mut sockets = Vec::new();
-    for _ in 0..common::sockets_that_fit() {
+    for _ in 0..crate::common::sockets_that_fit() {
         sockets.push(Socket::connected(server.realtime(), &ann.access).await);
     }
     let begun = std::time::Instant::now();

@@ -1,16 +1,8 @@
 //! What the tests of the front door share.
 
-#![allow(
-    dead_code,
-    unused_macros,
-    clippy::allow_attributes,
-    reason = "each test file uses a part of it"
-)]
-
 use serde_json::Value;
 
 /// Runs each test on SQLite and on PostgreSQL.
-#[macro_export]
 macro_rules! both {
     ($($(#[$doc:meta])* async fn $name:ident($database:ident: Database) $body:block)+) => {$(
         mod $name {
@@ -33,7 +25,7 @@ macro_rules! both {
 }
 
 /// The claims of an access token, unverified.
-pub fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(
@@ -45,12 +37,12 @@ pub fn claims(token: &str) -> Value {
 }
 
 /// The binary under test.
-pub fn binary() -> &'static std::path::Path {
+pub(crate) fn binary() -> &'static std::path::Path {
     std::path::Path::new(env!("CARGO_BIN_EXE_chatsdk"))
 }
 
 /// The backend of another app on the same server.
-pub async fn another_app(server: &chatsdk_testkit::TestServer) -> chatsdk_testkit::Backend {
+pub(crate) async fn another_app(server: &chatsdk_testkit::TestServer) -> chatsdk_testkit::Backend {
     use chatsdk_auth::{KeyTerms, api_key::Env};
     let terms = KeyTerms {
         env: Env::Test,
@@ -75,7 +67,7 @@ pub async fn another_app(server: &chatsdk_testkit::TestServer) -> chatsdk_testki
 }
 
 /// Everything that the database holds, as text.
-pub async fn dump(
+pub(crate) async fn dump(
     server: &chatsdk_testkit::TestServer,
     database: chatsdk_testkit::Database,
 ) -> String {
@@ -113,7 +105,7 @@ pub async fn dump(
 }
 
 /// How many sockets, both of whose ends are in this process, may be open at once: up to 10,000.
-pub fn sockets_that_fit() -> usize {
+pub(crate) fn sockets_that_fit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files = limits
         .lines()

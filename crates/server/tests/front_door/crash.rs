@@ -1,8 +1,6 @@
 //! The binary is killed, again and again, under load. What it answered, it must know afterwards; and
 //! whoever retries with what they have is never signed out.
 
-mod common;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -58,7 +56,7 @@ async fn client(
 }
 
 async fn start(dir: &Path) -> process::Process {
-    process::serve(common::binary(), dir, &[], &["--rate-limits", "off"]).await
+    process::serve(crate::common::binary(), dir, &[], &["--rate-limits", "off"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

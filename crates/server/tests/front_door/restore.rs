@@ -1,7 +1,5 @@
 //! A backup is restored: sessions that it knows go on, and what was revoked since stays so.
 
-mod common;
-
 use chatsdk_testkit::{Backend, Person, process};
 use serde_json::json;
 
@@ -10,8 +8,15 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let backups = tempfile::tempdir().unwrap();
     let data = dir.path();
-    let serve =
-        async || process::serve(common::binary(), data, &[], &["--rate-limits", "off"]).await;
+    let serve = async || {
+        process::serve(
+            crate::common::binary(),
+            data,
+            &[],
+            &["--rate-limits", "off"],
+        )
+        .await
+    };
     let server = serve().await;
     let backend = Backend {
         address: server.api,
@@ -24,8 +29,13 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         backend.sign_in("banned").await,
         backend.sign_in("unbanned").await,
     );
-    let spare =
-        process::run(common::binary(), data, &["key", "create", "--app", &app]).await[0].clone();
+    let spare = process::run(
+        crate::common::binary(),
+        data,
+        &["key", "create", "--app", &app],
+    )
+    .await[0]
+        .clone();
     backend
         .request("POST", "/auth/users/unbanned/ban")
         .json(&json!({}))
@@ -34,7 +44,12 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         .ok();
 
     let copy = backups.path().join("monday");
-    process::run(common::binary(), data, &["backup", copy.to_str().unwrap()]).await;
+    process::run(
+        crate::common::binary(),
+        data,
+        &["backup", copy.to_str().unwrap()],
+    )
+    .await;
     assert!(
         !copy.join("revocations.jsonl").exists(),
         "no backup copies the journal"
@@ -60,7 +75,7 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         .await
         .ok();
     process::run(
-        common::binary(),
+        crate::common::binary(),
         data,
         &["key", "revoke", spare["keyId"].as_str().unwrap()],
     )

@@ -1,7 +1,5 @@
 //! Minting and refreshing, through the front door, on both databases.
 
-mod common;
-
 use chatsdk_testkit::{Database, TestServer};
 use serde_json::{Value, json};
 
@@ -179,8 +177,8 @@ both! {
         let ann = server.backend.sign_in_with(&json!({ "userId": "ann", "custom": { "role": "user" } })).await;
         server.backend.sign_in_with(&json!({ "userId": "ann", "custom": { "role": "admin" } })).await;
         let newer = ann.refreshed().await;
-        assert_eq!(common::claims(&newer.access)["custom"], json!({ "role": "admin" }));
-        assert_eq!(common::claims(&ann.access)["custom"], json!({ "role": "user" }));
+        assert_eq!(crate::common::claims(&newer.access)["custom"], json!({ "role": "admin" }));
+        assert_eq!(crate::common::claims(&ann.access)["custom"], json!({ "role": "user" }));
     }
 
     /// A page that mints at every load with the id of its device stays one session; its counter is not touched.

@@ -1,0 +1,22 @@
+//! Everything that can be asked of a server, asked through its front door. One program, so that it is
+//! linked once and all tests share one PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test that cannot go on ends"
+)]
+
+#[macro_use]
+mod common;
+
+mod commands;
+mod crash;
+mod layering;
+mod limits;
+mod restore;
+mod revocation;
+mod signing_keys;
+mod sockets;
+mod tokens;
