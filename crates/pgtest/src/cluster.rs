@@ -29,7 +29,7 @@ pub struct Cluster {
 struct Keeper {
     process: Child,
     orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    answers: Option<BufReader<ChildStdout>>,
 }
 
 /// What a server needs to speak TLS, in PEM.
@@ -123,12 +123,10 @@ impl Cluster {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("PostgreSQL cannot be started: {error}"));
-        let orders = process.stdin.take()?;
-        let answers = BufReader::new(process.stdout.take()?);
         let mut keeper = Keeper {
+            orders: process.stdin.take(),
+            answers: process.stdout.take().map(BufReader::new),
             process,
-            orders: Some(orders),
-            answers,
         };
         let directory = keeper.answer()?;
         (keeper.answer()? == "ready").then(|| Self {
@@ -206,7 +204,7 @@ impl Cluster {
 impl Keeper {
     fn answer(&mut self) -> Option<String> {
         let mut line = String::new();
-        let read = self.answers.read_line(&mut line).ok()?;
+        let read = self.answers.as_mut()?.read_line(&mut line).ok()?;
         (read > 0).then(|| line.trim_end().to_owned())
     }
 }
@@ -234,6 +232,6 @@ fn as_its_user() -> Command {
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
         .unwrap_or_else(|error| panic!("no free port: {error}"))
+        .port()
 }

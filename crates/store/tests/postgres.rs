@@ -1,5 +1,11 @@
 //! What only PostgreSQL can get wrong: going away, coming back, being spoken to in secret.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails says so by panicking"
+)]
+
 use std::path::Path;
 use std::process::Command;
 

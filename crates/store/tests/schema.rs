@@ -1,5 +1,7 @@
 //! The two databases have the same tables: columns, kinds, keys and indexes.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
 use std::collections::BTreeMap;
 
 use chatsdk_store::{Location, Store};

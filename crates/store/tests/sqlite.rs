@@ -1,5 +1,7 @@
 //! What only SQLite can get wrong: the file, its owner, the one writer.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 

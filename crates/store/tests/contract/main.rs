@@ -4,6 +4,8 @@
 //! - [`harness`]: a database of one's own, and rows to put in it.
 //! - The others mirror the files of the crate.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
 mod api_keys;
 mod apps;
 mod audit;

@@ -144,11 +144,11 @@ contract! {
         }).collect();
         // Other writers lock the same rows, many at once and in an order of their own choosing.
         let (a, count) = (app.clone(), sessions.len());
-        let raises = store.raise_proven(sessions.iter().rev().map(|row| (row.id.clone(), 1)).collect());
-        let ends = store.write(move |tx| Box::pin(async move {
+        let raising = store.raise_proven(sessions.iter().rev().map(|row| (row.id.clone(), 1)).collect());
+        let ending = store.write(move |tx| Box::pin(async move {
             tx.revoke_sessions_of_user(&a, &"ann".parse().unwrap(), None, "all", NOW).await
         }));
-        let (raised, ended) = tokio::join!(raises, ends);
+        let (raised, ended) = tokio::join!(raising, ending);
         assert_eq!(raised, Ok(()));
         assert_eq!(ended.map(|ended: Vec<_>| ended.len()), Ok(count));
         for chain in chains {

@@ -1,6 +1,6 @@
 //! People.
 
-use chatsdk_store::{Patch, StoreError, UserPatch};
+use chatsdk_store::{Patch, UserPatch};
 
 use crate::harness::{NOW, app_id, contract, unit, user_id};
 
@@ -116,10 +116,10 @@ contract! {
     async fn a_unit_sees_what_it_wrote(database: Database) {
         let (store, app, ann) = (database.open().await, app_id(), user_id("ann"));
         let (a, u) = (app.clone(), ann.clone());
-        let seen = store.write(move |tx| Box::pin(async move {
+        let seen = unit!(store, |tx| {
             tx.upsert_user(&a, &u, &named("Ann"), NOW).await?;
-            Ok::<_, StoreError>(tx.user(&a, &u).await?)
-        })).await.unwrap();
+            tx.user(&a, &u).await?
+        }).unwrap();
         assert_eq!(seen, store.user(&app, &ann).await.unwrap());
     }
 }
