@@ -1,0 +1,4 @@
+mod introspect;
+mod mint;
+mod refresh;
+mod revoke;

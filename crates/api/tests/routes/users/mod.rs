@@ -1,0 +1,3 @@
+mod ban;
+mod revoke;
+mod sessions;
