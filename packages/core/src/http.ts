@@ -1,0 +1,116 @@
+/** One POST, bounded in time, and what came of it. Never throws for what the network does. */
+import type { Platform } from './platform/platform.ts';
+import { isRecord } from './user.ts';
+import { within } from './within.ts';
+
+/** Every request is given up after this long, in ms. */
+export const REQUEST_TIMEOUT = 10_000;
+
+interface Timed {
+  /** The device's wall clock when the request left. */
+  readonly sentWall: number;
+  /** How long the answer took, in ms: the longer of what the two clocks say, so that sleep counts. */
+  readonly tookMs: number;
+}
+
+/** What came of a request. */
+export type Answer = Timed &
+  (
+    | { readonly kind: 'ok'; readonly status: number; readonly body: unknown }
+    /** A problem document of our server. */
+    | {
+        readonly kind: 'problem';
+        readonly status: number;
+        readonly code: string;
+        readonly body: Record<string, unknown>;
+        readonly requestId: string | null;
+        readonly retryAfterMs: number;
+      }
+    /** Something else answered, or our server behind something that fails: a proxy, a captive portal. */
+    | { readonly kind: 'foreign'; readonly status: number; readonly retryAfterMs: number }
+    /** Nothing answered. */
+    | { readonly kind: 'unreachable'; readonly cause: unknown }
+  );
+
+/** Sends `body` as JSON. `signal` gives it up early. */
+export async function post(
+  platform: Platform,
+  url: string,
+  body: unknown,
+  options: { signal?: AbortSignal; keepalive?: boolean } = {},
+): Promise<Answer> {
+  const { clock, timers } = platform;
+  const sentWall = clock.wall();
+  const sentMono = clock.mono();
+  const timed = (): Timed => ({
+    sentWall,
+    tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono),
+  });
+  const abort = new AbortController();
+  const give = (): void => abort.abort();
+  options.signal?.addEventListener('abort', give, { once: true });
+  try {
+    const { reply, text } = await within(timers, REQUEST_TIMEOUT, async () => {
+      const reply = await platform.fetch(url, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
+        body: JSON.stringify(body),
+        signal: abort.signal,
+        credentials: 'omit',
+        cache: 'no-store',
+        ...(options.keepalive ? { keepalive: true } : {}),
+      });
+      return { reply, text: await reply.text() };
+    });
+    const { status } = reply;
+    // A parse error is dropped, because it quotes the text, which may hold tokens.
+    const parsed = parseJson(text);
+    if (status >= 200 && status < 300) {
+      return parsed === undefined
+        ? { kind: 'foreign', status, retryAfterMs: 0, ...timed() }
+        : { kind: 'ok', status, body: parsed, ...timed() };
+    }
+    const retryAfterMs = Math.max(retryAfter(reply.headers.get('retry-after')), fromDocument(parsed));
+    const type = reply.headers.get('content-type') ?? '';
+    if (/^application\/problem\+json\b/i.test(type) && isRecord(parsed) && typeof parsed.code === 'string') {
+      const requestId = typeof parsed.requestId === 'string' ? parsed.requestId : null;
+      return {
+        kind: 'problem',
+        status,
+        code: parsed.code,
+        body: parsed,
+        requestId,
+        retryAfterMs,
+        ...timed(),
+      };
+    }
+    return { kind: 'foreign', status, retryAfterMs, ...timed() };
+  } catch (cause) {
+    return { kind: 'unreachable', cause, ...timed() };
+  } finally {
+    options.signal?.removeEventListener('abort', give);
+    abort.abort();
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** No server may silence a client for longer than this, in ms. */
+const LONGEST_WAIT = 3_600_000;
+
+function retryAfter(header: string | null): number {
+  // The form that holds a date is not read: it would need the device's clock to be right.
+  const seconds = header !== null && /^\d{1,9}$/.test(header.trim()) ? Number(header) : 0;
+  return Math.min(seconds * 1_000, LONGEST_WAIT);
+}
+
+function fromDocument(document: unknown): number {
+  const wait = isRecord(document) ? document.retryAfterMs : 0;
+  return typeof wait === 'number' && wait > 0 ? Math.min(wait, LONGEST_WAIT) : 0;
+}

@@ -1,0 +1,52 @@
+/**
+ * ChatSDK for the web and everything else that runs JavaScript.
+ *
+ * Where to start reading: `client.ts` is the way in; `tokens/manager.ts` keeps the user signed in;
+ * `realtime/connection.ts` is the socket; `platform/` is all that is known of the place this runs in.
+ */
+export { ChatSDK, type ChatSDKEvents, type ChatSDKOptions } from './client.ts';
+export {
+  ChatError,
+  type ClientCode,
+  DisconnectedError,
+  type ErrorDetails,
+  FATAL_CODES,
+  type FatalCode,
+  InvalidInputError,
+  NotConnectedError,
+  RefreshError,
+  type RefreshErrorKind,
+  StorageError,
+  UserMismatchError,
+} from './errors.ts';
+export type { Logger } from './logger.ts';
+export type {
+  Channel,
+  Clock,
+  Fetch,
+  HttpReply,
+  Lifecycle,
+  Locks,
+  Network,
+  Platform,
+  Timers,
+} from './platform/platform.ts';
+export { webPlatform } from './platform/web.ts';
+export type { ConnectionState } from './realtime/connection.ts';
+export type { ConnectInput } from './tokens/input.ts';
+export {
+  type EndReason,
+  type TokenEvents,
+  TokenManager,
+  type TokenManagerOptions,
+  type TokenState,
+} from './tokens/manager.ts';
+export {
+  localStorageAdapter,
+  memoryStorage,
+  type StoredTokens,
+  sessionStorageAdapter,
+  type TokenStorage,
+} from './tokens/storage.ts';
+export type { Tokens } from './tokens/types.ts';
+export type { User } from './user.ts';

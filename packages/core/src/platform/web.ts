@@ -1,0 +1,102 @@
+/** The platform of browsers, their workers, and Node. Looks at globals when it is called, never at import. */
+import { localStorageAdapter, memoryStorage } from '../tokens/storage.ts';
+import type { Channel, Fetch, Lifecycle, Locks, Network, Platform } from './platform.ts';
+
+/** The platform of where this runs. Starts nothing. */
+export function webPlatform(): Platform {
+  // Node has locks and channels too, but its processes share no storage that they could guard, and an open
+  // channel would keep the process alive.
+  const browser = 'document' in globalThis || 'WorkerGlobalScope' in globalThis;
+  return {
+    clock: { wall: () => Date.now(), mono: () => performance.now() },
+    timers: { after },
+    random: () => Math.random(),
+    fetch: ((url, init) => globalThis.fetch(url, init)) satisfies Fetch,
+    webSocket: 'WebSocket' in globalThis ? globalThis.WebSocket : null,
+    network,
+    lifecycle,
+    locks: browser && 'locks' in navigator ? webLocks : noLocks,
+    channel: browser && 'BroadcastChannel' in globalThis ? openChannel : () => null,
+    storage: (key) => (browser ? localStorageAdapter(key) : memoryStorage()),
+  };
+}
+
+function after(ms: number, fn: () => void): () => void {
+  const timer: unknown = setTimeout(fn, ms);
+  // A pending refresh is no reason for a Node process to stay.
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function') {
+    timer.unref();
+  }
+  return () => clearTimeout(timer as number);
+}
+
+/** Listens on an event target that may not be there. */
+function listen(target: unknown, names: readonly string[], fn: (event: Event) => void): () => void {
+  if (typeof target !== 'object' || target === null || !('addEventListener' in target)) return () => {};
+  const events = target as EventTarget;
+  for (const name of names) events.addEventListener(name, fn);
+  return () => {
+    for (const name of names) events.removeEventListener(name, fn);
+  };
+}
+
+const network: Network = {
+  online: () => !('navigator' in globalThis) || navigator.onLine !== false,
+  subscribe: (fn) => listen(globalThis, ['online', 'offline'], (event) => fn(event.type === 'online')),
+};
+
+const lifecycle: Lifecycle = {
+  visible: () => !('document' in globalThis) || document.visibilityState !== 'hidden',
+  onResume: (fn) => {
+    const page = 'document' in globalThis ? document : null;
+    const undo = [
+      listen(page, ['visibilitychange', 'resume'], () => {
+        if (lifecycle.visible()) fn();
+      }),
+      listen(globalThis, ['pageshow', 'focus'], () => fn()),
+    ];
+    return () => {
+      for (const one of undo) one();
+    };
+  },
+};
+
+const webLocks: Locks = {
+  async hold(name, waitMs, fn) {
+    let granted = false;
+    const giveUp = new AbortController();
+    const timer = setTimeout(() => giveUp.abort(), waitMs);
+    try {
+      return (await navigator.locks.request(name, { signal: giveUp.signal }, () => {
+        granted = true;
+        clearTimeout(timer);
+        return fn();
+      })) as Awaited<ReturnType<typeof fn>>;
+    } catch (error) {
+      // What `fn` threw is its caller's; anything else is the lock's, and the work is done without it.
+      if (granted) throw error;
+      return fn();
+    } finally {
+      clearTimeout(timer);
+    }
+  },
+};
+
+const noLocks: Locks = { hold: (_name, _waitMs, fn) => fn() };
+
+function openChannel(name: string, onMessage: (message: unknown) => void): Channel | null {
+  try {
+    const channel = new BroadcastChannel(name);
+    channel.onmessage = (event) => onMessage(event.data);
+    return {
+      post: (message) => channel.postMessage(message),
+      close: () => {
+        channel.onmessage = null;
+        channel.close();
+      },
+    };
+  } catch {
+    // An opaque origin (a sandboxed frame) has no channels.
+    return null;
+  }
+}

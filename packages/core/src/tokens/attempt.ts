@@ -1,0 +1,103 @@
+/**
+ * One refresh, from looking whether another tab was faster to the saved pair. Runs under the refresh lock
+ * where there is one; without it the server's answer to a repeated token is the same pair, so that a race
+ * costs a request and nothing else.
+ */
+import type { Clock } from '../platform/platform.ts';
+import { isUsable } from './pair.ts';
+import type { Peers } from './peers.ts';
+import type { Trouble, Verdict } from './request.ts';
+import type { Pair } from './types.ts';
+import type { Vault } from './vault.ts';
+
+/** What one refresh came to. */
+export type Outcome =
+  /** The newest pair there is, saved: ours, or one that another tab got. `stored` is false where saving failed. */
+  | { readonly kind: 'pair'; readonly pair: Pair; readonly stored: boolean }
+  | { readonly kind: 'fatal'; readonly verdict: Extract<Verdict, { kind: 'fatal' }>; readonly pair: Pair }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble }
+  | { readonly kind: 'signedOut' }
+  /** The session was closed meanwhile. */
+  | { readonly kind: 'stopped' };
+
+export interface AttemptParts {
+  readonly clock: Clock;
+  readonly vault: Vault;
+  readonly peers: Peers;
+  /** The newest pair that this tab has. Other tabs may change it meanwhile. */
+  current(): Pair | null;
+  /** Presents the refresh token of `pair`. */
+  present(pair: Pair): Promise<Verdict>;
+  /** False once the session was closed. */
+  live(): boolean;
+}
+
+/** How often one refresh asks again where the server or the clock asks it to. */
+const ROUNDS = 3;
+
+/** Gets a pair newer than `old`. */
+export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> {
+  let base = old;
+  let reason = '';
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const found = await newest(parts, base);
+    if (!parts.live()) return { kind: 'stopped' };
+    if (found === 'signedOut') return { kind: 'signedOut' };
+    // A tab was faster. Where its access token has ended too, its refresh token is the one to present.
+    if (found.rank > old.rank && isUsable(found, parts.clock))
+      return { kind: 'pair', pair: found, stored: true };
+    base = found;
+
+    const verdict = await parts.present(base);
+    if (!parts.live()) return { kind: 'stopped' };
+    switch (verdict.kind) {
+      case 'pair':
+        return await keep(parts, verdict.pair);
+      case 'trouble':
+        return { kind: 'trouble', trouble: verdict.trouble };
+      case 'again':
+        reason = verdict.reason;
+        break;
+      case 'fatal': {
+        const after = await newest(parts, base);
+        if (!parts.live()) return { kind: 'stopped' };
+        if (after === 'signedOut') return { kind: 'signedOut' };
+        if (after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
+        if (isUsable(after, parts.clock)) return { kind: 'pair', pair: after, stored: true };
+        base = after;
+        break;
+      }
+    }
+  }
+  const trouble: Trouble = { kind: 'network', reason, retryAfterMs: 0, status: null, requestId: null };
+  return { kind: 'trouble', trouble };
+}
+
+/** The newest pair that storage, other tabs or this one know of. */
+async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut'> {
+  const stored = await parts.vault.read();
+  if (stored.signedOut) return 'signedOut';
+  // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
+  if (stored.pair === null || stored.pair.rank <= base.rank) await parts.peers.ask();
+  let best = base;
+  for (const pair of [stored.pair, parts.current()]) {
+    if (pair !== null && pair.rank > best.rank) best = pair;
+  }
+  return best;
+}
+
+/** Saves a fresh pair before anybody uses it. */
+async function keep(parts: AttemptParts, pair: Pair): Promise<Outcome> {
+  const saved = await parts.vault.save(pair);
+  if (!parts.live()) return { kind: 'stopped' };
+  switch (saved.kind) {
+    case 'newer':
+      return { kind: 'pair', pair: saved.pair, stored: true };
+    case 'signedOut':
+      return { kind: 'signedOut' };
+    case 'saved':
+      return { kind: 'pair', pair, stored: true };
+    case 'failed':
+      return { kind: 'pair', pair, stored: false };
+  }
+}

@@ -1,0 +1,108 @@
+/** Checks what an app passes to `connect` before anything is changed or sent. */
+import { InvalidInputError, UserMismatchError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { readClaims } from './jwt.ts';
+import type { Tokens } from './types.ts';
+
+/** What `connect` takes: whom, and what your backend got from `POST /auth/tokens`. */
+export interface ConnectInput {
+  /** Your id of the user, as your backend sent it. */
+  userID?: string | number;
+  /** The same, in the spelling of the wire. */
+  userId?: string | number;
+  /** `accessToken` of the reply. */
+  token: string;
+  /** `refreshToken` of the reply; leave it out where your backend keeps it (see `refreshTokens`). */
+  refreshToken?: string | undefined;
+  /** `expiresAt` of the reply, in milliseconds; read from the token where absent. */
+  expiresAt?: number | string | undefined;
+}
+
+/** The user and tokens that `input` names. */
+export function readConnectInput(
+  input: ConnectInput,
+  serverNow: number,
+  logger: Logger,
+): { userID: string; tokens: Tokens } {
+  if (typeof input !== 'object' || input === null) {
+    throw new InvalidInputError('input', 'connect() takes {userID, token, refreshToken?, expiresAt?}.');
+  }
+  const { token, refreshToken } = input;
+  const userID = readUserID(input.userID ?? input.userId);
+  if (typeof token !== 'string' || token === '') {
+    throw new InvalidInputError(
+      'token',
+      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error: look at what it returned.`,
+    );
+  }
+  refuseApiKey('token', token);
+  const claims = readClaims(token);
+  if (claims === null) {
+    throw new InvalidInputError(
+      'token',
+      'The token is not an access token of ChatSDK (a JWT with a subject).',
+    );
+  }
+  if (refreshToken !== undefined && refreshToken !== null && typeof refreshToken !== 'string') {
+    throw new InvalidInputError('refreshToken', `Expected a string, got ${describe(refreshToken)}.`);
+  }
+  if (refreshToken) refuseApiKey('refreshToken', refreshToken);
+  if (claims.sub !== userID) throw new UserMismatchError();
+  const fromToken = claims.exp === null ? null : claims.exp * 1_000;
+  let expiresAt = readTime(input.expiresAt, logger) ?? fromToken;
+  if (expiresAt === null) {
+    throw new InvalidInputError('expiresAt', 'Neither expiresAt nor the token says when the token expires.');
+  }
+  const YEAR = 31_536_000_000;
+  if (expiresAt > serverNow + YEAR && fromToken !== null && fromToken !== expiresAt) {
+    logger.warn('expiresAt lies more than a year ahead; the expiry in the token is used instead.');
+    expiresAt = fromToken;
+  }
+  return { userID, tokens: { accessToken: token, refreshToken: refreshToken ?? '', expiresAt } };
+}
+
+/** Throws where an API key is about to be used in a client. */
+export function refuseApiKey(field: string, value: string): void {
+  if (value.trimStart().startsWith('csk_')) {
+    throw new InvalidInputError(
+      field,
+      'This is an API key. Keep it on your backend, replace it if it was published, and pass the tokens that your backend got with it.',
+    );
+  }
+}
+
+function readUserID(value: unknown): string {
+  // Many hosts count their users, and JavaScript hosts send such ids as numbers.
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value);
+  if (typeof value !== 'string' || value === '') {
+    throw new InvalidInputError('userID', `Expected your id of the user, got ${describe(value)}.`);
+  }
+  refuseApiKey('userID', value);
+  return value;
+}
+
+/** Milliseconds since the Unix epoch, or null where the value says nothing. Never throws. */
+function readTime(value: unknown, logger: Logger): number | null {
+  if (value === undefined || value === null) return null;
+  let time = typeof value === 'number' ? value : Number.NaN;
+  if (typeof value === 'string' && value.trim() !== '') {
+    logger.warn('expiresAt is a string; pass the number of the token reply.');
+    // biome-ignore lint/style/noRestrictedGlobals: reads a text, not the clock.
+    time = /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : Date.parse(value);
+  }
+  if (!Number.isFinite(time) || time <= 0) {
+    logger.warn('expiresAt is not a time; the expiry in the token is used instead.');
+    return null;
+  }
+  if (time < 1e11) {
+    logger.warn('expiresAt looks like seconds; pass milliseconds.');
+    return time * 1_000;
+  }
+  return time;
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null';
+  if (value === '') return 'an empty string';
+  return typeof value === 'object' ? 'an object' : typeof value;
+}

@@ -1,0 +1,112 @@
+/** Makes pairs out of what a host, a server or a storage gave, or refuses. */
+import type { Clock } from '../platform/platform.ts';
+import { isRecord, readUser, type User } from '../user.ts';
+import { readClaims } from './jwt.ts';
+import type { ServerClock } from './server-clock.ts';
+import type { StoredTokens } from './storage.ts';
+import type { Pair, Tokens } from './types.ts';
+
+/** The clocks that a pair is measured by. */
+export interface Clocks {
+  readonly device: Clock;
+  readonly server: ServerClock;
+}
+
+interface Origin {
+  /** The whole life of the access token in ms, where the reply says it. */
+  ttl?: number;
+  /** How much of it is left, in ms, where that is better known than by comparing clocks. */
+  left?: number;
+  /** When it was received, device wall ms; worked out from the token where absent. */
+  receivedAt?: number;
+  user?: User;
+}
+
+/** A pair whose access token is a JWT of `userID`, or null. */
+export function makePair(userID: string, tokens: Tokens, clocks: Clocks, origin: Origin = {}): Pair | null {
+  const claims = readClaims(tokens.accessToken);
+  if (claims === null || claims.sub !== userID) return null;
+  const { device, server } = clocks;
+  const serverNow = server.now();
+  const lifetime =
+    claims.exp !== null && claims.iat !== null && claims.exp > claims.iat
+      ? (claims.exp - claims.iat) * 1_000
+      : null;
+  const ttl = origin.ttl ?? lifetime ?? Math.max(1_000, tokens.expiresAt - serverNow);
+  // A device whose clock is behind would think that the token lives longer than it ever did.
+  const left = origin.left ?? Math.min(ttl, tokens.expiresAt - serverNow);
+  const anchor = { wall: device.wall(), mono: device.mono() };
+  return {
+    tokens,
+    sid: claims.sid,
+    rank: claims.rc ?? tokens.expiresAt,
+    ttl,
+    receivedAt: origin.receivedAt ?? Math.min(anchor.wall, anchor.wall - (ttl - left)),
+    anchor,
+    left,
+    user: origin.user ?? readUser(userID, claims.all),
+  };
+}
+
+/** The pair of a reply of the server or of the host's `refreshTokens`, or what is wrong with it. */
+export function pairFromReply(
+  userID: string,
+  body: unknown,
+  clocks: Clocks,
+  allowNoRefreshToken: boolean,
+): Pair | string {
+  if (!isRecord(body)) return 'the reply is not a JSON object';
+  const { accessToken, expiresAt, expiresIn, serverTime } = body;
+  const refreshToken = body.refreshToken ?? (allowNoRefreshToken ? '' : undefined);
+  if (typeof accessToken !== 'string' || accessToken === '') return 'the reply has no accessToken';
+  if (typeof refreshToken !== 'string' || (refreshToken === '' && !allowNoRefreshToken)) {
+    return 'the reply has no refreshToken';
+  }
+  if (typeof expiresAt !== 'number' || !Number.isFinite(expiresAt)) return 'the reply has no expiresAt';
+  const ttl = typeof expiresIn === 'number' && expiresIn > 0 ? expiresIn * 1_000 : undefined;
+  const tokens: Tokens = { accessToken, refreshToken, expiresAt };
+  const user = isRecord(body.user) && body.user.id === userID ? readUser(userID, body.user) : undefined;
+  const pair = makePair(userID, tokens, clocks, {
+    ...(ttl === undefined ? {} : { ttl, left: ttl }),
+    // The server's own two times, so that this device's clock has no say in it.
+    ...(typeof serverTime === 'number'
+      ? { left: Math.min(ttl ?? expiresAt - serverTime, expiresAt - serverTime) }
+      : {}),
+    receivedAt: clocks.device.wall(),
+    ...(user === undefined ? {} : { user }),
+  });
+  if (pair === null) return 'the reply is for another user, or its accessToken is not a JWT';
+  return pair.ttl > 0 && pair.left > 0 ? pair : 'the token of the reply has expired already';
+}
+
+/** The pair that stands in a storage, or null where there is none. */
+export function pairFromStored(record: StoredTokens, clocks: Clocks): Pair | null {
+  const { accessToken, refreshToken, expiresAt, receivedAt } = record;
+  if (accessToken === undefined || refreshToken === undefined || expiresAt === undefined) return null;
+  return makePair(
+    record.userID,
+    { accessToken, refreshToken, expiresAt },
+    clocks,
+    receivedAt === undefined ? {} : { receivedAt: Math.min(receivedAt, clocks.device.wall()) },
+  );
+}
+
+/** Whether the access token of `pair` lives for `margin` ms more, by both clocks. */
+export function isUsable(pair: Pair, clock: Clock, margin = 0): boolean {
+  return lifeLeft(pair, clock) > margin;
+}
+
+/** How long the access token lives, in ms: whichever clock has gone further decides, since either may stand. */
+export function lifeLeft(pair: Pair, clock: Clock): number {
+  return pair.left - elapsed(pair, clock);
+}
+
+/** How long ago `pair` was taken up here, in ms. */
+export function elapsed(pair: Pair, clock: Clock): number {
+  return Math.max(clock.mono() - pair.anchor.mono, clock.wall() - pair.anchor.wall, 0);
+}
+
+/** How long ago any tab received `pair`, in ms. */
+export function age(pair: Pair, clock: Clock): number {
+  return Math.max(elapsed(pair, clock), clock.wall() - pair.receivedAt, 0);
+}

@@ -1,0 +1,90 @@
+/** The other tabs of the origin that have the same user connected to the same server. */
+import type { Channel, Platform } from '../platform/platform.ts';
+import { isRecord } from '../user.ts';
+import { type Clocks, makePair } from './pair.ts';
+import type { Pair } from './types.ts';
+
+/** How long to wait for other tabs to tell of their pairs, in ms. */
+const ANSWER_TIME = 100;
+
+export interface PeerListener {
+  /** The pair to tell of when a tab asks, or null. */
+  current(): Pair | null;
+  /** A tab has a pair. */
+  onPair(pair: Pair): void;
+  /** The user logged out in a tab. */
+  onSignedOut(): void;
+}
+
+export class Peers {
+  readonly #platform: Platform;
+  readonly #channel: Channel | null;
+  readonly #userID: string;
+  readonly #clocks: Clocks;
+  readonly #listener: PeerListener;
+
+  constructor(platform: Platform, name: string, userID: string, clocks: Clocks, listener: PeerListener) {
+    this.#platform = platform;
+    this.#userID = userID;
+    this.#clocks = clocks;
+    this.#listener = listener;
+    this.#channel = platform.channel(name, (message) => this.#receive(message));
+  }
+
+  /** Tells the others of a pair that has been saved. */
+  tell(pair: Pair): void {
+    const { tokens, ttl, receivedAt } = pair;
+    this.#post({ type: 'tokens', tokens, ttl, receivedAt, offset: this.#clocks.server.offset });
+  }
+
+  /** Tells the others that the user logged out. */
+  tellSignedOut(): void {
+    this.#post({ type: 'signedOut' });
+  }
+
+  /** Asks the others for their pairs, and waits until they have had time to answer. */
+  async ask(): Promise<void> {
+    if (this.#channel === null) return;
+    this.#post({ type: 'who' });
+    await new Promise<void>((resume) => {
+      this.#platform.timers.after(ANSWER_TIME, resume);
+    });
+  }
+
+  close(): void {
+    this.#channel?.close();
+  }
+
+  #post(message: unknown): void {
+    try {
+      this.#channel?.post(message);
+    } catch {
+      // A channel that was closed under us: storage carries the pair too.
+    }
+  }
+
+  #receive(message: unknown): void {
+    if (!isRecord(message)) return;
+    if (message.type === 'signedOut') this.#listener.onSignedOut();
+    if (message.type === 'who') {
+      const pair = this.#listener.current();
+      if (pair !== null) this.tell(pair);
+    }
+    if (message.type === 'tokens' && isRecord(message.tokens)) {
+      const { accessToken, refreshToken, expiresAt } = message.tokens;
+      if (
+        typeof accessToken !== 'string' ||
+        typeof refreshToken !== 'string' ||
+        typeof expiresAt !== 'number'
+      )
+        return;
+      if (typeof message.offset === 'number') this.#clocks.server.assume(message.offset);
+      const origin = {
+        ...(typeof message.ttl === 'number' ? { ttl: message.ttl } : {}),
+        ...(typeof message.receivedAt === 'number' ? { receivedAt: message.receivedAt } : {}),
+      };
+      const pair = makePair(this.#userID, { accessToken, refreshToken, expiresAt }, this.#clocks, origin);
+      if (pair !== null) this.#listener.onPair(pair);
+    }
+  }
+}

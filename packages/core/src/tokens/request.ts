@@ -1,0 +1,120 @@
+/** Asks for the next pair, and says in one word what the answer means for the session. */
+import { FATAL_CODES, type FatalCode } from '../errors.ts';
+import { post } from '../http.ts';
+import type { Platform } from '../platform/platform.ts';
+import { type Clocks, pairFromReply } from './pair.ts';
+import type { Pair, Tokens } from './types.ts';
+
+/** A reply that took longer may be older than what another tab has got since; it is asked for again. */
+const STALE_REPLY = 15_000;
+
+/** Why there is no new pair, though the session may well be alive. */
+export interface Trouble {
+  readonly kind: 'network' | 'protocol' | 'configuration';
+  /** What stands in the way, for people. */
+  readonly reason: string;
+  /** The server asked not to be tried again for this long, in ms. */
+  readonly retryAfterMs: number;
+  readonly status: number | null;
+  readonly requestId: string | null;
+  readonly cause?: unknown;
+}
+
+/** What the answer means. */
+export type Verdict =
+  | { readonly kind: 'pair'; readonly pair: Pair }
+  | {
+      readonly kind: 'fatal';
+      readonly code: FatalCode;
+      readonly status: number;
+      readonly requestId: string | null;
+    }
+  | { readonly kind: 'again'; readonly reason: string }
+  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+
+/** Presents `refreshToken` at `POST /auth/refresh`. */
+export async function requestPair(
+  platform: Platform,
+  apiUrl: string,
+  userID: string,
+  refreshToken: string,
+  clocks: Clocks,
+  signal: AbortSignal,
+): Promise<Verdict> {
+  const sentAt = Math.round(clocks.server.now());
+  const answer = await post(platform, `${apiUrl}/auth/refresh`, { refreshToken, sentAt }, { signal });
+  switch (answer.kind) {
+    case 'unreachable':
+      return trouble('network', 'nothing answered', answer);
+    case 'foreign':
+      if (answer.status === 404 || answer.status === 405) {
+        return trouble(
+          'configuration',
+          `${apiUrl}/auth/refresh answered ${answer.status}: check apiUrl`,
+          answer,
+        );
+      }
+      if (answer.status < 300) {
+        return trouble(
+          'protocol',
+          `the reply (${answer.status}) is not JSON: something else than the server answered`,
+          answer,
+        );
+      }
+      return trouble('network', `status ${answer.status}`, answer);
+    case 'problem': {
+      const { code, status, requestId } = answer;
+      if (code === 'request_stale') {
+        clocks.server.learn(answer.body.serverTime, answer.sentWall, answer.tookMs);
+        return { kind: 'again', reason: 'the clock was wrong' };
+      }
+      if ((status === 401 || status === 403) && isFatal(code))
+        return { kind: 'fatal', code, status, requestId };
+      if (status === 404 || status === 405) {
+        return trouble('configuration', `${apiUrl}/auth/refresh answered ${code}: check apiUrl`, answer);
+      }
+      if (status === 400 || status === 413 || status === 415) {
+        return trouble('protocol', `the server did not understand the request (${code})`, answer);
+      }
+      return trouble('network', `status ${status} (${code})`, answer);
+    }
+    case 'ok': {
+      const { body } = answer;
+      if (answer.tookMs > STALE_REPLY) return { kind: 'again', reason: 'the reply came too late' };
+      if (typeof body === 'object' && body !== null && 'serverTime' in body) {
+        clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
+      }
+      const pair = pairFromReply(userID, body, clocks, false);
+      return typeof pair === 'string' ? trouble('protocol', pair, answer) : { kind: 'pair', pair };
+    }
+  }
+}
+
+/** Asks the host's own function, for hosts that keep the refresh token on their backend. */
+export async function requestFromHost(
+  refreshTokens: () => Promise<Partial<Tokens>>,
+  userID: string,
+  clocks: Clocks,
+): Promise<Verdict> {
+  try {
+    const body: unknown = await refreshTokens();
+    const pair = pairFromReply(userID, body, clocks, true);
+    if (typeof pair !== 'string') return { kind: 'pair', pair };
+    return trouble('protocol', `refreshTokens: ${pair}`, {});
+  } catch (cause) {
+    return trouble('network', 'refreshTokens failed', { cause });
+  }
+}
+
+function isFatal(code: string): code is FatalCode {
+  return (FATAL_CODES as readonly string[]).includes(code);
+}
+
+function trouble(
+  kind: Trouble['kind'],
+  reason: string,
+  answer: { status?: number; requestId?: string | null; retryAfterMs?: number; cause?: unknown },
+): Verdict {
+  const { status = null, requestId = null, retryAfterMs = 0, cause } = answer;
+  return { kind: 'trouble', trouble: { kind, reason, retryAfterMs, status, requestId, cause } };
+}

@@ -1,0 +1,26 @@
+/** When to refresh: pure functions of lifetimes, all in milliseconds. */
+
+/** The longest a timer is set for; sleep, throttling and jumping clocks are noticed within it. */
+export const TICK = 30_000;
+
+/** How long before its end a token of this life is refreshed. At least a sliver, even where 0 is asked for. */
+export function effectiveBuffer(ttl: number, wanted: number): number {
+  const sliver = Math.min(2_000, ttl * 0.1);
+  return Math.max(sliver, Math.min(wanted, ttl * 0.5));
+}
+
+/** Added to the moment of refresh, so that clients which were minted together do not come together. */
+export function jitter(buffer: number, random: number): number {
+  return random * Math.min(30_000, buffer * 0.1);
+}
+
+/** How long after a pair was received no tab asks for the next one, whatever happens. */
+export function floor(ttl: number): number {
+  return Math.max(Math.min(15_000, ttl / 4), ttl * 0.01);
+}
+
+/** How long to wait after `failures` failures in a row: full jitter, doubling up to a minute. */
+export function backoff(failures: number, random: number): number {
+  const ceiling = Math.min(60_000, 1_000 * 2 ** Math.min(failures - 1, 16));
+  return Math.max(250, random * ceiling);
+}

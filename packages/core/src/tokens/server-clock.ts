@@ -1,0 +1,38 @@
+/** The server's time, estimated from its replies. The device's own clock is never compared with `exp`. */
+import type { Clock } from '../platform/platform.ts';
+
+export class ServerClock {
+  readonly #clock: Clock;
+  #offset = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Milliseconds since the Unix epoch, by the server. */
+  now(): number {
+    return this.#clock.wall() + this.#offset;
+  }
+
+  /** How far the server is ahead of this device, in ms. */
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Takes up an estimate that an earlier run, or another tab, stored. */
+  assume(offset: number): void {
+    if (Number.isFinite(offset)) this.#offset = offset;
+  }
+
+  /**
+   * Learns from a reply that gave `serverTime`. Slow replies are ignored: they could be off by half of
+   * what they took.
+   * @param sentWall the device's wall clock when the request left
+   * @param tookMs how long the reply took
+   */
+  learn(serverTime: unknown, sentWall: number, tookMs: number): void {
+    if (typeof serverTime !== 'number' || !Number.isFinite(serverTime) || serverTime <= 0) return;
+    if (tookMs > 10_000) return;
+    this.#offset = serverTime - (sentWall + tookMs / 2);
+  }
+}
