@@ -97,6 +97,7 @@ pub(crate) fn document() -> OpenApi {
         "Problem".into(),
         <Document<'_> as utoipa::PartialSchema>::schema(),
     );
+    components.headers = headers();
     components.add_security_scheme(
         "apiKey",
         SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
@@ -206,9 +207,8 @@ fn add_failures(operation: &mut Operation) {
         .insert(ERROR_CODES.into(), names.into());
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
-            response
-                .headers
-                .insert("x-request-id".into(), RefOr::T(request_id()));
+            let (name, header) = shared("x-request-id");
+            response.headers.insert(name, header);
         }
     }
     for (status, codes) in by_status {
@@ -219,6 +219,7 @@ fn add_failures(operation: &mut Operation) {
     }
 }
 
+/// A failure's status, with what each of its codes means and the headers that come with it.
 fn failure(status: u16, codes: &[ErrorCode]) -> Response {
     let lines: Vec<_> = codes
         .iter()
@@ -232,68 +233,80 @@ fn failure(status: u16, codes: &[ErrorCode]) -> Response {
                 .schema(Some(Ref::from_schema_name("Problem")))
                 .build(),
         )
-        .header("x-request-id", request_id())
-        .header(
-            "cache-control",
-            header(
-                "Problems are never stored.",
-                text().enum_values(Some(["no-store"])),
-            ),
-        );
+        .build();
+    let mut names = vec!["x-request-id", "cache-control"];
     if matches!(status, 429 | 503) {
-        response = response.header(
-            "retry-after",
-            seconds("When to try again, in seconds from now."),
-        );
+        names.push("retry-after");
     }
     if status == 429 {
-        response = response
-            .header("ratelimit-limit", seconds("How many a full window holds."))
-            .header("ratelimit-remaining", seconds("How many are left: none."))
-            .header(
-                "ratelimit-reset",
-                seconds("When there is room again, in seconds from now."),
-            );
+        names.extend(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]);
     }
     if codes.contains(&ErrorCode::TokenInvalid) {
-        response = response.header(
-            "www-authenticate",
-            header(
-                "After RFC 6750.",
-                text().examples([serde_json::json!(
-                    "Bearer realm=\"chatsdk\", error=\"invalid_token\""
-                )]),
-            ),
-        );
+        names.push("www-authenticate");
     }
-    response.build()
+    response.headers.extend(names.into_iter().map(shared));
+    response
 }
 
-fn request_id() -> Header {
-    header(
-        "The id of the request: quote it to the operator.",
-        text().pattern(Some("^[0-9A-Za-z_.-]{8,64}$")),
-    )
+/// A header that is described among the components.
+fn shared(name: &'static str) -> (String, RefOr<Header>) {
+    let reference = Ref::new(format!("#/components/headers/{name}"));
+    (name.to_owned(), RefOr::Ref(reference))
 }
 
-fn text() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
-
-fn seconds(description: &str) -> Header {
-    header(
-        description,
+/// The headers that replies have in common.
+fn headers() -> BTreeMap<String, RefOr<Header>> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let count = || {
         ObjectBuilder::new()
             .schema_type(Type::Integer)
-            .minimum(Some(0)),
-    )
-}
-
-fn header(description: &str, schema: ObjectBuilder) -> Header {
-    HeaderBuilder::new()
-        .description(Some(description))
-        .schema(Some(schema.build()))
-        .build()
+            .minimum(Some(0))
+    };
+    let wait = || {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+    };
+    [
+        (
+            "x-request-id",
+            "The id of the request: quote it to the operator.",
+            text().pattern(Some("^[0-9A-Za-z_.-]{8,64}$")),
+        ),
+        (
+            "cache-control",
+            "Problems are never stored.",
+            text().enum_values(Some(["no-store"])),
+        ),
+        (
+            "retry-after",
+            "When to try again, in seconds from now.",
+            wait(),
+        ),
+        ("ratelimit-limit", "How many a full window holds.", count()),
+        ("ratelimit-remaining", "How many are left: none.", count()),
+        (
+            "ratelimit-reset",
+            "When there is room again, in seconds from now.",
+            wait(),
+        ),
+        (
+            "www-authenticate",
+            "After RFC 6750.",
+            text().examples([serde_json::json!(
+                "Bearer realm=\"chatsdk\", error=\"invalid_token\""
+            )]),
+        ),
+    ]
+    .into_iter()
+    .map(|(name, description, schema)| {
+        let header = HeaderBuilder::new()
+            .description(Some(description))
+            .schema(Some(schema.build()))
+            .build();
+        (name.to_owned(), RefOr::T(header))
+    })
+    .collect()
 }
 
 /// Schemas of values that JSON can carry in more than one way.
