@@ -49,9 +49,13 @@ struct App {
 
 /// The connections under one name: mostly one, sometimes ten thousand.
 #[derive(Debug)]
+#[expect(
+    clippy::box_collection,
+    reason = "nearly every bucket is a `One`, and all are as large as the largest variant"
+)]
 enum Bucket {
     One(Arc<Connection>),
-    Many(HashMap<u64, Arc<Connection>>),
+    Many(Box<HashMap<u64, Arc<Connection>>>),
 }
 
 #[derive(Debug)]
@@ -326,7 +330,7 @@ impl Bucket {
                         (one.id, Arc::clone(one)),
                         (connection.id, Arc::clone(connection)),
                     ];
-                    occupied.insert(Self::Many(HashMap::from(many)));
+                    occupied.insert(Self::Many(Box::new(HashMap::from(many))));
                 }
             },
         }

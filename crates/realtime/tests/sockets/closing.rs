@@ -260,8 +260,7 @@ async fn a_stuck_client_is_broken_off_after_the_write_timeout() {
     assert_eq!(stats.closes(), [(3009, 1)]);
 }
 
-/// Ten thousand sockets of one user need more file descriptors than test machines give; a thousand
-/// show that none is forgotten and that the order does not depend on how fast they answer.
+/// More than one batch of them; `examples/idle.rs` measures it with ten thousand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_sockets_of_one_user_are_closed_by_one_order() {
     let server = Server::start().await;

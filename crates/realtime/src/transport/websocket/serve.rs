@@ -44,8 +44,11 @@ pub(super) async fn serve<A: Authority>(
         connection.close(&DisconnectCode::InappropriateProtocol.into());
     }
     let mut session = Session::new(engine, Arc::clone(&connection), opening);
+    // Copied, and mostly empty: even an empty slice would keep the HTTP connection's whole buffer.
+    let pending = early.to_vec();
+    drop(early);
     let mut reader = Reader {
-        pending: early.into(),
+        pending,
         assembler: Assembler::default(),
         broken: false,
     };
