@@ -1,5 +1,7 @@
 //! Access tokens and signing keys: what we sign verifies, here and elsewhere, and nothing else does.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 mod tokens_support;
 
 use chatsdk_auth::access::{self, AccessError, MAX_SIGNED_LEN, NewAccess, SignError};

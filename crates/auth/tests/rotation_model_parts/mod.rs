@@ -2,13 +2,20 @@
 //! share one storage, the network between them, crashes, one database that may be restored, and a
 //! thief.
 //!
-//! - [`rules`]: what the server and the clients go by: ours, and earlier ones that are known to be bad.
+//! - [`rules`]: what the server and the clients go by. Earlier rules that are known to be bad are in
+//!   `known_bad.rs`, which only the test program uses.
 //! - [`world`]: the state, and how time passes in it.
 //! - [`steps`]: everything that can happen next.
 //!
 //! Time has no end here. A state holds no clock, only how long ago things were, and counters only by their
 //! order and by whether they lie in the past; so the states are finitely many, and checking them
 //! covers runs of any length. What the clients do is what the design asks of them: see [`rules::Client`].
+
+#![expect(
+    unreachable_pub,
+    clippy::struct_excessive_bools,
+    reason = "shared by a test program and an example; each switch is one rule or one mishap"
+)]
 
 pub mod rules;
 pub mod steps;
@@ -35,8 +42,8 @@ pub struct Session {
     pub two_steps: bool,
     /// Whether the server crashes: what it had only in memory is lost.
     pub crashes: bool,
-    /// Whether backups are taken and restored; nothing was in flight longer than a restore takes.
-    pub restores: bool,
+    /// How often a backup may be taken and restored.
+    pub restores: u8,
     /// How long a restore takes, in milliseconds.
     pub downtime: i64,
     /// Whether the session may be revoked.
@@ -60,7 +67,7 @@ impl Session {
             step: 8_000,
             two_steps: false,
             crashes: false,
-            restores: false,
+            restores: 0,
             downtime: 16_000,
             revocation: false,
             journal: true,

@@ -1,8 +1,6 @@
 //! What the two sides go by.
 
-use chatsdk_auth::rotation::{
-    self, Decision, GRACE, Known, Plan, Presented, Row, SETTLING, Successor,
-};
+use chatsdk_auth::rotation::{self, Decision, GRACE, Known, Plan, Presented, Row, SETTLING};
 
 /// How the server decides and what it remembers.
 #[derive(Clone, Copy)]
@@ -27,73 +25,6 @@ impl Server {
         apply: Plan::apply,
         see: |_, memory, rc| memory.max(rc),
         clock_counters: true,
-    };
-
-    /// Counters that go up by one: a restored database issues them again.
-    pub const CONTIGUOUS: Self = Self {
-        decide: |row, presented, known| match rotation::decide(row, presented, known) {
-            Decision::Rotate(plan) => Decision::Rotate(Plan {
-                next: row.map_or(0, |row| row.cur).max(presented.n) + 1,
-                ..plan
-            }),
-            other => other,
-        },
-        clock_counters: false,
-        ..Self::OURS
-    };
-
-    /// The predecessor is answered for a minute, and after that it is a replay, whatever became of the
-    /// successor.
-    pub const GRACE_ONLY: Self = Self {
-        decide: |row, presented, known| match (row, rotation::decide(row, presented, known)) {
-            (Some(row), Decision::Rotate(_)) if presented.n < row.cur => Decision::Reused,
-            (_, other) => other,
-        },
-        ..Self::OURS
-    };
-
-    /// The predecessor is answered with the same successor for as long as that was not seen in use.
-    pub const SAME_SUCCESSOR: Self = Self {
-        decide: |row, presented, known| match (row, rotation::decide(row, presented, known)) {
-            (Some(row), Decision::Rotate(_))
-                if presented.n == row.prev && row.proven.max(known.seen) < row.cur =>
-            {
-                Decision::Repeat(Successor {
-                    n: row.cur,
-                    exp: row.rt_exp,
-                })
-            }
-            (_, other) => other,
-        },
-        ..Self::OURS
-    };
-
-    /// Whether the successor was seen in use is a flag, kept in memory and written late: `proven` is 1
-    /// where it was. The predecessor is answered while the flag is down.
-    pub const FLAG: Self = Self {
-        decide: |row, presented, known| {
-            let Some(row) = row else {
-                return Decision::Missing;
-            };
-            let confirmed = row.proven.max(known.seen) > 0;
-            let unproven = Row { proven: 0, ..*row };
-            let blank = Known { seen: 0, ..*known };
-            match rotation::decide(Some(&unproven), presented, &blank) {
-                Decision::Rotate(plan) if presented.n >= row.cur => Decision::Rotate(plan),
-                Decision::Rotate(plan) if presented.n == row.prev && !confirmed => {
-                    Decision::Rotate(plan)
-                }
-                Decision::Rotate(_) => Decision::Reused,
-                other => other,
-            }
-        },
-        applies: |plan, row| !row.revoked && row.cur < plan.next,
-        apply: |plan, row| Row {
-            proven: 0,
-            ..plan.apply(row)
-        },
-        see: |row, memory, rc| if rc == row.cur { 1 } else { memory },
-        clock_counters: false,
     };
 }
 

@@ -101,11 +101,10 @@ pub fn possible(model: &Session, world: &World, steps: &mut Vec<Step>) {
     if model.crashes {
         steps.push(Step::Crash);
     }
-    if model.restores {
+    if world.backup.is_some() {
+        steps.push(Step::Restore);
+    } else if world.restored < model.restores {
         steps.push(Step::Backup);
-        if world.backup.is_some() {
-            steps.push(Step::Restore);
-        }
     }
     if model.revocation && !world.revoked {
         steps.push(Step::Revoke);
@@ -244,7 +243,8 @@ pub fn take(model: &Session, world: &World, step: Step) -> World {
         }
         Step::Backup => world.backup = Some(world.row),
         Step::Restore => {
-            if let Some(backup) = world.backup {
+            if let Some(backup) = world.backup.take() {
+                world.restored += 1;
                 world.row = backup;
                 world.row.revoked |= world.revoked && model.journal;
                 world.watch.excused = true;

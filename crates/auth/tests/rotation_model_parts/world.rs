@@ -125,6 +125,8 @@ pub struct World {
     pub memory: i64,
     /// A backup of the row.
     pub backup: Option<Row>,
+    /// How often one was restored.
+    pub restored: u8,
     /// A revocation was answered.
     pub revoked: bool,
     /// The newest pair in the browser's storage, and when it was saved.
@@ -162,6 +164,7 @@ impl World {
             row,
             memory: 0,
             backup: None,
+            restored: 0,
             revoked: false,
             stored: (cur, at),
             tabs: vec![Tab::Rests; model.tabs],
@@ -201,23 +204,23 @@ impl World {
     /// alike is sorted, what is long ago is brought near.
     pub fn settled(mut self, model: &Session) -> Self {
         let too_old = |stamp: i64| NOW - stamp > STALE_AFTER;
+        // The client looks at its own clock, which is as wrong as it was.
+        let too_late = |stamp: i64| NOW + model.client.ahead - stamp > STALE_AFTER;
         if model.client.says_when {
             // Such a request is answered 408 and changes nothing.
             self.strays.retain(|stray| !too_old(stray.stamp));
         }
         for tab in &mut self.tabs {
             match *tab {
-                Tab::Begun { stamp, read } => {
-                    // Where the moment is taken last there is nothing yet that can grow old.
-                    if model.client.says_when && read.is_none() && too_old(stamp) {
-                        *tab = Tab::Rests;
-                    }
+                // Where the moment is taken last there is nothing yet that can grow old.
+                Tab::Begun { stamp, read: None } if model.client.says_when && too_old(stamp) => {
+                    *tab = Tab::Rests;
                 }
                 Tab::Waits { stamp, .. } if model.client.says_when && too_old(stamp) => {
                     *tab = Tab::Rests;
                 }
-                Tab::Answered { stamp, .. } if too_old(stamp) => *tab = Tab::Rests,
-                Tab::Received { stamp, .. } if too_old(stamp) && model.client.age_at_save => {
+                Tab::Answered { stamp, .. } if too_late(stamp) => *tab = Tab::Rests,
+                Tab::Received { stamp, .. } if too_late(stamp) && model.client.age_at_save => {
                     *tab = Tab::Rests;
                 }
                 _ => {}

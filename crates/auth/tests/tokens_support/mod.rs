@@ -2,7 +2,8 @@
 #![expect(
     dead_code,
     unreachable_pub,
-    reason = "each test program uses a part of it"
+    clippy::unwrap_used,
+    reason = "each test program uses a part of it, and a test that cannot go on stops"
 )]
 
 use std::fmt::Debug;
