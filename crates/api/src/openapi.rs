@@ -10,11 +10,12 @@ use std::sync::OnceLock;
 
 use chatsdk_types::ErrorCode;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
-    Ref, RefOr, Response, ResponseBuilder, ServerBuilder, Type,
+    Ref, RefOr, Required, Response, ResponseBuilder, ServerBuilder, Type,
 };
 
 use crate::problem::Document;
@@ -195,6 +196,7 @@ fn failures(operation: &Operation) -> Vec<ErrorCode> {
 }
 
 fn add_failures(operation: &mut Operation) {
+    may_be_left_out(operation);
     let codes = failures(operation);
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     for code in &codes {
@@ -216,6 +218,27 @@ fn add_failures(operation: &mut Operation) {
             .responses
             .responses
             .insert(status.to_string(), RefOr::T(failure(status, &codes)));
+    }
+}
+
+/// A body that may be left out is described as one that may be `null`; `null` is no object and is refused.
+fn may_be_left_out(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else {
+        return;
+    };
+    for content in body.content.values_mut() {
+        let RefOr::T(content) = content else { continue };
+        if let Some(RefOr::T(Schema::OneOf(choice))) = &content.schema {
+            let object = choice
+                .items
+                .iter()
+                .find(|item| matches!(item, RefOr::Ref(_)))
+                .cloned();
+            if object.is_some() {
+                content.schema = object;
+                body.required = Some(Required::False);
+            }
+        }
     }
 }
 
@@ -316,8 +339,17 @@ pub(crate) mod schema {
     use utoipa::openapi::{Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
 
     /// Text that a user id can be: no control characters, no overrides of text direction, no white space
-    /// at its ends. That it has at most 128 bytes of UTF-8 no schema can say.
-    const USER_ID: &str = r"^(?=[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])(?=[\s\S]*[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]$)[^\u0000-\u001F\u007F-\u009F\u200B\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]+$";
+    /// at its ends, and at most 128 bytes of UTF-8. Bytes are nothing that a schema can count; so it takes
+    /// 128 characters of one byte, 64 of up to two, 42 of up to three, or 32 of any. What it takes is
+    /// accepted; a mixture of up to 128 bytes is accepted too.
+    const USER_ID: &str = concat!(
+        r"^(?=[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])",
+        r"(?=[\s\S]*[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]$)",
+        r"(?:[\u0020-\u007E]{1,128}",
+        r"|[\u0020-\u007E\u00A0-\u07FF]{1,64}",
+        r"|[\u0020-\u007E\u00A0-\u200A\u200C\u200D\u2010-\u2027\u202F-\u2065\u206A-\uFEFE\uFF00-\uFFFF]{1,42}",
+        r"|[^\u0000-\u001F\u007F-\u009F\u200B\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]{1,32})$",
+    );
 
     /// A user id as text.
     #[derive(Debug)]
@@ -371,26 +403,89 @@ pub(crate) mod schema {
             .build()
     }
 
-    fn lifetime(description: &str, min: i64, max: i64, example: &str) -> Schema {
+    /// Text and seconds between two bounds, in seconds.
+    fn lifetime(description: &str, min: u64, max: u64, example: &str) -> Schema {
         AnyOfBuilder::new()
             .description(Some(description))
             .item(
                 ObjectBuilder::new()
                     .schema_type(Type::String)
-                    .description(Some("Digits and a unit: ms, s, m, h, d or w."))
-                    .pattern(Some("^[0-9]{1,6}(ms|s|m|h|d|w)$"))
+                    .description(Some("One to six digits and a unit: ms, s, m, h, d or w."))
+                    .pattern(Some(between(min * 1000, max * 1000)))
                     .examples([json!(example)]),
             )
             .item(
                 ObjectBuilder::new()
                     .schema_type(Type::Integer)
                     .description(Some("Seconds."))
-                    .minimum(Some(min))
-                    .maximum(Some(max)),
+                    .minimum(Some(min as i64))
+                    .maximum(Some(max as i64)),
             )
             .item(ObjectBuilder::new().schema_type(Type::Null))
             .build()
             .into()
+    }
+
+    /// A pattern of the lifetimes between two bounds, in milliseconds.
+    fn between(min: u64, max: u64) -> String {
+        let units = [
+            ("ms", 1),
+            ("s", 1000),
+            ("m", 60_000),
+            ("h", 3_600_000),
+            ("d", 86_400_000),
+            ("w", 604_800_000),
+        ];
+        let choices: Vec<_> = units
+            .into_iter()
+            .filter_map(|(unit, millis)| {
+                let (low, high) = (min.div_ceil(millis).max(1), (max / millis).min(999_999));
+                (low <= high).then(|| format!("(?:{}){unit}", numbers(low, high).join("|")))
+            })
+            .collect();
+        format!("^(?:{})$", choices.join("|"))
+    }
+
+    /// Patterns of the decimal numbers from `low` to `high`, without leading zeros.
+    fn numbers(low: u64, high: u64) -> Vec<String> {
+        let mut patterns = Vec::new();
+        let mut low = low;
+        while low <= high {
+            // The longest run from `low` on in which the last digits are free.
+            let mut free = 0;
+            while low.is_multiple_of(10_u64.pow(free + 1)) && low + 10_u64.pow(free + 1) - 1 <= high
+            {
+                free += 1;
+            }
+            // Then as many values of the digit before them as fit.
+            let step = 10_u64.pow(free);
+            let digit = low / step % 10;
+            let last = (digit..=9)
+                .take_while(|last| low + (last - digit + 1) * step - 1 <= high)
+                .last()
+                .unwrap_or(digit);
+            let head = low / step / 10;
+            let mut pattern = if head > 0 {
+                head.to_string()
+            } else {
+                String::new()
+            };
+            let digits = if last > digit {
+                format!("[{digit}-{last}]")
+            } else {
+                digit.to_string()
+            };
+            pattern.push_str(&digits);
+            let tail = match free {
+                0 => String::new(),
+                1 => "[0-9]".to_owned(),
+                _ => format!("[0-9]{{{free}}}"),
+            };
+            pattern.push_str(&tail);
+            patterns.push(pattern);
+            low += (last - digit + 1) * step;
+        }
+        patterns
     }
 
     /// How long access tokens live.
@@ -421,6 +516,30 @@ pub(crate) mod schema {
             31_536_000,
             "90d",
         )
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::numbers;
+
+        #[test]
+        fn ranges_of_numbers() {
+            assert_eq!(numbers(1, 24), ["[1-9]", "1[0-9]", "2[0-4]"]);
+            assert_eq!(numbers(60, 100), ["[6-9][0-9]", "100"]);
+            assert_eq!(
+                numbers(60, 86_400),
+                [
+                    "[6-9][0-9]",
+                    "[1-9][0-9]{2}",
+                    "[1-9][0-9]{3}",
+                    "[1-7][0-9]{4}",
+                    "8[0-5][0-9]{3}",
+                    "86[0-3][0-9]{2}",
+                    "86400"
+                ]
+            );
+            assert_eq!(numbers(7, 7), ["7"]);
+        }
     }
 }
 

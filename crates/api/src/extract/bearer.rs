@@ -76,7 +76,12 @@ fn token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Ok(line) = line.to_str() else {
         return Err(ErrorCode::TokenInvalid.into());
     };
-    if line.contains(',') {
+    // Some proxies join two headers with a comma.
+    let joined = line.split(',').skip(1).any(|rest| {
+        let scheme = rest.trim_start().split(' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case("bearer")
+    });
+    if joined {
         return Err(ambiguous());
     }
     let (scheme, token) = line.split_once(' ').unwrap_or((line, ""));
@@ -125,6 +130,11 @@ mod tests {
             assert_eq!(read(&[line]), Ok(None), "{line}");
         }
         assert_eq!(read(&[]), Ok(None));
+        assert_eq!(
+            read(&["Bearer a,b"]),
+            Ok(Some("a,b".into())),
+            "and no token has a comma"
+        );
     }
 
     #[test]

@@ -114,12 +114,18 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str,
         Ok("") => Err(Problem::new(ErrorCode::ApiKeyMissing).detail(
             "The X-API-Key header is empty. Is the key set in your backend's environment?",
         )),
-        Ok(joined) if joined.contains(',') => Err(Problem::new(ErrorCode::InvalidRequest)
+        Ok(joined) if are_two(joined) => Err(Problem::new(ErrorCode::InvalidRequest)
             .detail("The X-API-Key header has more than one value.")),
         Ok(key) => Ok(key),
         // Not text: it is no key, and is refused as one.
         Err(_) => Ok("?"),
     }
+}
+
+/// Whether these are two keys: some proxies join two headers with a comma.
+fn are_two(line: &str) -> bool {
+    let mut later = line.split(',').skip(1);
+    later.any(|part| part.trim_start().starts_with("csk_"))
 }
 
 fn missing(headers: &HeaderMap) -> Problem {
@@ -184,7 +190,7 @@ mod tests {
             Err(ErrorCode::InvalidRequest)
         );
         assert_eq!(
-            code(&[("x-api-key", "a, a")], None),
+            code(&[("x-api-key", "csk_a, csk_b")], None),
             Err(ErrorCode::InvalidRequest)
         );
     }

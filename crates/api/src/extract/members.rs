@@ -78,9 +78,9 @@ impl<'a> Members<'a> {
         let Some(Some(value)) = self.raw(field) else {
             return Ok(None);
         };
-        match serde_json::from_str::<i64>(value.get()) {
-            Ok(number) if number.abs() <= MAX_EXACT => Ok(Some(number)),
-            _ => Err(Problem::field(
+        match whole(value.get()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(Problem::field(
                 field,
                 format!("{field} is a whole number of milliseconds."),
             )),
@@ -100,9 +100,7 @@ impl<'a> Members<'a> {
                 .ok()
                 .and_then(|text| text.parse().ok())
         } else {
-            serde_json::from_str::<i64>(value.get())
-                .ok()
-                .and_then(Lifetime::from_secs)
+            whole(value.get()).and_then(Lifetime::from_secs)
         };
         match parsed {
             Some(lifetime) => Ok(Some(lifetime)),
@@ -127,26 +125,21 @@ impl<'a> Members<'a> {
             }
             Some(Some(value)) => value.get(),
         };
-        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let text = if digits {
-            match value.parse::<i64>() {
-                Ok(number) if number <= MAX_EXACT => value.to_owned(),
+        let text = if value.starts_with('"') {
+            // It is well-formed, so that it can be read.
+            serde_json::from_str::<String>(value).unwrap_or_default()
+        } else {
+            match whole(value) {
+                Some(number) if number >= 0 => number.to_string(),
                 _ => {
                     return Err(Problem::field(
                         field,
                         format!(
-                            "{field} is a number above 2^53, which not every JSON parser keeps exactly. Send it as a string."
+                            "{field} is a string, or an integer from 0 to 2^53; above that not every JSON parser keeps it exactly."
                         ),
                     ));
                 }
             }
-        } else {
-            serde_json::from_str::<String>(value).map_err(|_| {
-                Problem::field(
-                    field,
-                    format!("{field} is a string, or an integer from 0 to 2^53."),
-                )
-            })?
         };
         text.parse().map_err(|bad: chatsdk_types::ids::BadId| {
             Problem::field(field, format!("{field} is {bad}."))
@@ -180,6 +173,20 @@ impl<'a> Members<'a> {
         }
         Ok(())
     }
+}
+
+/// A whole number, however it is written: `42`, `42.0` and `4.2e1` are the same to JSON. Digits are read
+/// exactly; with an exponent it has to be below 2^53, where every such number is exact.
+fn whole(text: &str) -> Option<i64> {
+    let digits = match text.split_once('.') {
+        Some((digits, zeros)) if zeros.bytes().all(|byte| byte == b'0') => digits,
+        _ => text,
+    };
+    if let Ok(number) = digits.parse::<i64>() {
+        return (-MAX_EXACT..=MAX_EXACT).contains(&number).then_some(number);
+    }
+    let number = serde_json::from_str::<f64>(text).ok()?;
+    (number.fract() == 0.0 && number.abs() < MAX_EXACT as f64).then_some(number as i64)
 }
 
 fn required(field: &'static str) -> Problem {
@@ -246,6 +253,9 @@ mod tests {
             ("42", "42"),
             ("0", "0"),
             ("9007199254740992", "9007199254740992"),
+            ("42.0", "42"),
+            ("4.2e1", "42"),
+            ("9007199254740992.00", "9007199254740992"),
             (r#""👩""#, "👩"),
         ] {
             let body = format!(r#"{{"userId":{json}}}"#);
@@ -266,9 +276,10 @@ mod tests {
         );
         for json in [
             "1.5",
-            "1.0",
-            "1e3",
+            "1e-3",
             "-1",
+            "9007199254740993.0",
+            "1e300",
             "9007199254740993",
             "18446744073709551616",
             "true",
@@ -307,7 +318,7 @@ mod tests {
             "\"1e3h\"",
             "true",
             "9223372036854775807",
-            "1e3",
+            "1e300",
         ] {
             assert_eq!(read(bad), Err(ErrorCode::InvalidField), "{bad}");
         }

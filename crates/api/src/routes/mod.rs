@@ -2,7 +2,7 @@
 //!
 //! - [`tokens`]: mint, refresh, revoke, introspect.
 //! - [`sessions`]: a person's own sessions. [`users`]: a host's people, their sessions and bans.
-//! - [`well_known`]: public keys. [`operations`]: health and metrics. [`reference`]: the API's own pages.
+//! - [`well_known`]: public keys. [`operations`]: health and metrics. [`mod@reference`]: the API's own pages.
 //! - [`dev`]: what only `chatsdk dev` has.
 
 pub(crate) mod dev;

@@ -25,7 +25,7 @@ pub(crate) struct Request {
     #[schema(value_type = Option<String>, required = false, max_length = 128, pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$", example = "Test User")]
     name: Given<String>,
     /// The https address of a picture, at most 2048 bytes. Left out: unchanged. `null`: none.
-    #[schema(value_type = Option<String>, required = false, format = "uri", max_length = 2048, pattern = r#"^[Hh][Tt][Tt][Pp][Ss]://[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"<>\\`/?#@]+([/?#][^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"<>\\`]*)?$"#, example = "https://example.com/avatar.jpg")]
+    #[schema(value_type = Option<String>, required = false,  max_length = 2048, pattern = r#"^[Hh][Tt][Tt][Pp][Ss]://[^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"<>\\`/?#@]+([/?#][^\u0000-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"<>\\`]*)?$"#, example = "https://example.com/avatar.jpg")]
     avatar: Given<String>,
     /// Your own data of the person, replaced as a whole: at most 1024 bytes as compact JSON, 8 levels deep.
     /// It travels in the access token, where its bearer can read it. Left out: unchanged. `null`: none.
