@@ -322,6 +322,8 @@ impl Command {
 impl All {
     async fn run(self) -> Result<(), Failure> {
         let (options, _scratch) = self.product.options()?;
+        // Looked at before this run adds its own load.
+        let machine = Machine::here();
         // Tokens and the process at rest first, while the machine is quiet.
         eprintln!("tokens");
         let crypto = crypto::pinned()?;
@@ -329,7 +331,7 @@ impl All {
         let footprint = footprint::measure(&options.binary, &options.work).await?;
         let http = http::measure(&options).await?;
         let findings = Findings {
-            machine: Machine::here(),
+            machine,
             command: command_line(),
             options,
             http,

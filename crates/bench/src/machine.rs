@@ -13,6 +13,8 @@ pub struct Machine {
     pub cores: usize,
     /// Memory in GiB.
     pub memory: f64,
+    /// How many programs wanted to run during the minute before: what else the machine was doing.
+    pub load: f64,
     /// The kernel's release.
     pub kernel: String,
     /// The compiler on the path, which built both programs.
@@ -27,6 +29,7 @@ impl Machine {
         let memory = field(&meminfo, "MemTotal")
             .and_then(|kib| kib.strip_suffix("kB")?.trim().parse::<f64>().ok());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let rustc = Command::new("rustc").arg("--version").output().ok();
         Self {
             cpu: field(&cpuinfo, "model name")
@@ -34,6 +37,11 @@ impl Machine {
                 .to_owned(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory: memory.unwrap_or_default() / 1024.0 / 1024.0,
+            load: load
+                .split(' ')
+                .next()
+                .and_then(|load| load.parse().ok())
+                .unwrap_or_default(),
             kernel: kernel.trim().to_owned(),
             rustc: rustc
                 .and_then(|output| String::from_utf8(output.stdout).ok())

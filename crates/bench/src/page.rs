@@ -252,6 +252,7 @@ in which the floors and the product take turns. Absolute figures belong to the m
 | processor | {cpu}, {cores} cores |
 | memory | {memory} GiB |
 | kernel | {kernel} |
+| load before the run | {load} |
 | compiler | {rustc} |
 ",
         rounds = options.rounds,
@@ -260,6 +261,7 @@ in which the floors and the product take turns. Absolute figures belong to the m
         cores = machine.cores,
         memory = figure(machine.memory),
         kernel = machine.kernel,
+        load = busy(machine.load, machine.cores),
         rustc = machine.rustc,
     );
     for results in stores {
@@ -302,6 +304,17 @@ divides either by the bare JSON echo of its own run. CPU of ours includes Postgr
         footprint(rest)
     );
     text
+}
+
+/// The load, and what it means where it is high: the product and its floors suffer from it alike, but
+/// not equally.
+fn busy(load: f64, cores: usize) -> String {
+    let figure = figure(load);
+    if load > cores as f64 / 4.0 {
+        format!("{figure}: **other programs were running, and disturb what stands below**")
+    } else {
+        figure
+    }
 }
 
 fn durability(results: &Results) -> &'static str {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::ops::{Add, Sub};
 
 /// Why a process could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -27,35 +26,45 @@ pub enum ProcessError {
     },
 }
 
-/// CPU time, in the kernel's ticks of 10 ms: the unit in which `/proc` shows it to programs on
-/// every Linux (`USER_HZ`). Two looks two seconds apart are known to about one part in 200.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// CPU time of a process at a moment, by thread where the kernel counts nanoseconds.
+///
+/// Every Linux shows the time of a whole process in ticks of 10 ms (`USER_HZ`), which is coarse for a
+/// window of two seconds that was mostly spent waiting. The scheduler counts nanoseconds, but only of
+/// threads that live. So both are kept, and [`CpuTime::since`] takes the finer where it can.
+#[derive(Debug, Clone, Default)]
 pub struct CpuTime {
     ticks: u64,
+    /// Nanoseconds by thread id.
+    threads: HashMap<u32, u64>,
 }
 
 impl CpuTime {
-    /// In microseconds.
-    pub fn micros(self) -> f64 {
-        self.ticks as f64 * 10_000.0
-    }
-}
-
-impl Add for CpuTime {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self {
-            ticks: self.ticks + other.ticks,
+    /// Microseconds that were used since `earlier`.
+    pub fn since(&self, earlier: &Self) -> f64 {
+        let all_live = earlier
+            .threads
+            .keys()
+            .all(|thread| self.threads.contains_key(thread));
+        if all_live && !self.threads.is_empty() {
+            let nanos = |time: &Self| time.threads.values().sum::<u64>();
+            return nanos(self).saturating_sub(nanos(earlier)) as f64 / 1e3;
         }
+        // A child that ended takes its share out of the sum until it is waited for.
+        self.ticks.saturating_sub(earlier.ticks) as f64 * 1e4
     }
-}
 
-impl Sub for CpuTime {
-    type Output = Self;
-    fn sub(self, earlier: Self) -> Self {
-        // A child that ended between two looks takes its share out of the sum until it is waited for.
-        Self {
-            ticks: self.ticks.saturating_sub(earlier.ticks),
+    fn add(&mut self, pid: u32, ticks: u64) {
+        self.ticks += ticks;
+        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+            return;
+        };
+        for task in tasks.flatten() {
+            let thread = task.file_name().to_str().and_then(|id| id.parse().ok());
+            let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let nanos = text.split_ascii_whitespace().next();
+            if let Some((thread, nanos)) = thread.zip(nanos.and_then(|nanos| nanos.parse().ok())) {
+                self.threads.insert(thread, nanos);
+            }
         }
     }
 }
@@ -63,9 +72,10 @@ impl Sub for CpuTime {
 /// CPU time that the threads of `pid` have used so far.
 pub fn cpu_time(pid: u32) -> Result<CpuTime, ProcessError> {
     let text = read(pid, "stat")?;
-    stat(&text)
-        .map(|stat| CpuTime { ticks: stat.own })
-        .ok_or(ProcessError::Layout { pid, file: "stat" })
+    let stat = stat(&text).ok_or(ProcessError::Layout { pid, file: "stat" })?;
+    let mut time = CpuTime::default();
+    time.add(pid, stat.own);
+    Ok(time)
 }
 
 /// CPU time of `pid`, of its children that live and of those that it has waited for. One generation
@@ -73,13 +83,15 @@ pub fn cpu_time(pid: u32) -> Result<CpuTime, ProcessError> {
 pub fn tree_cpu_time(pid: u32) -> Result<CpuTime, ProcessError> {
     let text = read(pid, "stat")?;
     let root = stat(&text).ok_or(ProcessError::Layout { pid, file: "stat" })?;
-    let children: u64 = children(pid)?
-        .into_iter()
-        .filter_map(|child| stat(&read(child, "stat").ok()?).map(|stat| stat.own))
-        .sum();
-    Ok(CpuTime {
-        ticks: root.own + root.waited_for + children,
-    })
+    let mut time = CpuTime::default();
+    time.add(pid, root.own + root.waited_for);
+    for child in children(pid)? {
+        // One that ended a moment ago counts no more.
+        if let Some(stat) = read(child, "stat").ok().as_deref().and_then(stat) {
+            time.add(child, stat.own);
+        }
+    }
+    Ok(time)
 }
 
 /// Resident memory.
@@ -177,6 +189,25 @@ mod tests {
         let pid = std::process::id();
         let memory = memory(pid).unwrap();
         assert!(memory.resident > 0 && memory.peak >= memory.resident);
-        assert!(tree_cpu_time(pid).unwrap().micros() >= cpu_time(pid).unwrap().micros());
+        let before = cpu_time(pid).unwrap();
+        // The scheduler notes what a running thread used when it looks at it next: looking again and
+        // again uses time, so this ends.
+        while tree_cpu_time(pid).unwrap().since(&before) <= 0.0 {}
+    }
+
+    #[test]
+    fn ticks_stand_in_where_a_thread_has_ended() {
+        let time = |ticks, threads: &[(u32, u64)]| CpuTime {
+            ticks,
+            threads: threads.iter().copied().collect(),
+        };
+        let earlier = time(10, &[(1, 5_000), (2, 7_000)]);
+        let eps = |got: f64, want: f64| assert!((got - want).abs() < 1e-9, "{got} {want}");
+        eps(
+            time(11, &[(1, 6_000), (2, 7_000), (3, 500)]).since(&earlier),
+            1.5,
+        );
+        eps(time(11, &[(1, 6_000)]).since(&earlier), 10_000.0);
+        eps(time(12, &[]).since(&time(10, &[])), 20_000.0);
     }
 }

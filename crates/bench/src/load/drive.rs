@@ -42,10 +42,10 @@ pub struct Outcome {
     pub errors: BTreeMap<String, u64>,
     /// The first refusal's body.
     pub sample: Option<String>,
-    /// CPU time of each watched process during the window.
-    pub cpu: Vec<CpuTime>,
-    /// CPU time of the generator during the window.
-    pub own_cpu: CpuTime,
+    /// CPU time of each watched process during the window, in microseconds.
+    pub cpu: Vec<f64>,
+    /// CPU time of the generator during the window, in microseconds.
+    pub own_cpu: f64,
     /// The scripts as they stand now: chains can be driven on.
     pub scripts: Vec<Script>,
 }
@@ -81,12 +81,12 @@ impl Outcome {
     /// Microseconds of CPU per successful reply of the watched process `index`.
     pub fn cpu_micros(&self, index: usize) -> Option<f64> {
         let used = self.cpu.get(index)?;
-        (self.latencies.count() > 0).then(|| used.micros() / self.latencies.count() as f64)
+        (self.latencies.count() > 0).then(|| used / self.latencies.count() as f64)
     }
 
     /// Microseconds of the generator's own CPU per successful reply.
     pub fn own_cpu_micros(&self) -> f64 {
-        self.own_cpu.micros() / self.latencies.count().max(1) as f64
+        self.own_cpu / self.latencies.count().max(1) as f64
     }
 
     /// Whether every reply was a success and there was at least one.
@@ -131,9 +131,9 @@ pub async fn drive(plan: Plan) -> Result<Outcome, DriveError> {
         cpu: after
             .iter()
             .zip(&before)
-            .map(|(after, before)| *after - *before)
+            .map(|(after, before)| after.since(before))
             .collect(),
-        own_cpu: own_after - own_before,
+        own_cpu: own_after.since(&own_before),
         scripts: Vec::with_capacity(connections),
     };
     let all = async {
