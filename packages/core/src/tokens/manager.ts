@@ -302,7 +302,8 @@ export class TokenManager {
       void this.#refresh();
       return;
     }
-    const next = wait > 0 ? Math.min(wait, TICK) : TICK;
+    // Whole milliseconds, or rounding could leave a remainder that no clock can show to have passed.
+    const next = wait > 0 ? Math.min(Math.ceil(wait), TICK) : TICK;
     this.#cancelTick = this.#platform.timers.after(next, () => this.#tick());
   }
 
