@@ -175,7 +175,8 @@ async fn bodies_are_bounded() {
         server.key
     );
     for part in ["{\"userId\"", ":", "\"ann\"}"] {
-        chunked.push_str(&format!("{:x}\r\n{part}\r\n", part.len()));
+        let chunk = format!("{:x}\r\n{part}\r\n", part.len());
+        chunked.push_str(&chunk);
     }
     chunked.push_str("0\r\n\r\n");
     assert_eq!(

@@ -1,4 +1,11 @@
-//! Nothing secret is logged, whatever is sent wherever.
+//! Nothing secret is logged, whatever is sent wherever. A program of its own, because the log that it reads
+//! is the whole process's.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+#[path = "routes/support.rs"]
+#[expect(dead_code, reason = "the tests of the routes use the rest")]
+mod support;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -6,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::Server;
+use support::Server;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -36,7 +43,7 @@ async fn the_log_has_no_secret_in_it() {
         .with_ansi(false)
         .with_writer(log.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let server = Server::start().await;
     let key = server.key.clone();
