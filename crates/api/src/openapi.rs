@@ -32,8 +32,8 @@ exchanges the refresh token by itself and opens its realtime connection with the
 Bodies are JSON of at most 16 KiB, sent as `application/json`, with no member twice. Members that are
 not known are ignored; names that are nearly those of known members are refused. Paths are exact.
 
-Every failure is a problem document (RFC 9457) with a stable `code`. Whatever is not a problem document
-did not come from this server. Times are milliseconds since the Unix epoch, except in JWTs and in
+Every failure is a problem document (RFC 9457) with a stable `code`; only what the HTTP parser itself
+refuses, a broken request line or a giant header, is a bare 400 or 431. Times are milliseconds since the Unix epoch, except in JWTs and in
 introspection, where RFC 7519 has seconds.";
 
 /// The document as pretty-printed JSON, without a newline at its end.
