@@ -120,7 +120,7 @@ impl Socket {
                 Some(Ok(Message::Close(Some(frame)))) => {
                     return Event::Closed(frame.code.into(), frame.reason.to_string());
                 }
-                Some(Ok(Message::Close(None))) | Some(Err(_)) | None => {
+                Some(Ok(Message::Close(None)) | Err(_)) | None => {
                     return Event::Closed(1006, String::new());
                 }
                 Some(Ok(_)) => {}

@@ -80,9 +80,9 @@ pub(crate) fn print_line(line: &str) {
 /// Prints `value` as a JSON line, or what `text` makes of it.
 pub(crate) fn print<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) {
     if json {
-        print_json(value)
+        print_json(value);
     } else {
-        print_line(&text(value))
+        print_line(&text(value));
     }
 }
 

@@ -208,7 +208,7 @@ fn flatten(prefix: &str, table: &toml::Table, values: &mut Vec<(String, String)>
         match value {
             toml::Value::Table(table) => flatten(&key, table, values),
             toml::Value::Array(items) => {
-                values.push((key, items.iter().map(scalar).collect::<Vec<_>>().join(",")))
+                values.push((key, items.iter().map(scalar).collect::<Vec<_>>().join(",")));
             }
             other => values.push((key, scalar(other))),
         }

@@ -154,7 +154,9 @@ pub fn reference() -> String {
         } else {
             format!("`{default}`")
         };
-        page.push_str(&format!("| `{key}` | `{env}` | {default} | {doc} |\n"));
+        page.extend([
+            "| `", key, "` | `", env, "` | ", &default, " | ", doc, " |\n",
+        ]);
     }
     page
 }

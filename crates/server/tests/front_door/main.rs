@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::expect_used,
     reason = "a test that cannot go on ends"
 )]

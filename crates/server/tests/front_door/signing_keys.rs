@@ -74,7 +74,7 @@ async fn a_rotation_is_seamless() {
     assert!(cached.contains(&first[0]), "the old key still verifies");
     server.clock.advance(25 * 3_600_000);
     server.auth().tend_signing_keys().await.unwrap();
-    assert_eq!(kids(&server).await, [next.clone()]);
+    assert_eq!(kids(&server).await, [next]);
     ann.refreshed().await;
 }
 
