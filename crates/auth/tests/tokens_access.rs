@@ -259,7 +259,7 @@ fn what_is_too_long_is_not_signed() {
             },
         )
     };
-    let longest = (0..)
+    let longest = (0..1000)
         .take_while(|len| sign(&custom(2200 + len)).is_ok())
         .last()
         .unwrap();
