@@ -8,7 +8,7 @@ from pathlib import Path
 def schemathesis(server, *arguments: str) -> None:
     tool = Path(sys.executable).parent / "schemathesis"
     done = subprocess.run(
-        [tool, "run", f"{server.api}/openapi.json", "--url", server.api, "--checks", "all",
+        [tool, "--config-file", Path(__file__).with_name("schemathesis.toml"), "run", f"{server.api}/openapi.json", "--url", server.api, "--checks", "all",
          "--max-examples", "60", "--generation-deterministic", "--suppress-health-check", "all", *arguments],
         capture_output=True, text=True, timeout=900,
     )

@@ -11,7 +11,17 @@ impl Auth {
     /// Verifies an access token and that its session and user are still welcome. A token that verifies
     /// proves, whatever the answer, that its holder received the pair that it came with.
     pub fn bearer(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
-        let claims = self.verify(token)?;
+        let claims = self.verify(token, true)?;
+        self.welcome(claims)
+    }
+
+    /// The same without the proof: a logout is the end of a pair, not its use.
+    pub fn leaver(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
+        let claims = self.verify(token, false)?;
+        self.welcome(claims)
+    }
+
+    fn welcome(&self, claims: Arc<AccessClaims>) -> Result<Arc<AccessClaims>, AuthError> {
         match self.refusal(&claims) {
             None => Ok(claims),
             Some(code) => Err(code.into()),
@@ -25,7 +35,7 @@ impl Auth {
             .refusal(&claims.client_id, &claims.sub, &claims.sid)
     }
 
-    pub(crate) fn verify(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
+    fn verify(&self, token: &str, in_use: bool) -> Result<Arc<AccessClaims>, AuthError> {
         let inner = &*self.0;
         let now: Millis = inner.clock.now();
         let ring = self.ring();
@@ -43,9 +53,12 @@ impl Auth {
             Err(AccessError::Expired) => return Err(ErrorCode::TokenExpired.into()),
             Err(AccessError::Invalid(_)) => return Err(ErrorCode::TokenInvalid.into()),
         };
-        // Once per token is enough: the counter stands in the token.
-        inner.seen.note(&claims.sid, claims.rc);
-        inner.verified.insert(token, &ring, &claims);
+        if in_use {
+            // Once per token is enough: the counter stands in the token. What is remembered as verified
+            // is noted; so what is not to be noted is not remembered either.
+            inner.seen.note(&claims.sid, claims.rc);
+            inner.verified.insert(token, &ring, &claims);
+        }
         Ok(claims)
     }
 }

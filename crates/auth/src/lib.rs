@@ -57,6 +57,8 @@ pub use signing_keys::{JWKS_MAX_AGE, PUBLISHED_BEFORE, ROTATED_EVERY};
 pub use sweep::Sweep;
 pub use users::UserChange;
 
+pub use chatsdk_store::UserPatch;
+
 /// URL-safe base 64 without padding, the alphabet of every token.
 pub(crate) fn base64url(bytes: &[u8]) -> String {
     use base64::Engine as _;

@@ -22,7 +22,8 @@ impl FromRequestParts<ApiState> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Problem> {
         let token = token(&parts.headers)?.ok_or(ErrorCode::TokenMissing)?;
-        verified(token, parts, state).map(Self)
+        let examined = state.auth().bearer(token);
+        verified(token, examined, parts, state).map(Self)
     }
 }
 
@@ -32,10 +33,10 @@ impl FromRequestParts<ApiState> for Bearer {
 pub(crate) struct MaybeBearer(Parts);
 
 impl MaybeBearer {
-    /// The verified claims, or `None` where there is no token.
-    pub(crate) fn claims(&self, state: &ApiState) -> Result<Option<Arc<AccessClaims>>, Problem> {
+    /// The verified claims of somebody who is leaving, or `None` where there is no token.
+    pub(crate) fn leaver(&self, state: &ApiState) -> Result<Option<Arc<AccessClaims>>, Problem> {
         token(&self.0.headers)?
-            .map(|token| verified(token, &self.0, state))
+            .map(|token| verified(token, state.auth().leaver(token), &self.0, state))
             .transpose()
     }
 }
@@ -48,9 +49,14 @@ impl<S: Sync> FromRequestParts<S> for MaybeBearer {
     }
 }
 
-fn verified(token: &str, parts: &Parts, state: &ApiState) -> Result<Arc<AccessClaims>, Problem> {
+fn verified(
+    token: &str,
+    examined: Result<Arc<AccessClaims>, AuthError>,
+    parts: &Parts,
+    state: &ApiState,
+) -> Result<Arc<AccessClaims>, Problem> {
     let auth = state.auth();
-    auth.bearer(token).map_err(|error| match error {
+    examined.map_err(|error| match error {
         // A token that was never ours counts as a try to guess one; one that has run out does not.
         AuthError::Refused(ErrorCode::TokenInvalid) => {
             let problem: Problem = auth.refuse(ErrorCode::TokenInvalid, &peer(parts)).into();

@@ -1,11 +1,7 @@
 //! Everything that can be asked of a server, asked through its front door. One program, so that it is
 //! linked once and all tests share one PostgreSQL.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on ends"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 #[macro_use]
 mod common;

@@ -3,7 +3,7 @@
 use axum::Json as Reply;
 use axum::extract::State;
 use chatsdk_auth::profile::{self, Given};
-use chatsdk_auth::{Auth, Mint};
+use chatsdk_auth::{Auth, Mint, UserPatch};
 use chatsdk_types::tokens::TokenReply;
 use chatsdk_types::{Lifetime, UserId};
 use serde_json::value::RawValue;
@@ -98,17 +98,19 @@ pub(crate) async fn mint(
     Caller(peer): Caller,
     Json(request): Json<Request>,
 ) -> Result<Reply<TokenReply>, Problem> {
-    let mut mint = Mint {
+    let patch = UserPatch {
+        name: profile::name(request.name)?,
+        avatar: profile::avatar(request.avatar, auth.config().http_avatars)?,
+        custom: profile::custom(request.custom)?,
+    };
+    let mint = Mint {
         user: request.user_id,
-        patch: <_>::default(),
+        patch,
         access_ttl: request.access_token_expiry,
         refresh_ttl: request.refresh_token_expiry,
         session_ttl: request.session_expiry,
         device_id: profile::device("deviceId", request.device_id)?,
         device_name: profile::device("deviceName", request.device_name)?,
     };
-    mint.patch.name = profile::name(request.name)?;
-    mint.patch.avatar = profile::avatar(request.avatar, auth.config().http_avatars)?;
-    mint.patch.custom = profile::custom(request.custom)?;
     Ok(Reply(auth.mint(&key.caller, mint, &peer).await?))
 }

@@ -87,7 +87,7 @@ pub(crate) async fn revoke(
     let (auth, scope) = (state.auth().clone(), request.scope);
     if let Some(token) = request.refresh_token {
         finish(async move { auth.revoke_with_refresh_token(&token, scope, &peer).await }).await?;
-    } else if let Some(claims) = bearer.claims(&state)? {
+    } else if let Some(claims) = bearer.leaver(&state)? {
         finish(async move { auth.revoke_with_access_token(&claims, scope, &peer).await }).await?;
     } else {
         return Err(Problem::new(ErrorCode::InvalidRequest).detail(
