@@ -278,7 +278,7 @@ in which the floors and the product take turns. Absolute figures belong to the m
     for results in stores {
         let _ = write!(
             text,
-            "\n## {}\n\n{}\n{}",
+            "\n## {}\n\n{}\n\n{}",
             results.store.name(),
             durability(results),
             http(results)
