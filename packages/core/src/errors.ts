@@ -2,7 +2,7 @@
  * Everything that this package throws or reports. Decide by `code`, or by the class; `message` is for people.
  * No error carries a token.
  */
-import { redact } from './redact.ts';
+import { redact, redactCause } from './redact.ts';
 
 /** Codes of the server that end a session. Whatever else a refresh is answered with, the session goes on. */
 export const FATAL_CODES = [
@@ -53,7 +53,7 @@ export class ChatError extends Error {
   readonly requestId: string | null;
 
   constructor(code: ClientCode | FatalCode, message: string, details: ErrorDetails = {}) {
-    super(redact(message), details.cause === undefined ? undefined : { cause: details.cause });
+    super(redact(message), details.cause === undefined ? undefined : { cause: redactCause(details.cause) });
     this.code = code;
     this.retryable = details.retryable ?? false;
     this.status = details.status ?? null;

@@ -17,7 +17,8 @@ export function webPlatform(): Platform {
     lifecycle,
     locks: browser && 'locks' in navigator ? webLocks : noLocks,
     channel: browser && 'BroadcastChannel' in globalThis ? openChannel : () => null,
-    storage: (key) => (browser ? localStorageAdapter(key) : memoryStorage()),
+    // Workers have no localStorage; their channels still tell them of the pairs of the pages.
+    storage: (key) => ('document' in globalThis ? localStorageAdapter(key) : memoryStorage()),
   };
 }
 

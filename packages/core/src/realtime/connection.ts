@@ -92,11 +92,10 @@ export class Connection {
     this.#client.connect();
   }
 
-  /** Connects anew, as whoever the tokens now speak for. */
+  /** Connects anew, as whoever the tokens now speak for. Nobody is told of the gap unless it lasts. */
   restart(): void {
     if (!this.#open || this.#client.state !== 'connected') return;
     this.#client.disconnect();
-    this.#lost();
     this.#client.connect();
   }
 

@@ -54,7 +54,10 @@ const status = (page: Page, text: string): Promise<unknown> =>
   page.waitForFunction((wanted) => document.getElementById('status')?.textContent?.startsWith(wanted), text);
 
 const refreshes = (page: Page, count: number): Promise<unknown> =>
-  page.waitForFunction((wanted) => Number(document.getElementById('refreshes')?.textContent) >= wanted, count);
+  page.waitForFunction(
+    (wanted) => Number(document.getElementById('refreshes')?.textContent) >= wanted,
+    count,
+  );
 
 const text = (page: Page, id: string): Promise<string | null> => page.locator(`#${id}`).textContent();
 
@@ -125,7 +128,8 @@ it('has landmarks, names for its controls, and a dark scheme', async () => {
   }
   expect(await page.getByRole('heading', { level: 1 }).count()).toBe(1);
   expect(await page.getByRole('status').textContent()).toBe('Connected');
-  const ground = (): Promise<string> => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const ground = (): Promise<string> =>
+    page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   await page.emulateMedia({ colorScheme: 'light' });
   const light = await ground();
   await page.emulateMedia({ colorScheme: 'dark' });

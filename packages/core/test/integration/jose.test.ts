@@ -1,5 +1,11 @@
 /** Any backend can verify our tokens: an independent library does so with the published keys. */
-import { createLocalJWKSet, createRemoteJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  decodeProtectedHeader,
+  type JSONWebKeySet,
+  jwtVerify,
+} from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Binary } from '../support/binary.ts';
 
@@ -9,7 +15,12 @@ beforeAll(async () => {
 });
 afterAll(async () => await server?.dispose());
 
-const EXPECTED = { issuer: 'http://localhost:5500', audience: 'chatsdk', typ: 'at+jwt', algorithms: ['EdDSA'] };
+const EXPECTED = {
+  issuer: 'http://localhost:5500',
+  audience: 'chatsdk',
+  typ: 'at+jwt',
+  algorithms: ['EdDSA'],
+};
 
 it('a minted and a refreshed access token verify against /.well-known/jwks.json', async () => {
   const custom = { role: 'admin', workspaceId: 'ws-123', permissions: ['read', 'write', 'delete'] };

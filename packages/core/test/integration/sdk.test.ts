@@ -72,7 +72,12 @@ it('ends once when its session is revoked, and does not try again', async () => 
   const end = await ends.until(() => true);
   expect(end.reason).toBe('session_revoked');
   expect(errors.items).toHaveLength(1);
-  expect(errors.items[0]).toMatchObject({ kind: 'fatal', code: 'session_revoked', retryable: false, status: 401 });
+  expect(errors.items[0]).toMatchObject({
+    kind: 'fatal',
+    code: 'session_revoked',
+    retryable: false,
+    status: 401,
+  });
   expect(errors.items[0]?.message).not.toContain('Network');
   expect(states.items.at(-1)).toBe('offline');
   expect(sdk.connectivity).toBeNull();

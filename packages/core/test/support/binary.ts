@@ -57,7 +57,9 @@ export class Binary {
     });
     await new Promise<void>((ready, fail) => {
       child.on('error', fail);
-      child.on('exit', (code) => fail(new Error(`${BINARY} ended with ${code} before it was ready:\n${log}`)));
+      child.on('exit', (code) =>
+        fail(new Error(`${BINARY} ended with ${code} before it was ready:\n${log}`)),
+      );
       createInterface(child.stdout).on('line', (line) => {
         const event = JSON.parse(line) as Lines & { event: string };
         if (event.event === 'created') this.#apiKey = event.apiKey ?? '';
