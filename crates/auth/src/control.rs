@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use chatsdk_store::{ControlEntry, ControlKind};
+use chatsdk_store::{ControlEntry, ControlKind, UserPatch};
 use chatsdk_types::{AppId, ErrorCode, KeyId, Millis, SessionId, UserId};
 use tokio::sync::Mutex;
 
@@ -281,7 +281,12 @@ impl Auth {
                                         ControlKind::UserUnbanned => {
                                             tx.unban_user(&app, &user, now).await?
                                         }
-                                        _ => tx.delete_user(&app, &user, now).await?,
+                                        // The mark has to stay, also of one who joined after the backup.
+                                        _ => {
+                                            tx.upsert_user(&app, &user, &UserPatch::default(), now)
+                                                .await?;
+                                            tx.delete_user(&app, &user, now).await?
+                                        }
                                     }
                                 }
                                 ControlKind::KeyRevoked => match entry.subject.parse() {

@@ -144,6 +144,7 @@ impl Plan {
     pub fn applies_to(&self, row: &Row) -> bool {
         let presented = self.prev;
         !row.revoked
+            && row.cur < self.next
             && row.proven.max(self.seen) <= presented
             && !(row.prev == presented && row.rotated_at >= self.grace_since)
     }

@@ -126,7 +126,8 @@ pub struct Rotation {
     pub presented: i64,
     /// The highest counter that memory saw in use; 0 where it saw none.
     pub seen: i64,
-    /// The counter of the successor: becomes `cur`.
+    /// The counter of the successor: becomes `cur`. The row does not change where `cur` is not lower: two
+    /// nodes that read the same row in the same millisecond must not issue one counter twice.
     pub next: i64,
     /// The moment of the rotation: becomes `rotated_at`.
     pub now: Millis,

@@ -57,7 +57,7 @@ const COUNT: Sql = Sql::new(
 pub(crate) const ROTATE: Sql = Sql::new(
     "UPDATE sessions
      SET prev = $1, cur = $2, proven = $1, rotated_at = $3, rt_exp = $4, rt_kid = $5
-     WHERE id = $6 AND revoked_at IS NULL AND proven <= $1
+     WHERE id = $6 AND revoked_at IS NULL AND proven <= $1 AND cur < $2
          AND CAST($7 AS BIGINT) <= CAST($1 AS BIGINT)
          AND NOT (prev = $1 AND rotated_at >= $8)",
 );

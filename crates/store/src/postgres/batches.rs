@@ -37,6 +37,7 @@ const ROTATE_MANY: Sql = Sql::new(
          rt_exp = r.rt_exp, rt_kid = r.rt_kid
      FROM r JOIN locked ON locked.id = r.id
      WHERE s.id = r.id AND s.revoked_at IS NULL AND s.proven <= r.presented AND r.seen <= r.presented
+         AND s.cur < r.next
          AND NOT (s.prev = r.presented AND s.rotated_at >= r.grace_since)
      RETURNING r.place",
 );
