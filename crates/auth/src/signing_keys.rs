@@ -8,7 +8,7 @@ use chatsdk_types::{Lifetime, Millis};
 
 use crate::audit::Audit;
 use crate::service::Ended;
-use crate::signing::{KeyRing, SigningKeyPair};
+use crate::signing::{KeyRing, SigningKeyPair, VERIFIES_FOR};
 use crate::{Auth, AuthConfig, AuthError, Peer};
 
 /// How long a new key is published before it signs: verifiers keep our key set for ten minutes, and
@@ -20,9 +20,6 @@ pub const JWKS_MAX_AGE: u32 = 600;
 
 /// How old the active key may grow before a successor is made.
 pub const ROTATED_EVERY: Lifetime = Lifetime::days(30);
-
-/// How long a retired key goes on verifying: no token that it signed lives longer, and clocks differ.
-const VERIFIES_FOR: Millis = AuthConfig::MAX_ACCESS_TTL.as_millis() + 60_000;
 
 impl Auth {
     /// Makes the first signing key of a deployment.
