@@ -29,6 +29,7 @@ mod state;
 
 pub use arrival::Network;
 pub use docs::errors_reference;
+pub use extract::peer::address;
 pub use openapi::openapi;
 pub use problem::Problem;
 pub use router::{router, router_with};

@@ -193,7 +193,7 @@ impl From<AuthError> for Problem {
             }
             AuthError::Stale { server_time } => problem.server_time = Some(server_time),
             AuthError::Scope(_) => problem.detail = Cow::Owned(error.to_string()),
-            AuthError::Store(_) | AuthError::Journal(_) | AuthError::Keys(_) => {
+            AuthError::Store(_) | AuthError::Journal(_) | AuthError::Internal(_) => {
                 problem.cause = Some(error.to_string().into());
             }
         }
@@ -311,7 +311,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_went_wrong_inside_is_not_told() {
-        let problem = Problem::from(AuthError::Keys("the sealed key 42 is broken".into()));
+        let problem = Problem::from(AuthError::Internal("the sealed key 42 is broken".into()));
         assert_eq!(problem.cause(), Some("the sealed key 42 is broken"));
         let document = body(problem.render("r")).await;
         assert_eq!(document["code"], "internal");

@@ -1,6 +1,8 @@
 //! Apps: the tenants of a deployment.
 
-use std::sync::PoisonError;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use chatsdk_store::{App, AppLifetimes, ControlKind};
 use chatsdk_types::AppId;
@@ -65,27 +67,51 @@ impl Auth {
 
     /// An app that a key or token of ours speaks for.
     pub(crate) async fn app(&self, id: &AppId) -> Result<App, AuthError> {
-        let cached = self
-            .0
-            .apps
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned();
-        if let Some(app) = cached {
+        let apps = &self.0.apps;
+        if let Some(app) = apps.get(id) {
             return Ok(app);
         }
-        let app = self
-            .0
-            .store
-            .app(id)
-            .await?
-            .ok_or_else(|| AuthError::Keys(format!("there is no app {id}")))?;
-        self.0
-            .apps
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), app.clone());
+        let before = apps.changes();
+        let app = self.find_app(id).await?;
+        let app = app.ok_or_else(|| AuthError::Internal(format!("there is no app {id}")))?;
+        apps.keep(app.clone(), before);
         Ok(app)
+    }
+
+    /// The app `id`, if there is one.
+    pub async fn find_app(&self, id: &AppId) -> Result<Option<App>, AuthError> {
+        Ok(self.0.store.app(id).await?)
+    }
+}
+
+/// The apps that were asked for, until they change.
+#[derive(Debug, Default)]
+pub(crate) struct AppCache {
+    apps: RwLock<HashMap<AppId, App>>,
+    /// Grows with every change: what was read before one is not kept after it.
+    changes: AtomicU64,
+}
+
+impl AppCache {
+    fn get(&self, id: &AppId) -> Option<App> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        apps.get(id).cloned()
+    }
+
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn keep(&self, app: App, read_at_change: u64) {
+        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+        if self.changes() == read_at_change {
+            apps.insert(app.id.clone(), app);
+        }
+    }
+
+    pub(crate) fn forget(&self, id: &AppId) {
+        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        apps.remove(id);
     }
 }

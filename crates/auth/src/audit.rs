@@ -52,7 +52,20 @@ impl Audit {
         self
     }
 
-    pub(crate) fn entry(self) -> AuditEntry {
+    /// The row. What callers wrote freely may hold a credential by mistake; it is not kept.
+    pub(crate) fn entry(mut self) -> AuditEntry {
+        for text in [&mut self.0.user_agent, &mut self.0.detail] {
+            if text.contains("csk_") || text.contains("eyJ") {
+                *text = text
+                    .split(' ')
+                    .map(|word| {
+                        let secret = word.contains("csk_") || word.contains("eyJ");
+                        if secret { "[redacted]" } else { word }
+                    })
+                    .collect::<Vec<_>>()
+                    .join(" ");
+            }
+        }
         self.0
     }
 }

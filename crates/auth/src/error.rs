@@ -45,9 +45,9 @@ pub enum AuthError {
     /// The revocation journal could not be written.
     #[error("the revocation journal: {0}")]
     Journal(std::io::Error),
-    /// A key of ours cannot be used: a fault of ours.
+    /// A fault of ours: a key that cannot be used, a row that makes no sense.
     #[error("{0}")]
-    Keys(String),
+    Internal(String),
 }
 
 impl AuthError {
@@ -63,7 +63,7 @@ impl AuthError {
             // A store that cannot be reached comes back; so does a full disk. Callers try again.
             Self::Store(error) if error.is_transient() => ErrorCode::Unavailable,
             Self::Journal(_) => ErrorCode::Unavailable,
-            Self::Store(_) | Self::Keys(_) => ErrorCode::Internal,
+            Self::Store(_) | Self::Internal(_) => ErrorCode::Internal,
         }
     }
 }

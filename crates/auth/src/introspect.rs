@@ -6,7 +6,7 @@ use chatsdk_types::tokens::Introspection;
 
 use crate::keys::KeyCaller;
 use crate::refresh_token::RefreshClaims;
-use crate::rotation::{self, Decision, Known, Presented};
+use crate::rotation::{self, Decision, Known, Presented, Row};
 use crate::{Auth, AuthError, refresh_token};
 
 impl Auth {
@@ -89,7 +89,7 @@ impl Auth {
             exp: claims.exp,
             sent_at: None,
         };
-        match rotation::decide(Some(&session.into()), &presented, &known) {
+        match rotation::decide(Some(&Row::of(session, user)), &presented, &known) {
             Decision::Rotate(_) | Decision::Repeat(_) => None,
             Decision::Banned => Some(ErrorCode::UserBanned),
             Decision::Expired => Some(ErrorCode::RefreshTokenExpired),

@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -74,6 +75,16 @@ impl Journal {
         Ok((journal, entries))
     }
 
+    /// What the journal says now. Blocks.
+    pub(crate) fn entries(&self) -> io::Result<Vec<ControlEntry>> {
+        let _held = self.hold()?;
+        match File::open(&self.path) {
+            Ok(file) => read(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether an entry of this kind has to outlive a restore.
     pub(crate) fn keeps(kind: ControlKind) -> bool {
         match kind {
@@ -81,27 +92,35 @@ impl Journal {
             | ControlKind::UserBanned
             | ControlKind::UserUnbanned
             | ControlKind::UserDeleted
-            | ControlKind::KeyRevoked => true,
-            ControlKind::AppChanged | ControlKind::KeyChanged | ControlKind::SigningKeysChanged => {
-                false
-            }
+            | ControlKind::KeyRevoked
+            | ControlKind::KeyExpires
+            | ControlKind::SigningKeyWithdrawn => true,
+            ControlKind::AppChanged
+            | ControlKind::KeyChanged
+            | ControlKind::SigningKeysChanged
+            | ControlKind::Unknown => false,
         }
     }
 
-    /// Appends `entries`; they are on the disk when it returns. Blocks.
+    /// Appends those of `entries` that nobody has appended yet; they are on the disk when it returns. Blocks.
+    ///
+    /// Every process appends what it reads of one log, in its order: what is not behind the last line is
+    /// there already.
     pub(crate) fn append(&self, entries: &[ControlEntry]) -> io::Result<()> {
         let _held = self.hold()?;
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
+            .mode(0o600)
             .open(&self.path)?;
+        let known = last_seq(&mut file)?;
         let mut text = Vec::new();
         // A line that a crash cut short stays alone on its line, and is skipped when read.
         if ends_mid_line(&mut file)? {
             text.push(b'\n');
         }
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| entry.seq > known) {
             serde_json::to_writer(&mut text, &Line::from(entry))?;
             text.push(b'\n');
         }
@@ -127,7 +146,12 @@ impl Journal {
             serde_json::to_writer(&mut text, &Line::from(entry))?;
             text.push(b'\n');
         }
-        let mut file = File::create(&fresh)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?;
         file.write_all(&text)?;
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)?;
@@ -143,6 +167,7 @@ impl Journal {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&self.lock)?;
         file.lock()?;
         Ok(file)
@@ -158,6 +183,20 @@ fn ends_mid_line(file: &mut File) -> io::Result<bool> {
     let mut last = [0];
     file.read_exact(&mut last)?;
     Ok(last != [b'\n'])
+}
+
+/// The place of the last whole line; 0 where there is none. Lines are short: the end of the file has it.
+fn last_seq(file: &mut File) -> io::Result<i64> {
+    use std::io::Read;
+    let tail = file.metadata()?.len().min(16 * 1024);
+    file.seek(SeekFrom::End(-tail.cast_signed()))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let lines = text.split(|byte| *byte == b'\n').rev();
+    let last = lines
+        .filter_map(|line| serde_json::from_slice::<Line>(line).ok())
+        .next();
+    Ok(last.map_or(0, |line| line.seq))
 }
 
 fn read(file: File) -> io::Result<Vec<ControlEntry>> {
@@ -194,6 +233,8 @@ mod tests {
         let (journal, before) = Journal::open(dir.path()).unwrap();
         assert_eq!(before, None);
         journal.append(&[entry(1)]).unwrap();
+        journal.append(&[entry(2)]).unwrap();
+        // Another process read the same row of the log.
         journal.append(&[entry(2), entry(3)]).unwrap();
         assert_eq!(
             Journal::open(dir.path()).unwrap().1.unwrap(),

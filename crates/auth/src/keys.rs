@@ -1,6 +1,7 @@
 //! API keys: whose backend calls, and what it may do.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use chatsdk_store::{ApiKey, ControlKind, StoreError};
@@ -20,11 +21,25 @@ pub struct KeyCaller {
     pub app: AppId,
 }
 
+/// Whether a key that was presented works: it is there, was not revoked, and has not expired.
+pub(crate) fn still_works(key: Option<&ApiKey>, now: Millis) -> Result<(), ErrorCode> {
+    let key = key.ok_or(ErrorCode::ApiKeyInvalid)?;
+    if key.revoked_at.is_some() {
+        return Err(ErrorCode::ApiKeyRevoked);
+    }
+    if key.expires_at.is_some_and(|at| at <= now) {
+        return Err(ErrorCode::ApiKeyExpired);
+    }
+    Ok(())
+}
+
 /// What the database says of a key id, for half a minute: the control log says sooner if it changes.
 #[derive(Debug)]
 pub(crate) struct KeyCache {
     known: Cache<KeyId, Known>,
     used: Mutex<HashMap<KeyId, Millis>>,
+    /// Grows with every change: what was read before one is not kept after it.
+    changes: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -41,12 +56,14 @@ impl Default for KeyCache {
         Self {
             known: Cache::new(4096),
             used: Mutex::default(),
+            changes: AtomicU64::new(0),
         }
     }
 }
 
 impl KeyCache {
     pub(crate) fn forget(&self, key: &KeyId) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.known.remove(key);
     }
 }
@@ -73,6 +90,15 @@ pub struct KeyTerms {
     pub expires_in: Option<Lifetime>,
 }
 
+/// What revoking a key did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRevoked {
+    /// Whether it worked until now.
+    pub revoked: bool,
+    /// How many sessions ended.
+    pub ended: usize,
+}
+
 impl Auth {
     /// Who presents this key, if it is a key of ours that works and has `scope`.
     pub async fn authenticate_key(
@@ -90,12 +116,7 @@ impl Auth {
             return Err(self.refuse(ErrorCode::ApiKeyInvalid, peer));
         };
         // Whoever has the secret may hear what became of the key.
-        if key.revoked_at.is_some() {
-            return Err(self.refuse(ErrorCode::ApiKeyRevoked, peer));
-        }
-        if key.expires_at.is_some_and(|at| at <= now) {
-            return Err(self.refuse(ErrorCode::ApiKeyExpired, peer));
-        }
+        still_works(Some(&key), now).map_err(|code| self.refuse(code, peer))?;
         self.0
             .keys
             .used
@@ -118,14 +139,16 @@ impl Auth {
         {
             return Ok(known.key);
         }
+        let before = self.0.keys.changes.load(Ordering::Acquire);
         let key = self.0.store.api_key(id).await?;
-        cache.insert(
-            id.clone(),
-            Known {
-                key: key.clone(),
-                read_at: now,
-            },
-        );
+        let known = Known {
+            key: key.clone(),
+            read_at: now,
+        };
+        cache.insert(id.clone(), known);
+        if self.0.keys.changes.load(Ordering::Acquire) != before {
+            cache.remove(id);
+        }
         Ok(key)
     }
 
@@ -227,13 +250,15 @@ impl Auth {
             return Ok(None);
         };
         let terms = KeyTerms {
-            env: old
-                .env
-                .parse()
-                .map_err(|_| AuthError::Keys(format!("the key {id} has an unknown environment")))?,
+            env: old.env.parse().map_err(|_| {
+                AuthError::Internal(format!("the key {id} has an unknown environment"))
+            })?,
             name: old.name,
             scopes: old.scopes,
-            expires_in: None,
+            // As long as the old one was made for, from now on.
+            expires_in: old
+                .expires_at
+                .and_then(|at| Lifetime::from_millis(at - old.created_at)),
         };
         let (row, created) = self.new_key(&old.app, terms);
         let ends = old
@@ -259,9 +284,9 @@ impl Auth {
                     )
                     .await?;
                     tx.append_control(
-                        ControlKind::KeyChanged,
+                        ControlKind::KeyExpires,
                         row.app.as_str(),
-                        old_id.as_str(),
+                        &format!("{old_id} {ends}"),
                         now,
                     )
                     .await?;
@@ -273,47 +298,52 @@ impl Auth {
         Ok(Some(created))
     }
 
-    /// Revokes a key; `false` where there is no such working key. With `sessions`, every session that
-    /// was minted with it ends as well: the answer to a stolen key.
+    /// Revokes a key; `None` where there is no such key. With `sessions`, every session that was minted
+    /// with it ends as well, also where the key was revoked before: the answer to a stolen key.
     pub async fn revoke_key(
         &self,
         id: &KeyId,
         sessions: bool,
         actor: &str,
         peer: &Peer,
-    ) -> Result<bool, AuthError> {
+    ) -> Result<Option<KeyRevoked>, AuthError> {
         let now = self.0.clock.now();
         let Some(key) = self.0.store.api_key(id).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let audit = Audit::new("key.revoke", actor, now)
             .app(&key.app)
-            .peer(peer)
-            .detail(id.to_string());
+            .peer(peer);
         let (app, id) = (key.app, key.id);
-        let revoked = self
+        let done = self
             .0
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    // The key first: a mint that holds it is waited for, and its session is found below.
                     let revoked = tx.revoke_api_key(&app, &id, now).await?;
                     if revoked {
                         tx.append_control(ControlKind::KeyRevoked, app.as_str(), id.as_str(), now)
                             .await?;
-                        tx.append_audit(&audit.entry()).await?;
                     }
-                    if sessions {
-                        let ended = tx
-                            .revoke_sessions_of_key(&app, &id, "api_key_revoked", now)
-                            .await?;
-                        tx.append_control_sessions(&app, &ended, now).await?;
+                    let ended = if sessions {
+                        tx.revoke_sessions_of_key(&app, &id, "api_key_revoked", now)
+                            .await?
+                    } else {
+                        Vec::new()
+                    };
+                    tx.append_control_sessions(&app, &ended, now).await?;
+                    if revoked || !ended.is_empty() {
+                        let detail = format!("{id}, and {} sessions", ended.len());
+                        tx.append_audit(&audit.detail(detail).entry()).await?;
                     }
-                    Ok::<_, StoreError>(revoked)
+                    let ended = ended.len();
+                    Ok::<_, StoreError>(KeyRevoked { revoked, ended })
                 })
             })
             .await?;
         self.catch_up().await?;
-        Ok(revoked)
+        Ok(Some(done))
     }
 
     /// The keys of an app, without their secrets.

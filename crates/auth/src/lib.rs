@@ -10,8 +10,8 @@
 //!
 //! The other half is the service, [`Auth`], whose methods are the use cases, a file each: `mint`,
 //! `refresh`, `bearer`, `revoke`, `users`, `introspect`, `keys`, `apps`, `signing_keys`, `sweep`.
-//! They meet the world in `control` (what changed elsewhere), `journal` (what outlives a restore),
-//! `revocations`, `limits` and `audit`.
+//! They meet the world in `control` (what changed elsewhere), `journal` and `recall` (what outlives a
+//! restart and a restore), `revocations`, `limits` and `audit`.
 
 pub mod access;
 pub mod api_key;
@@ -37,6 +37,7 @@ mod keys;
 mod limits;
 mod mint;
 mod peer;
+mod recall;
 mod refresh;
 mod revocations;
 mod revoke;
@@ -48,7 +49,7 @@ mod users;
 pub use access::AccessClaims;
 pub use config::AuthConfig;
 pub use error::AuthError;
-pub use keys::{CreatedKey, KeyCaller, KeyTerms};
+pub use keys::{CreatedKey, KeyCaller, KeyRevoked, KeyTerms};
 pub use mint::Mint;
 pub use peer::Peer;
 pub use revoke::{RevokeScope, Which};

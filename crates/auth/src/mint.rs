@@ -84,6 +84,13 @@ impl Auth {
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    // The key may have been revoked since it was checked: then nothing is minted that
+                    // its revocation would not find.
+                    let key = match &session.key {
+                        Some(key) => tx.held_api_key(key).await?,
+                        None => None,
+                    };
+                    crate::keys::still_works(key.as_ref(), now)?;
                     let user = tx
                         .upsert_user(&session.app, &session.user, &patch, now)
                         .await?;
@@ -147,6 +154,7 @@ impl Auth {
         let refresh = mint
             .refresh_ttl
             .unwrap_or_else(|| app.refresh.unwrap_or(config.refresh_ttl).min(session));
+        whole_seconds("accessTokenExpiry", access)?;
         within(
             "accessTokenExpiry",
             access,
@@ -186,6 +194,15 @@ impl Auth {
             refresh,
             session,
         })
+    }
+}
+
+fn whole_seconds(field: &'static str, asked: Lifetime) -> Result<(), AuthError> {
+    if asked.as_millis() % 1000 == 0 {
+        Ok(())
+    } else {
+        let detail = format!("It is a whole number of seconds; {asked} is not.");
+        Err(AuthError::Field { field, detail })
     }
 }
 
@@ -230,13 +247,11 @@ impl Auth {
         let inner = &*self.0;
         let now = inner.clock.now();
         let iat = now / 1000;
-        // No access token outlives its session.
-        let life = session
-            .access_ttl
-            .as_secs()
-            .max(1)
-            .min((session.abs_exp / 1000 - iat).max(1));
-        let exp = iat + life;
+        // No access token outlives its session. Its end is the second nearest to what was asked for, so
+        // that the milliseconds of the present are not taken off the shortest ones.
+        let life = session.access_ttl.as_millis();
+        let end = (now + life).min(session.abs_exp.max(now + 1000));
+        let exp = (end + 500) / 1000;
         let jti = crate::base64url(&chatsdk_types::entropy::bytes::<16>(&*inner.entropy));
         let access_token = access::sign(
             &self.ring(),
@@ -258,9 +273,9 @@ impl Auth {
                 custom: user.custom.as_deref(),
             },
         )
-        .map_err(|error| AuthError::Keys(error.to_string()))?;
+        .map_err(|error| AuthError::Internal(error.to_string()))?;
         let key = inner.refresh_keys.get(&session.rt_kid).ok_or_else(|| {
-            AuthError::Keys(format!("there is no refresh key `{}`", session.rt_kid))
+            AuthError::Internal(format!("there is no refresh key `{}`", session.rt_kid))
         })?;
         let refresh_token = refresh_token::encode(
             &RefreshClaims {
@@ -274,7 +289,7 @@ impl Auth {
             access_token,
             refresh_token,
             expires_at: exp * 1000,
-            expires_in: exp - iat,
+            expires_in: ((end - now) / 1000).max(1),
             refresh_expires_at: rt_exp,
             server_time: now,
             session_id: session.id.to_string(),
@@ -288,7 +303,7 @@ pub(crate) fn view(user: &User) -> Result<chatsdk_types::tokens::User, AuthError
     let custom = match &user.custom {
         Some(text) => Some(
             serde_json::value::RawValue::from_string(text.clone()).map_err(|_| {
-                AuthError::Keys("the stored custom data of a user is not JSON".into())
+                AuthError::Internal("the stored custom data of a user is not JSON".into())
             })?,
         ),
         None => None,

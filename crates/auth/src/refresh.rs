@@ -6,7 +6,7 @@ use chatsdk_types::tokens::TokenReply;
 use chatsdk_types::{ErrorCode, Millis};
 
 use crate::audit::Audit;
-use crate::rotation::{self, Decision, Known, Presented};
+use crate::rotation::{self, Decision, Known, Presented, Row};
 use crate::{Auth, AuthError, Peer, refresh_token};
 
 /// A row that keeps changing under our hands is another process's turn each time; after this many
@@ -48,7 +48,9 @@ impl Auth {
                 now,
             };
             let decision = rotation::decide(
-                row.as_ref().map(|(session, _)| session.into()).as_ref(),
+                row.as_ref()
+                    .map(|(session, user)| Row::of(session, user))
+                    .as_ref(),
                 &presented,
                 &known,
             );

@@ -49,8 +49,10 @@ pub struct Row {
     pub revoked: bool,
 }
 
-impl From<&chatsdk_store::Session> for Row {
-    fn from(session: &chatsdk_store::Session) -> Self {
+impl Row {
+    /// What the table reads of a session and its user. The sessions of a user who was deleted are ended,
+    /// also one that was being minted at that moment.
+    pub fn of(session: &chatsdk_store::Session, user: &chatsdk_store::User) -> Self {
         Self {
             cur: session.cur,
             prev: session.prev,
@@ -59,7 +61,7 @@ impl From<&chatsdk_store::Session> for Row {
             rt_exp: session.rt_exp,
             abs_exp: session.abs_exp,
             idle_ttl: session.idle_ttl.as_millis(),
-            revoked: session.revoked_at.is_some(),
+            revoked: session.revoked_at.is_some() || user.deleted_at.is_some(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The service that the use cases are methods of.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use chatsdk_store::{App, Store};
+use chatsdk_store::Store;
 use chatsdk_types::{AppId, Clock, Entropy, ErrorCode, Millis, SessionId, UserId};
 
+use crate::apps::AppCache;
 use crate::control::Tail;
 use crate::flights::Flights;
 use crate::keys::KeyCache;
@@ -59,11 +59,13 @@ pub(crate) struct Inner {
     pub(crate) refresh_keys: RefreshKeys,
     pub(crate) sealing_key: SealingKey,
     pub(crate) ring: RwLock<Arc<KeyRing>>,
+    /// One reload of the ring at a time, so that no older one is put over a newer one.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
     pub(crate) seen: Seen,
     pub(crate) verified: VerifiedTokens,
     pub(crate) revocations: Revocations,
     pub(crate) keys: KeyCache,
-    pub(crate) apps: RwLock<HashMap<AppId, App>>,
+    pub(crate) apps: AppCache,
     pub(crate) flights: Flights,
     pub(crate) limits: Limits,
     pub(crate) tail: Tail,
@@ -92,6 +94,9 @@ pub struct Opened {
     pub journal_missing: bool,
 }
 
+/// The fact that holds the fingerprint of the deployment secret.
+const SECRET_FINGERPRINT: &str = "secret_fingerprint";
+
 impl Auth {
     /// Opens the service on a migrated store: checks that `secret` is the one that its keys are
     /// sealed with, makes the first signing key, carries revocations over from the journal in
@@ -115,11 +120,12 @@ impl Auth {
             refresh_keys: RefreshKeys::new(secret),
             sealing_key: secret.sealing_key(),
             ring: RwLock::new(Arc::new(KeyRing::empty())),
+            reloading: tokio::sync::Mutex::default(),
             seen: Seen::default(),
             verified: VerifiedTokens::default(),
             revocations: Revocations::default(),
             keys: KeyCache::default(),
-            apps: RwLock::default(),
+            apps: AppCache::default(),
             flights: Flights::default(),
             limits,
             tail,
@@ -132,19 +138,23 @@ impl Auth {
         Ok((auth, opened))
     }
 
+    /// The fingerprint of the secret that a database was made with, if it was opened before.
+    pub async fn known_secret(store: &Store) -> Result<Option<String>, AuthError> {
+        Ok(store.meta(SECRET_FINGERPRINT).await?)
+    }
+
     /// Another secret would make every refresh token invalid and every signing key unreadable: all
     /// people signed out at once. So it is refused before anything is served.
     async fn check_secret(store: &Store, secret: &DeploymentSecret) -> Result<(), AuthError> {
-        const KEY: &str = "secret_fingerprint";
         let fingerprint = secret.fingerprint();
-        match store.meta(KEY).await? {
+        match Self::known_secret(store).await? {
             Some(known) if known == fingerprint => Ok(()),
-            Some(_) => Err(AuthError::Keys(
+            Some(_) => Err(AuthError::Internal(
                 "the deployment secret is not the one that this database was made with; give the old one back (CHATSDK_SECRET, or the file `secret` in the data directory)".into(),
             )),
             None => {
                 store
-                    .write(move |tx| Box::pin(async move { tx.set_meta(KEY, &fingerprint).await }))
+                    .write(move |tx| Box::pin(async move { tx.set_meta(SECRET_FINGERPRINT, &fingerprint).await }))
                     .await?;
                 Ok(())
             }

@@ -21,6 +21,10 @@ pub const JWKS_MAX_AGE: u32 = 600;
 /// How old the active key may grow before a successor is made.
 pub const ROTATED_EVERY: Lifetime = Lifetime::days(30);
 
+/// How long the public half of a retired key is kept: as long as a session may live, so that its last
+/// tokens are told that they have expired and not that they were never good.
+const REMEMBERED_FOR: Millis = AuthConfig::MAX_SESSION_TTL.as_millis();
+
 impl Auth {
     /// Makes the first signing key of a deployment.
     pub(crate) async fn ensure_signing_key(&self) -> Result<(), AuthError> {
@@ -55,9 +59,10 @@ impl Auth {
 
     /// Reads the signing keys and puts them in force.
     pub(crate) async fn reload_signing_keys(&self) -> Result<(), AuthError> {
+        let _turn = self.0.reloading.lock().await;
         let rows = self.0.store.signing_keys().await?;
         let ring = KeyRing::build(&rows, &self.0.sealing_key, self.0.clock.now())
-            .map_err(|error| AuthError::Keys(error.to_string()))?;
+            .map_err(|error| AuthError::Internal(error.to_string()))?;
         let withdrawn = {
             let mut current = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
             let withdrawn = ring.withdraws_more_than(&current);
@@ -72,10 +77,10 @@ impl Auth {
 
     fn new_signing_key(&self, activates_at: Millis) -> Result<SigningKey, AuthError> {
         let pair = SigningKeyPair::generate(&*self.0.entropy)
-            .map_err(|error| AuthError::Keys(error.to_string()))?;
+            .map_err(|error| AuthError::Internal(error.to_string()))?;
         let sealed = pair
             .seal(&self.0.sealing_key, &*self.0.entropy)
-            .map_err(|error| AuthError::Keys(error.to_string()))?;
+            .map_err(|error| AuthError::Internal(error.to_string()))?;
         Ok(SigningKey {
             kid: pair.kid().to_owned(),
             public: pair.public().to_vec(),
@@ -111,17 +116,25 @@ impl Auth {
         let audit = Audit::new(action, actor, now)
             .peer(&Peer::default())
             .detail(kid.clone());
-        let old = self.0.store.signing_keys().await?;
         self.0
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    tx.insert_signing_key(&key).await?;
                     if emergency {
-                        for old in &old {
-                            tx.retire_signing_key(&old.kid, now, true).await?;
+                        for old in tx.signing_keys().await? {
+                            if !old.emergency {
+                                tx.retire_signing_key(&old.kid, now, true).await?;
+                                tx.append_control(
+                                    ControlKind::SigningKeyWithdrawn,
+                                    "",
+                                    &old.kid,
+                                    now,
+                                )
+                                .await?;
+                            }
                         }
                     }
+                    tx.insert_signing_key(&key).await?;
                     tx.append_control(ControlKind::SigningKeysChanged, "", &key.kid, now)
                         .await?;
                     tx.append_audit(&audit.entry()).await
@@ -143,7 +156,7 @@ impl Auth {
             .filter(|key| key.retired_at.is_none() && key.activates_at <= now)
             .max_by_key(|key| (key.activates_at, key.kid.clone()));
         let Some(active) = active else {
-            return Err(AuthError::Keys("there is no active signing key".into()));
+            return Err(AuthError::Internal("there is no active signing key".into()));
         };
         let superseded: Vec<String> = rows
             .iter()
@@ -154,7 +167,7 @@ impl Auth {
             .collect();
         let done: Vec<String> = rows
             .iter()
-            .filter(|key| key.retired_at.is_some_and(|at| at + VERIFIES_FOR < now))
+            .filter(|key| key.retired_at.is_some_and(|at| at + REMEMBERED_FOR < now))
             .map(|key| key.kid.clone())
             .collect();
         let successor_due = now - active.activates_at >= ROTATED_EVERY.as_millis()
@@ -180,13 +193,20 @@ impl Auth {
                 })
                 .await?;
             self.catch_up().await?;
-        } else if self.ring().active_kid() != Some(active.kid.as_str()) {
+        } else if self.ring().active_kid() != Some(active.kid.as_str())
+            || rows.iter().any(|key| self.publishes_past(key, now))
+        {
             self.reload_signing_keys().await?;
         }
         if successor_due {
             self.rotate_signing_key(false, "server").await?;
         }
         Ok(())
+    }
+
+    /// Whether a key is still published though none of its tokens can be alive.
+    fn publishes_past(&self, key: &SigningKey, now: Millis) -> bool {
+        key.retired_at.is_some_and(|at| now > at + VERIFIES_FOR) && self.jwks().contains(&key.kid)
     }
 
     /// The signing keys, sealed as they are.

@@ -55,7 +55,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Forgets old rows of the control log and the audit log.
+    /// Forgets old rows of the control log and the audit log, and old lines of the journal.
     pub async fn prune_logs(&self) -> Result<(), AuthError> {
         let now = self.0.clock.now();
         self.0
@@ -67,6 +67,6 @@ impl Auth {
                 })
             })
             .await?;
-        Ok(())
+        self.prune_journal().await
     }
 }

@@ -56,11 +56,14 @@ impl Auth {
                         }
                         UserChange::Unban => tx.unban_user(&app, &user, now).await?,
                         UserChange::Delete => {
+                            // The user first: a mint that holds the row is waited for, and its session is
+                            // found below.
+                            let deleted = tx.delete_user(&app, &user, now).await?;
                             let ended = tx
                                 .revoke_sessions_of_user(&app, &user, None, "user_deleted", now)
                                 .await?;
                             tx.append_control_sessions(&app, &ended, now).await?;
-                            tx.delete_user(&app, &user, now).await?
+                            deleted
                         }
                     };
                     if changed {

@@ -1,8 +1,9 @@
 //! What the realtime engine may ask of the token service.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use chatsdk_auth::{AccessClaims, Auth, AuthError};
+use chatsdk_auth::{AccessClaims, Auth, AuthError, Peer};
 use chatsdk_realtime::{Admission, Authority, ConnectRequest, Identity, Refreshed, Refusal};
 use chatsdk_types::ErrorCode;
 
@@ -17,17 +18,29 @@ impl TokenAuthority {
         Self { auth }
     }
 
-    fn examine(&self, token: &str) -> Result<std::sync::Arc<AccessClaims>, Refusal> {
+    fn examine(&self, token: &str, peer: &Peer) -> Result<Arc<AccessClaims>, Refusal> {
         if token.is_empty() {
             return Err(Refusal::Missing);
         }
-        self.auth.bearer(token).map_err(|error| refusal(&error))
+        self.auth.bearer(token).map_err(|error| {
+            if error.code() == ErrorCode::TokenInvalid {
+                // Counted as a try to guess one, against the same limit as over HTTP. It stays what it
+                // is: a client that is told to come again would come for ever.
+                let counted = self.auth.refuse(ErrorCode::TokenInvalid, peer);
+                tracing::debug!(error = %counted, "a socket presented what is no token of ours");
+            }
+            refusal(&error)
+        })
     }
 }
 
 impl Authority for TokenAuthority {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
-        let claims = self.examine(request.token)?;
+        let peer = Peer {
+            ip: Some(request.remote_addr.ip()),
+            ..Peer::default()
+        };
+        let claims = self.examine(request.token, &peer)?;
         Ok(Admission {
             identity: identity(&claims),
             expires_at: Some(claims.exp * 1000),
@@ -36,7 +49,7 @@ impl Authority for TokenAuthority {
     }
 
     async fn refresh(&self, _connection: &Identity, token: &str) -> Result<Refreshed, Refusal> {
-        let claims = self.examine(token)?;
+        let claims = self.examine(token, &Peer::default())?;
         Ok(Refreshed {
             identity: identity(&claims),
             expires_at: Some(claims.exp * 1000),

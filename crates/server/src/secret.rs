@@ -16,6 +16,11 @@ pub enum SecretError {
         "a PostgreSQL database is shared by all nodes, and so is the secret that its keys are sealed with: set CHATSDK_SECRET to the same value everywhere, 32 characters of chance or more, such as `openssl rand -base64 32` prints"
     )]
     Required,
+    /// The database knows one, and it is not here. A new one would sign everybody out.
+    #[error(
+        "the deployment secret is gone: this database was made with one, and there is neither CHATSDK_SECRET nor a file `secret` in the data directory; put it back"
+    )]
+    Gone,
     /// It is not one.
     #[error("the deployment secret ({place}) cannot be used: {why}")]
     Bad {
@@ -35,42 +40,46 @@ pub enum SecretError {
 }
 
 /// The secret of the environment variable `CHATSDK_SECRET`, as `env` answers it, or of the file `secret` in
-/// the data directory, which is created where it may be.
-pub fn load(
-    config: &Config,
-    env: Option<String>,
-    entropy: &dyn Entropy,
-) -> Result<DeploymentSecret, SecretError> {
+/// the data directory; `None` where neither is there and a file may be made.
+pub fn find(config: &Config, env: Option<String>) -> Result<Option<DeploymentSecret>, SecretError> {
     if let Some(text) = env {
-        return DeploymentSecret::parse(&text).map_err(|error| SecretError::Bad {
-            place: "CHATSDK_SECRET".into(),
-            why: error.to_string(),
-        });
+        return parse(&text, "CHATSDK_SECRET").map(Some);
     }
     if config.shared_database {
         return Err(SecretError::Required);
     }
     let path = config.data_dir.join("secret");
-    let failed = |source| SecretError::File {
-        path: path.display().to_string(),
-        source,
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            create(&path, entropy).map_err(failed)?
-        }
-        Err(error) => return Err(failed(error)),
-    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse(&text, &path.display().to_string()).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&path, error)),
+    }
+}
+
+/// Makes the secret of a deployment whose database has not known one yet.
+pub fn create(config: &Config, entropy: &dyn Entropy) -> Result<DeploymentSecret, SecretError> {
+    let path = config.data_dir.join("secret");
+    let text = write(&path, entropy).map_err(|error| failed(&path, error))?;
+    parse(&text, &path.display().to_string())
+}
+
+fn parse(text: &str, place: &str) -> Result<DeploymentSecret, SecretError> {
     DeploymentSecret::parse(text.trim()).map_err(|error| SecretError::Bad {
-        place: path.display().to_string(),
+        place: place.to_owned(),
         why: error.to_string(),
     })
 }
 
+fn failed(path: &Path, source: std::io::Error) -> SecretError {
+    SecretError::File {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
 /// Writes a new secret, readable by its owner alone, whole or not at all. Where another process was
 /// faster, its secret counts.
-fn create(path: &Path, entropy: &dyn Entropy) -> std::io::Result<String> {
+fn write(path: &Path, entropy: &dyn Entropy) -> std::io::Result<String> {
     use std::os::unix::fs::OpenOptionsExt;
 
     let text = DeploymentSecret::generate(entropy);

@@ -7,13 +7,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::response::Response;
+use axum::http::header::{ALLOW, CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::{self, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use chatsdk_api::Problem;
 use chatsdk_auth::{Auth, Ended};
 use chatsdk_realtime::{
     Config as EngineConfig, Disconnect, DisconnectCode, Engine, Handle, OriginPolicy, Whom,
 };
-use chatsdk_types::{Clock, Entropy};
+use chatsdk_types::{Clock, Entropy, ErrorCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
 
 use crate::authority::TokenAuthority;
 use crate::config::Config;
@@ -58,16 +63,46 @@ async fn upgrade(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
-    engine.upgrade(&mut request, remote).map(Body::new)
+    // A proxy's word on the address is as good here as for any other request.
+    let ip = chatsdk_api::address(request.extensions()).unwrap_or(remote.ip());
+    let response = engine.upgrade(&mut request, SocketAddr::new(ip, remote.port()));
+    let status = response.status();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return response.map(Body::new);
+    }
+    refused(response).await
+}
+
+/// A refused upgrade as a problem document: the engine knows statuses and sentences, not our codes.
+async fn refused(response: http::Response<Full<Bytes>>) -> Response {
+    let (parts, sentence) = response.into_parts();
+    let code = match parts.status {
+        StatusCode::FORBIDDEN => ErrorCode::OriginForbidden,
+        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        StatusCode::UPGRADE_REQUIRED => ErrorCode::UpgradeRequired,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Unavailable,
+        _ => ErrorCode::InvalidRequest,
+    };
+    let Ok(sentence) = sentence.collect().await;
+    let sentence = String::from_utf8_lossy(&sentence.to_bytes())
+        .trim()
+        .to_owned();
+    let problem = Problem::new(code).detail(sentence);
+    let mut response = problem.into_response();
+    for name in [ALLOW, UPGRADE, CONNECTION, SEC_WEBSOCKET_VERSION] {
+        if let Some(value) = parts.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
 }
 
 /// Closes the sockets of what ends, as it ends.
 pub(crate) fn close_what_ends(auth: &Auth, engine: &Engine<TokenAuthority>) {
     let handle: Handle = engine.handle().clone();
     auth.on_ended(move |ended| {
-        let forced = |code: chatsdk_types::ErrorCode| {
-            Disconnect::because(DisconnectCode::ForceDisconnect, code.as_str())
-        };
+        let forced =
+            |code: ErrorCode| Disconnect::because(DisconnectCode::ForceDisconnect, code.as_str());
         match ended {
             Ended::Session { app, session, code } => handle.disconnect(
                 &Whom::Session {

@@ -3,12 +3,20 @@
 use chatsdk_types::{AppId, KeyId, Millis};
 
 use crate::sql::{Row, Sql};
+use crate::tx::Locking;
 use crate::{ApiKey, Store, StoreError, Tx};
 
 const READ: Sql = Sql::new(
     "SELECT id, app_id, env, hash, last4, name, scopes, created_at, expires_at, revoked_at, last_used_at
      FROM api_keys WHERE id = $1",
 );
+const READ_SHARED: Locking = Locking {
+    plain: READ,
+    locked: Sql::new(
+        "SELECT id, app_id, env, hash, last4, name, scopes, created_at, expires_at, revoked_at, last_used_at
+         FROM api_keys WHERE id = $1 FOR SHARE",
+    ),
+};
 const OF_APP: Sql = Sql::new(
     "SELECT id, app_id, env, hash, last4, name, scopes, created_at, expires_at, revoked_at, last_used_at
      FROM api_keys WHERE app_id = $1 ORDER BY created_at, id",
@@ -64,6 +72,15 @@ impl Store {
 }
 
 impl Tx<'_> {
+    /// The API key `id`, whatever its state, which stays as it is until this unit of work has ended:
+    /// what is done with a key is done before it is revoked, or not at all.
+    pub async fn held_api_key(&mut self, id: &KeyId) -> Result<Option<ApiKey>, StoreError> {
+        let rows = self
+            .query_locked(READ_SHARED, &[id.as_str().into()])
+            .await?;
+        crate::sql::first(rows).map(api_key).transpose()
+    }
+
     /// Adds an API key; [`StoreError::Duplicate`] where its id is taken.
     pub async fn insert_api_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         self.execute(

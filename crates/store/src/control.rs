@@ -15,7 +15,9 @@ const SINCE: Sql = Sql::new(
 const AFTER_TIME: Sql =
     Sql::new("SELECT seq, kind, app_id, subject, at FROM control_log WHERE at > $1 ORDER BY seq");
 const HEAD: Sql = Sql::new("SELECT coalesce(max(seq), 0) FROM control_log");
-const PRUNE: Sql = Sql::new("DELETE FROM control_log WHERE at < $1");
+// The newest row stays: it says how far the log ever got.
+const PRUNE: Sql =
+    Sql::new("DELETE FROM control_log WHERE at < $1 AND seq < (SELECT max(seq) FROM control_log)");
 const APPEND: Sql =
     Sql::new("INSERT INTO control_log (kind, app_id, subject, at) VALUES ($1, $2, $3, $4)");
 
@@ -49,7 +51,8 @@ static APPEND_MANY: LazyLock<String> = LazyLock::new(|| {
 fn entry(mut row: Row) -> Result<ControlEntry, StoreError> {
     Ok(ControlEntry {
         seq: row.int()?,
-        kind: row.parsed()?,
+        // A newer node may write what this version does not know; the rest has to be read all the same.
+        kind: row.text()?.parse().unwrap_or(ControlKind::Unknown),
         app: row.text()?,
         subject: row.text()?,
         at: row.int()?,

@@ -219,8 +219,14 @@ pub enum ControlKind {
     KeyChanged,
     /// An API key was revoked; the subject is the key id.
     KeyRevoked,
+    /// An API key was given an end; the subject is the key id, a space and the moment.
+    KeyExpires,
     /// The signing keys changed.
     SigningKeysChanged,
+    /// A signing key was withdrawn in an emergency; the subject is its `kid`.
+    SigningKeyWithdrawn,
+    /// Something that this version does not know, written by a newer one. Is never appended.
+    Unknown,
 }
 
 impl ControlKind {
@@ -233,7 +239,10 @@ impl ControlKind {
         Self::AppChanged,
         Self::KeyChanged,
         Self::KeyRevoked,
+        Self::KeyExpires,
         Self::SigningKeysChanged,
+        Self::SigningKeyWithdrawn,
+        Self::Unknown,
     ];
 
     /// The kind as it is stored.
@@ -246,7 +255,10 @@ impl ControlKind {
             Self::AppChanged => "app_changed",
             Self::KeyChanged => "key_changed",
             Self::KeyRevoked => "key_revoked",
+            Self::KeyExpires => "key_expires",
             Self::SigningKeysChanged => "signing_keys_changed",
+            Self::SigningKeyWithdrawn => "signing_key_withdrawn",
+            Self::Unknown => "unknown",
         }
     }
 }

@@ -3,6 +3,7 @@
 use chatsdk_types::{AppId, Millis, UserId};
 
 use crate::sql::{Arg, Row, Sql};
+use crate::tx::Locking;
 use crate::{Patch, Store, StoreError, Tx, User, UserPatch};
 
 /// The columns of a user, in the order in which [`user`] reads them.
@@ -19,6 +20,14 @@ const READ: Sql = Sql::new(concat!(
     columns!(),
     " FROM users WHERE users.app_id = $1 AND users.id = $2"
 ));
+const READ_LOCKED: Locking = Locking {
+    plain: READ,
+    locked: Sql::new(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM users WHERE users.app_id = $1 AND users.id = $2 FOR UPDATE"
+    )),
+};
 // Each patched field comes as a flag and a value: 0 keeps what is there.
 const UPSERT: Sql = Sql::new(concat!(
     "INSERT INTO users (app_id, id, name, avatar, custom, created_at, updated_at)
@@ -37,17 +46,24 @@ const BAN: Sql = Sql::new(
      VALUES ($1, $2, $2, $3, $3, $3, $4)
      ON CONFLICT (app_id, id) DO UPDATE SET
          updated_at = excluded.updated_at,
-         banned_at = excluded.banned_at,
+         banned_at = coalesce(users.banned_at, excluded.banned_at),
          ban_reason = excluded.ban_reason
-     WHERE users.banned_at IS NULL",
+     WHERE users.banned_at IS NULL OR users.ban_reason IS DISTINCT FROM excluded.ban_reason",
 );
 const UNBAN: Sql = Sql::new(
     "UPDATE users SET updated_at = $1, banned_at = NULL, ban_reason = NULL
      WHERE app_id = $2 AND id = $3 AND banned_at IS NOT NULL",
 );
+// The mark is made also for somebody who is not known: an id that was deleted cannot come alive by a mint,
+// and a restored backup may not know the person any more.
 const DELETE: Sql = Sql::new(
-    "UPDATE users SET updated_at = $1, deleted_at = $1, name = NULL, avatar = NULL, custom = NULL
-     WHERE app_id = $2 AND id = $3 AND deleted_at IS NULL",
+    "INSERT INTO users (app_id, id, created_at, updated_at, deleted_at)
+     VALUES ($1, $2, $3, $3, $3)
+     ON CONFLICT (app_id, id) DO UPDATE SET
+         updated_at = excluded.updated_at,
+         deleted_at = excluded.deleted_at,
+         name = NULL, avatar = NULL, custom = NULL
+     WHERE users.deleted_at IS NULL",
 );
 const BANNED: Sql =
     Sql::new("SELECT app_id, id FROM users WHERE banned_at IS NOT NULL ORDER BY app_id, id");
@@ -137,7 +153,14 @@ impl Tx<'_> {
         patch: &UserPatch,
         now: Millis,
     ) -> Result<User, StoreError> {
-        let current = self.user(app, id).await?;
+        // Locked, so that a deletion which is under way is waited for, and one that comes later finds what
+        // this unit of work adds.
+        let current = self
+            .query_locked(READ_LOCKED, &[app.as_str().into(), id.as_str().into()])
+            .await?;
+        let current = crate::sql::first(current)
+            .map(|mut row| user(&mut row))
+            .transpose()?;
         if let Some(current) = current
             && (current.deleted_at.is_some()
                 || !(changes(&patch.name, current.name.as_ref())
@@ -173,7 +196,8 @@ impl Tx<'_> {
         }
     }
 
-    /// Bans the user `id`, who need not be known yet. Says whether it was not banned before.
+    /// Bans the user `id`, who need not be known yet. Says whether that changed anything: it was not banned
+    /// before, or for another reason.
     pub async fn ban_user(
         &mut self,
         app: &AppId,
@@ -202,14 +226,14 @@ impl Tx<'_> {
     }
 
     /// Deletes the user `id`: what the host said of it is erased, and the row stays so that the id
-    /// cannot come alive again by a stray mint. Says whether there was such a user.
+    /// cannot come alive again by a stray mint. The user need not be known. Says whether the mark is new.
     pub async fn delete_user(
         &mut self,
         app: &AppId,
         id: &UserId,
         now: Millis,
     ) -> Result<bool, StoreError> {
-        let args = [now.into(), app.as_str().into(), id.as_str().into()];
+        let args = [app.as_str().into(), id.as_str().into(), now.into()];
         Ok(self.execute(DELETE, &args).await? > 0)
     }
 }

@@ -51,7 +51,8 @@ pub struct Person {
 }
 
 impl Person {
-    fn from_reply(address: SocketAddr, reply: &Reply) -> Self {
+    /// Who the reply to a mint or a refresh speaks of.
+    pub fn from_reply(address: SocketAddr, reply: &Reply) -> Self {
         Self {
             address,
             access: reply.field("accessToken"),

@@ -131,6 +131,16 @@ impl Process {
         self.child.kill().await.expect("a process");
     }
 
+    /// Asks it to end, and waits until it has: its files are whole then.
+    pub async fn end(mut self) {
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.id().to_string()])
+            .status()
+            .await;
+        assert!(asked.expect("kill runs").success());
+        assert!(self.wait().await.success(), "a graceful end");
+    }
+
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id().expect("it runs")

@@ -88,6 +88,8 @@ error_codes! {
         "The API reference at /docs gives the limit.";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body is not sent as JSON.",
         "Send the header `Content-Type: application/json`.";
+    UpgradeRequired = "upgrade_required", 426, "This address takes WebSocket connections alone.",
+        "Connect with a WebSocket client; plain requests belong to the paths that /docs lists.";
     RateLimited = "rate_limited", 429, "Too many requests.",
         "Wait for `retryAfterMs`, then send the request again.";
     Internal = "internal", 500, "The server failed.",

@@ -146,6 +146,9 @@ impl FromStr for UserId {
         if text.len() > Self::MAX_BYTES {
             return bad("it is longer than 128 bytes");
         }
+        if matches!(text, "." | "..") {
+            return bad("it is a step in a path, so no address could name it");
+        }
         if text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace) {
             return bad("it begins or ends with white space");
         }
@@ -205,6 +208,8 @@ mod tests {
             );
         }
         for bad in [
+            ".",
+            "..",
             "",
             " ",
             " a",

@@ -1,8 +1,10 @@
 //! The other end of a call.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
+use axum::http::Extensions;
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use chatsdk_auth::Peer;
@@ -31,6 +33,12 @@ pub(crate) fn peer(parts: &Parts) -> Peer {
         user_agent: user_agent.to_owned(),
         request_id: arrival.map(Arrival::id).unwrap_or_default().to_owned(),
     }
+}
+
+/// The address that a request came from, behind trusted proxies the one that they vouch for. For routes of
+/// the host's own, under [`crate::router_with`].
+pub fn address(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<Arrival>().and_then(|arrival| arrival.ip)
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

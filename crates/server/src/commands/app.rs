@@ -45,10 +45,13 @@ impl App {
                 session_ttl,
                 env,
             } => {
-                if name.trim().is_empty() || name.chars().count() > 128 {
+                if name.trim().is_empty()
+                    || name.chars().count() > 128
+                    || name.chars().any(char::is_control)
+                {
                     return Err(Failure::new(
                         "invalid_field",
-                        "an app's name has 1 to 128 characters",
+                        "an app's name has 1 to 128 characters, none of them a control character",
                     ));
                 }
                 let lifetimes = AppLifetimes {

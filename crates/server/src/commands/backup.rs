@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use chatsdk_auth::Auth;
 use clap::Args;
 use serde_json::json;
 
 use super::output::{Failure, print};
 use super::{Global, open_store};
 use crate::config::Config;
+use crate::secret;
 
 /// Copy the embedded database and the secret, while the server runs.
 ///
@@ -38,11 +40,16 @@ impl Backup {
                 chatsdk_types::Clock::now(&chatsdk_types::SystemClock),
             )
             .await?;
+        let known = Auth::known_secret(&store).await?;
         store.close().await;
-        let secret = config.data_dir.join("secret");
-        let copied = secret.exists();
+        // A file of that name may belong to another database, or to none.
+        let file = secret::find(&config, None).ok().flatten();
+        let copied = file.is_some_and(|secret| Some(secret.fingerprint()) == known);
         if copied {
-            std::fs::copy(&secret, self.to.join("secret"))?;
+            let to = self.to.join("secret");
+            std::fs::copy(config.data_dir.join("secret"), &to)?;
+            std::fs::File::open(&to)?.sync_all()?;
+            std::fs::File::open(&self.to)?.sync_all()?;
         }
         let reply = json!({ "database": database, "secret": copied });
         print(global.json, &reply, |_| {

@@ -85,6 +85,7 @@ impl Key {
                 );
             }
             Self::List { app } => {
+                super::known_app(&auth, &app).await?;
                 for key in auth.keys(&app).await? {
                     if global.json {
                         print_json(&json!({
@@ -122,16 +123,20 @@ impl Key {
                 );
             }
             Self::Revoke { key, sessions } => {
-                if !auth
+                let done = auth
                     .revoke_key(&key, sessions, "operator", &Peer::default())
                     .await?
-                {
-                    return Err(Failure::not_found("working key", key));
-                }
+                    .ok_or_else(|| Failure::not_found("key", &key))?;
                 print(
                     global.json,
-                    &json!({ "keyId": key.as_str(), "revoked": true }),
-                    |_| format!("Revoked {key}."),
+                    &json!({ "keyId": key.as_str(), "revoked": done.revoked, "ended": done.ended }),
+                    |_| match (done.revoked, done.ended) {
+                        (true, 0) => format!("Revoked {key}."),
+                        (true, ended) => format!("Revoked {key}, and ended {ended} sessions."),
+                        (false, ended) => {
+                            format!("{key} was revoked before; ended {ended} sessions.")
+                        }
+                    },
                 );
             }
         }

@@ -22,10 +22,11 @@ use std::sync::Arc;
 
 use chatsdk_auth::Auth;
 use chatsdk_store::Store;
-use chatsdk_types::{SystemClock, SystemEntropy};
+use chatsdk_types::{AppId, SystemClock, SystemEntropy};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Layers};
+use crate::secret::SecretError;
 use output::Failure;
 pub(crate) use output::moment;
 
@@ -130,6 +131,14 @@ impl Global {
     }
 }
 
+/// Refuses an app that does not exist, before anything is looked up or changed in it.
+async fn known_app(auth: &Auth, app: &AppId) -> Result<(), Failure> {
+    match auth.find_app(app).await? {
+        Some(_) => Ok(()),
+        None => Err(Failure::not_found("app", app)),
+    }
+}
+
 /// Opens the store, with a data directory where there has to be one.
 async fn open_store(config: &Config) -> Result<Store, Failure> {
     create_data_dir(&config.data_dir)?;
@@ -155,8 +164,13 @@ fn create_data_dir(path: &std::path::Path) -> Result<(), Failure> {
 
 async fn open(config: &Config) -> Result<Auth, Failure> {
     create_data_dir(&config.data_dir)?;
-    let secret = crate::secret::load(config, std::env::var("CHATSDK_SECRET").ok(), &SystemEntropy)?;
+    let found = crate::secret::find(config, std::env::var("CHATSDK_SECRET").ok())?;
     let store = open_store(config).await?;
+    let secret = match found {
+        Some(secret) => secret,
+        None if Auth::known_secret(&store).await?.is_some() => return Err(SecretError::Gone.into()),
+        None => crate::secret::create(config, &SystemEntropy)?,
+    };
     let (auth, opened) = Auth::open(
         store,
         config.auth.clone(),

@@ -37,6 +37,8 @@ pub(crate) enum Session {
 impl Session {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let auth = global.auth().await?;
+        let (Self::List { app, .. } | Self::Revoke { app, .. }) = &self;
+        super::known_app(&auth, app).await?;
         match self {
             Self::List { app, user } => {
                 for session in auth.sessions(&app, &user, None).await? {

@@ -38,8 +38,18 @@ pub(crate) struct Person {
 }
 
 impl User {
+    fn app(&self) -> &AppId {
+        match self {
+            Self::Show(person)
+            | Self::Ban { person, .. }
+            | Self::Unban(person)
+            | Self::Delete(person) => &person.app,
+        }
+    }
+
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let auth = global.auth().await?;
+        super::known_app(&auth, self.app()).await?;
         let (person, change, done) = match self {
             Self::Show(person) => {
                 let user = auth.user(&person.app, &person.user).await?;

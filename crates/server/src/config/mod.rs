@@ -456,8 +456,10 @@ mod tests {
             error.contains("`listen`") && error.contains("environment") && error.contains("5500"),
             "{error}"
         );
-        let error = layers(Some("listen = 1"), &[]).unwrap_err().to_string();
-        assert!(error.contains("`listen`"), "{error}");
+        let error = Config::parse(&layers(Some("listen = 1"), &[]).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("chatsdk.toml"), "{error}");
+        let unknown = layers(Some("listn = 1"), &[]).unwrap_err().to_string();
+        assert!(unknown.contains("`listn`"), "{unknown}");
         assert!(matches!(
             layers(Some("listen ="), &[]),
             Err(ConfigError::Syntax { .. })

@@ -153,7 +153,12 @@ async fn keys_overlap_when_they_rotate() {
         key: new["apiKey"].as_str().unwrap().to_owned(),
     };
     let ann = backend.sign_in("ann").await;
-    run(data, &["key", "revoke", stolen, "--sessions"]).await;
+    run(data, &["key", "revoke", stolen]).await;
+    let ended = run(data, &["key", "revoke", stolen, "--sessions"]).await;
+    assert_eq!(
+        (ended[0]["revoked"].as_bool(), ended[0]["ended"].as_i64()),
+        (Some(false), Some(2))
+    );
     within_a_second("401 token_revoked", async || ann.standing().await).await;
     server.kill().await;
 }
@@ -218,7 +223,14 @@ async fn failures_have_codes() {
         (&["key", "create", "--app", app][..], "not_found"),
         (&["key", "revoke", "AAAAAAAA"], "not_found"),
         (&["user", "show", "ann", "--app", app], "not_found"),
+        (&["key", "list", "--app", app], "not_found"),
+        (&["user", "ban", "ann", "--app", app], "not_found"),
+        (
+            &["session", "list", "--user", "ann", "--app", app],
+            "not_found",
+        ),
         (&["app", "create", ""], "invalid_field"),
+        (&["app", "create", "a\u{1b}[31m"], "invalid_field"),
         (&["dev", "--listen", "0.0.0.0:0"], "not_loopback"),
         (&["serve", "--listen", "nowhere"], "config"),
         (
@@ -242,21 +254,38 @@ async fn failures_have_codes() {
     }
 }
 
-/// Another secret would sign everybody out. It is refused, with a word on what to do.
+/// Another secret would sign everybody out. It is refused, with a word on what to do; and none is made up.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_secret_is_refused() {
+async fn a_changed_or_lost_secret_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path();
     run(data, &["app", "create", "one"]).await;
-    std::fs::remove_file(data.join("secret")).unwrap();
-    let output = process::chatsdk(crate::common::binary(), data, &["app", "list"])
+    let list = process::chatsdk(crate::common::binary(), data, &["app", "list"])
+        .env("CHATSDK_SECRET", "x".repeat(40))
         .output()
         .await
         .unwrap();
-    assert!(!output.status.success());
+    assert!(!list.status.success());
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("the deployment secret is not the one"),
-        "{output:?}"
+        String::from_utf8_lossy(&list.stderr).contains("the deployment secret is not the one"),
+        "{list:?}"
+    );
+    std::fs::remove_file(data.join("secret")).unwrap();
+    let list = process::chatsdk(crate::common::binary(), data, &["app", "list"])
+        .output()
+        .await
+        .unwrap();
+    assert!(!list.status.success());
+    assert!(
+        String::from_utf8_lossy(&list.stderr).contains("the deployment secret is gone"),
+        "{list:?}"
+    );
+    assert!(!data.join("secret").exists(), "none is made up");
+    let copy = data.join("copy");
+    let backup = run(data, &["backup", copy.to_str().unwrap()]).await;
+    assert_eq!(
+        (backup[0]["secret"].as_bool(), copy.join("secret").exists()),
+        (Some(false), false)
     );
 }
 

@@ -36,6 +36,13 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     )
     .await[0]
         .clone();
+    let old_key = process::run(
+        crate::common::binary(),
+        data,
+        &["key", "create", "--app", &app],
+    )
+    .await[0]
+        .clone();
     backend
         .request("POST", "/auth/users/unbanned/ban")
         .json(&json!({}))
@@ -80,6 +87,26 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         &["key", "revoke", spare["keyId"].as_str().unwrap()],
     )
     .await;
+    let late = backend.sign_in("late").await;
+    late.request("POST", "/auth/revoke")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
+    let gone = backend.sign_in("gone").await;
+    process::run(
+        crate::common::binary(),
+        data,
+        &["user", "delete", "gone", "--app", &app],
+    )
+    .await;
+    let rotated = old_key["keyId"].as_str().unwrap();
+    process::run(
+        crate::common::binary(),
+        data,
+        &["key", "rotate", rotated, "--overlap", "1ms"],
+    )
+    .await;
     server.kill().await;
 
     // The disk is lost, but for the journal; the backup comes back.
@@ -110,6 +137,29 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         spare.mint(&json!({ "userId": "x" })).await.outcome(),
         "401 api_key_revoked"
     );
+    // What began after the backup and was ended since: the tokens are still about, the rows are not.
+    assert_eq!(at(&late).standing().await, "401 token_revoked");
+    assert_eq!(at(&gone).standing().await, "401 token_revoked");
+    assert_eq!(
+        at(&gone).refresh_standing().await,
+        "401 refresh_token_invalid"
+    );
+    let first = Backend {
+        address: server.api,
+        key: backend.key.clone(),
+    };
+    assert_eq!(
+        first.mint(&json!({ "userId": "gone" })).await.outcome(),
+        "403 user_banned"
+    );
+    let rotated = Backend {
+        address: server.api,
+        key: old_key["apiKey"].as_str().unwrap().to_owned(),
+    };
+    assert_eq!(
+        rotated.mint(&json!({ "userId": "x" })).await.outcome(),
+        "401 api_key_expired"
+    );
     let log = std::fs::read_to_string(&server.log).unwrap();
     assert!(log.contains("older than the revocation journal"), "{log}");
 
@@ -131,4 +181,64 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     let log = std::fs::read_to_string(&server.log).unwrap();
     assert!(log.contains("there is no revocation journal"), "{log}");
     server.kill().await;
+}
+
+/// A plain copy of the file is put back twice. The second time it is as old as the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_copy_is_old_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let serve = async || {
+        process::serve(
+            crate::common::binary(),
+            data,
+            &[],
+            &["--rate-limits", "off"],
+        )
+        .await
+    };
+    let server = serve().await;
+    let backend = Backend {
+        address: server.api,
+        key: server.key.clone().unwrap(),
+    };
+    let ann = backend.sign_in("ann").await;
+    let signed_by_a_lost_key = backend.sign_in("bob").await;
+    server.end().await;
+    let copy = data.join("copy.db");
+    std::fs::copy(data.join("chatsdk.db"), &copy).unwrap();
+    let server = serve().await;
+    let ann = Person {
+        address: server.api,
+        ..ann
+    };
+    ann.request("POST", "/auth/revoke")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
+    process::run(
+        crate::common::binary(),
+        data,
+        &["signing-key", "rotate", "--emergency"],
+    )
+    .await;
+    server.end().await;
+    for _ in 0..3 {
+        std::fs::copy(&copy, data.join("chatsdk.db")).unwrap();
+        let server = serve().await;
+        let at = |person: &Person| Person {
+            address: server.api,
+            ..person.clone()
+        };
+        assert_eq!(at(&ann).refresh_standing().await, "401 session_revoked");
+        let bob = at(&signed_by_a_lost_key);
+        assert_eq!(bob.standing().await, "401 token_expired");
+        assert_eq!(
+            bob.refreshed().await.standing().await,
+            "200",
+            "and nobody is signed out by it"
+        );
+        server.end().await;
+    }
 }

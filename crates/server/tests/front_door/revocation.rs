@@ -160,6 +160,97 @@ both! {
     }
 }
 
+both! {
+    /// While a host goes on minting, a key is revoked with its sessions: none of them is left.
+    async fn a_stolen_key_takes_its_sessions_along(database: Database) {
+        let server = TestServer::start(database).await;
+        let (minters, minted) = mint_without_end(&server, "ann");
+        let key: chatsdk_types::KeyId = server.backend.key.split('_').nth(2).unwrap().parse().unwrap();
+        minted.reaches(50).await;
+        server.auth().revoke_key(&key, true, "test", &chatsdk_auth::Peer::default()).await.unwrap().unwrap();
+        for person in minters.end("401 api_key_revoked").await {
+            assert_eq!(person.refresh_standing().await, "401 session_revoked");
+        }
+    }
+
+    /// The same with a user who is deleted.
+    async fn a_deleted_user_takes_their_sessions_along(database: Database) {
+        let server = TestServer::start(database).await;
+        let (minters, minted) = mint_without_end(&server, "ann");
+        minted.reaches(50).await;
+        let (app, user) = (server.app.clone(), "ann".parse().unwrap());
+        server.auth().change_user(&app, &user, chatsdk_auth::UserChange::Delete, "test", &chatsdk_auth::Peer::default()).await.unwrap();
+        for person in minters.end("403 user_banned").await {
+            assert_eq!(person.refresh_standing().await, "401 session_revoked");
+        }
+    }
+
+    /// Who was never seen can be deleted, too, and stays so.
+    async fn a_deletion_ahead_of_the_first_login(database: Database) {
+        let server = TestServer::start(database).await;
+        let (app, user) = (server.app.clone(), "mallory".parse().unwrap());
+        assert!(server.auth().change_user(&app, &user, chatsdk_auth::UserChange::Delete, "test", &chatsdk_auth::Peer::default()).await.unwrap());
+        assert_eq!(server.backend.mint(&json!({ "userId": "mallory" })).await.outcome(), "403 user_banned");
+    }
+
+    /// A logout whose reply was lost is sent again.
+    async fn a_logout_can_be_repeated(database: Database) {
+        let server = TestServer::start(database).await;
+        let ann = server.backend.sign_in("ann").await;
+        for _ in 0..2 {
+            ann.request("POST", "/auth/revoke").json(&json!({})).send().await.ok();
+        }
+        let others = ann.request("POST", "/auth/revoke").json(&json!({ "scope": "others" })).send().await;
+        assert_eq!(others.outcome(), "401 token_revoked");
+    }
+}
+
+/// Backends that mint for one user until they are refused.
+struct Minters(tokio::task::JoinSet<(Vec<chatsdk_testkit::Person>, String)>);
+
+/// How many tokens were minted so far.
+struct Minted(tokio::sync::watch::Receiver<usize>);
+
+impl Minted {
+    async fn reaches(mut self, count: usize) {
+        self.0.wait_for(|minted| *minted >= count).await.unwrap();
+    }
+}
+
+impl Minters {
+    /// Everybody who was minted for, once each backend was refused with `outcome`.
+    async fn end(mut self, outcome: &str) -> Vec<chatsdk_testkit::Person> {
+        let mut people = Vec::new();
+        while let Some(ended) = self.0.join_next().await {
+            let (minted, refused) = ended.unwrap();
+            assert_eq!(refused, outcome);
+            people.extend(minted);
+        }
+        people
+    }
+}
+
+fn mint_without_end(server: &TestServer, user: &'static str) -> (Minters, Minted) {
+    let (tell, told) = tokio::sync::watch::channel(0);
+    let tell = std::sync::Arc::new(tell);
+    let mut minters = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (backend, tell) = (server.backend.clone(), std::sync::Arc::clone(&tell));
+        minters.spawn(async move {
+            let mut people = Vec::new();
+            loop {
+                let reply = backend.mint(&json!({ "userId": user })).await;
+                if reply.status != 200 {
+                    return (people, reply.outcome());
+                }
+                people.push(chatsdk_testkit::Person::from_reply(backend.address, &reply));
+                tell.send_modify(|count| *count += 1);
+            }
+        });
+    }
+    (Minters(minters), Minted(told))
+}
+
 /// Ten thousand sockets of one user, all closed within a second of the revocation. Each is two open
 /// files here, so the test takes as many as this process may open, up to that.
 #[tokio::test(flavor = "multi_thread")]

@@ -191,6 +191,61 @@ async fn a_token_in_the_address_is_refused() {
     );
 }
 
+/// A refused upgrade is a problem document, as any other refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_upgrades_have_codes() {
+    let server = TestServer::with(
+        Database::Sqlite,
+        &[("allowed_origins", "https://app.example.com")],
+    )
+    .await;
+    let upgrade = |path: &str| {
+        server
+            .request("GET", path)
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    };
+    // The client's own `connection: close` makes it no upgrade; the other refusals come from real ones.
+    assert_eq!(
+        upgrade("/ws").send().await.outcome(),
+        "426 upgrade_required"
+    );
+    assert_eq!(
+        server.request("POST", "/ws").send().await.outcome(),
+        "405 method_not_allowed"
+    );
+    let joined = |path: &str| upgrade(path).header("connection", "upgrade");
+    assert_eq!(
+        joined("/ws")
+            .header("origin", "https://evil.example")
+            .send()
+            .await
+            .outcome(),
+        "403 origin_forbidden"
+    );
+    assert_eq!(
+        joined("/ws?token=x").send().await.outcome(),
+        "400 invalid_request"
+    );
+}
+
+/// Guessing tokens over sockets counts as guessing them over HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_tokens_on_sockets_are_counted() {
+    let server = TestServer::with(Database::Sqlite, &[("rate_limits", "on")]).await;
+    for _ in 0..30 {
+        let (_, event) = Socket::connect(server.realtime(), "forged").await;
+        assert!(matches!(event, Event::Closed(3500, _)));
+    }
+    let forged = server
+        .request("GET", "/auth/sessions")
+        .header("authorization", "Bearer forged")
+        .send()
+        .await;
+    assert_eq!(forged.outcome(), "429 rate_limited");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_connect_is_closed() {
     let server = TestServer::start(Database::Sqlite).await;

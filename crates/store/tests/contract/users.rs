@@ -74,13 +74,14 @@ contract! {
     async fn a_ban_holds_until_it_is_lifted(database: Database) {
         let (store, app, bob) = (database.open().await, app_id(), user_id("bob"));
         let (a, u) = (app.clone(), bob.clone());
-        let (first, second) = unit!(store, |tx| (
+        let bans = unit!(store, |tx| (
             tx.ban_user(&a, &u, Some("spam"), NOW).await?,
-            tx.ban_user(&a, &u, Some("again"), NOW + 1).await?,
+            tx.ban_user(&a, &u, Some("spam"), NOW + 1).await?,
+            tx.ban_user(&a, &u, Some("worse"), NOW + 1).await?,
         )).unwrap();
-        assert!(first && !second, "a stranger can be banned, and only once");
+        assert_eq!(bans, (true, false, true), "a stranger can be banned; once, for one reason");
         let banned = store.user(&app, &bob).await.unwrap().unwrap();
-        assert_eq!((banned.banned_at, banned.ban_reason.as_deref()), (Some(NOW), Some("spam")));
+        assert_eq!((banned.banned_at, banned.ban_reason.as_deref()), (Some(NOW), Some("worse")));
         assert_eq!(store.banned_users().await, Ok(vec![(app.clone(), bob.clone())]));
 
         let (a, u) = (app.clone(), bob.clone());
@@ -101,12 +102,12 @@ contract! {
         let (store, app, ann) = (database.open().await, app_id(), user_id("ann"));
         let (a, u) = (app.clone(), ann.clone());
         let deleted = unit!(store, |tx| {
-            let stranger = tx.delete_user(&a, &u, NOW).await?;
+            let stranger = tx.delete_user(&a, &user_id("zoe"), NOW).await?;
             tx.upsert_user(&a, &u, &named("Ann"), NOW).await?;
             (stranger, tx.delete_user(&a, &u, NOW + 1).await?, tx.delete_user(&a, &u, NOW + 2).await?)
         }).unwrap();
-        assert_eq!(deleted, (false, true, false));
-        assert_eq!(store.deleted_users().await, Ok(vec![(app.clone(), ann.clone())]));
+        assert_eq!(deleted, (true, true, false), "a stranger is marked as well");
+        assert_eq!(store.deleted_users().await, Ok(vec![(app.clone(), ann.clone()), (app.clone(), user_id("zoe"))]));
 
         let (a, u) = (app.clone(), ann.clone());
         let minted = unit!(store, |tx| tx.upsert_user(&a, &u, &named("Ann"), NOW + 3).await?).unwrap();

@@ -87,7 +87,12 @@ pub(crate) async fn revoke(
     let (auth, scope) = (state.auth().clone(), request.scope);
     if let Some(token) = request.refresh_token {
         finish(async move { auth.revoke_with_refresh_token(&token, scope, &peer).await }).await?;
-    } else if let Some(claims) = bearer.leaver(&state)? {
+    } else if let Some(leaver) = bearer.leaver(&state).transpose() {
+        let claims = match leaver {
+            // A logout whose reply was lost is sent again, and finds its session ended.
+            Err(problem) if ended_already(&problem, scope) => return Ok(DONE),
+            leaver => leaver?,
+        };
         finish(async move { auth.revoke_with_access_token(&claims, scope, &peer).await }).await?;
     } else {
         return Err(Problem::new(ErrorCode::InvalidRequest).detail(
@@ -95,4 +100,8 @@ pub(crate) async fn revoke(
         ));
     }
     Ok(DONE)
+}
+
+fn ended_already(problem: &Problem, scope: RevokeScope) -> bool {
+    scope == RevokeScope::Session && problem.code() == ErrorCode::TokenRevoked
 }

@@ -172,6 +172,7 @@ async fn keys_without_a_future_or_a_scope() {
             .revoke_key(&id, false, "test", &Peer::default())
             .await
             .unwrap()
+            .is_some_and(|done| done.revoked)
     );
     post().await.problem("api_key_revoked");
 }

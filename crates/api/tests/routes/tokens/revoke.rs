@@ -103,8 +103,13 @@ async fn an_access_token_is_a_proof_without_a_body() {
         .send("POST", "/auth/revoke", &[("Authorization", &bearer)], b"")
         .await
         .ok();
+    // A logout whose reply was lost is sent again, and is answered the same.
     server
         .send("POST", "/auth/revoke", &[("Authorization", &bearer)], b"")
+        .await
+        .ok();
+    server
+        .send("GET", "/auth/sessions", &[("Authorization", &bearer)], b"")
         .await
         .problem("token_revoked");
 }

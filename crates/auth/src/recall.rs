@@ -1,0 +1,205 @@
+//! What a process has to remember when it starts; and what a database that was restored has to be told
+//! again.
+
+use std::collections::HashSet;
+
+use chatsdk_store::{ControlEntry, ControlKind, StoreError, Tx};
+use chatsdk_types::{AppId, KeyId, Millis, UserId};
+
+use crate::journal::Journal;
+use crate::service::Opened;
+use crate::{Auth, AuthConfig, AuthError};
+
+/// The mark that `chatsdk backup` leaves in the copy.
+const BACKED_UP_AT: &str = "backed_up_at";
+
+impl Auth {
+    /// Loads at the start what every request asks, and reconciles the journal with the database.
+    pub(crate) async fn recall(
+        &self,
+        journal: Option<Vec<ControlEntry>>,
+    ) -> Result<Opened, AuthError> {
+        let store = &self.0.store;
+        let mut opened = Opened::default();
+        let backed_up_at: Option<Millis> = store
+            .meta(BACKED_UP_AT)
+            .await?
+            .and_then(|text| text.parse().ok());
+        let head = store.control_head().await?;
+        let begin = match &journal {
+            Some(entries) => {
+                let newest = entries.iter().map(|entry| entry.seq).max().unwrap_or(0);
+                if head < newest || backed_up_at.is_some() {
+                    opened.replayed = self.restored(entries).await?;
+                    head
+                } else {
+                    // Behind it stands what commands and other nodes did while this process was away.
+                    newest
+                }
+            }
+            None => {
+                opened.unknown_since = backed_up_at;
+                self.begin_journal(&mut opened).await?
+            }
+        };
+        if backed_up_at.is_some() {
+            store
+                .write(move |tx| Box::pin(async move { tx.delete_meta(BACKED_UP_AT).await }))
+                .await?;
+        }
+        self.remember(&journal.unwrap_or_default()).await?;
+        self.catch_up_from(begin).await?;
+        Ok(opened)
+    }
+
+    /// Writes a first journal from what the database knows, and answers how far that goes.
+    async fn begin_journal(&self, opened: &mut Opened) -> Result<i64, AuthError> {
+        let now = self.0.clock.now();
+        let known = self.0.store.control_since(0, u32::MAX).await?;
+        let begin = known.last().map_or(0, |entry| entry.seq);
+        opened.journal_missing = known.iter().any(|entry| Journal::keeps(entry.kind));
+        self.rewrite_journal(move |mut entries| {
+            entries.extend(known.into_iter().filter(|entry| Journal::keeps(entry.kind)));
+            recent(entries, now)
+        })
+        .await?;
+        Ok(begin)
+    }
+
+    /// Fills the memory of what no longer works: from the database, and from the journal as well, because
+    /// a restored database knows nothing of sessions that began after its backup, while their access
+    /// tokens are still about.
+    async fn remember(&self, journal: &[ControlEntry]) -> Result<(), AuthError> {
+        let inner = &*self.0;
+        let since = inner.clock.now() - AuthConfig::MAX_ACCESS_TTL.as_millis() - 60_000;
+        let logged = inner.store.control_after_time(since).await?;
+        let journaled = journal.iter().filter(|entry| entry.at > since);
+        for entry in logged.iter().chain(journaled) {
+            if entry.kind == ControlKind::SessionRevoked
+                && let Ok(session) = entry.subject.parse()
+            {
+                inner.revocations.end_session(session, entry.at);
+            }
+        }
+        for (app, user) in inner.store.banned_users().await? {
+            inner.revocations.ban(app, user);
+        }
+        for (app, user) in inner.store.deleted_users().await? {
+            inner.revocations.delete(app, user);
+        }
+        Ok(())
+    }
+
+    /// Carries the journal into a database that is older than it, and answers how many entries that took.
+    pub(crate) async fn restored(&self, entries: &[ControlEntry]) -> Result<usize, AuthError> {
+        let replayed = self.replay(entries).await?;
+        // The keys that were withdrawn may have been all there were.
+        self.ensure_signing_key().await?;
+        self.reload_signing_keys().await?;
+        let now = self.0.clock.now();
+        // The numbers belong to a database that is gone.
+        self.rewrite_journal(move |entries| {
+            let unnumbered = entries
+                .into_iter()
+                .map(|entry| ControlEntry { seq: 0, ..entry });
+            recent(unnumbered, now)
+        })
+        .await?;
+        Ok(replayed)
+    }
+
+    /// Each entry is a condition on what is there, so that carrying it twice changes nothing; of bans and
+    /// their lifting the last word counts.
+    async fn replay(&self, entries: &[ControlEntry]) -> Result<usize, AuthError> {
+        let now = self.0.clock.now();
+        // A data directory that got a new database keeps the journal of the old one; its apps are not ours.
+        let apps = self.0.store.apps().await?;
+        let apps: HashSet<&str> = apps.iter().map(|app| app.id.as_str()).collect();
+        let mut last_words: HashSet<(&str, &str)> = HashSet::new();
+        let mut settled = Vec::new();
+        for entry in entries.iter().rev() {
+            if !entry.app.is_empty() && !apps.contains(entry.app.as_str()) {
+                continue;
+            }
+            let is_ban = matches!(
+                entry.kind,
+                ControlKind::UserBanned | ControlKind::UserUnbanned
+            );
+            if !is_ban || last_words.insert((&entry.app, &entry.subject)) {
+                settled.push(entry.clone());
+            }
+        }
+        let mut replayed = 0;
+        for chunk in settled.chunks(256) {
+            let chunk = chunk.to_vec();
+            replayed += self
+                .0
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let mut count = 0;
+                        for entry in &chunk {
+                            if carry(tx, entry, now).await? {
+                                tx.append_control(entry.kind, &entry.app, &entry.subject, now)
+                                    .await?;
+                                count += 1;
+                            }
+                        }
+                        Ok::<_, StoreError>(count)
+                    })
+                })
+                .await?;
+        }
+        Ok(replayed)
+    }
+
+    /// Forgets what is older than any session lives. Called once an hour.
+    pub(crate) async fn prune_journal(&self) -> Result<(), AuthError> {
+        let now = self.0.clock.now();
+        self.rewrite_journal(move |entries| recent(entries, now))
+            .await
+    }
+}
+
+/// Carries one entry into the database, and answers whether that changed anything. What cannot be read is
+/// another version's, and is left alone.
+async fn carry(tx: &mut Tx<'_>, entry: &ControlEntry, now: Millis) -> Result<bool, StoreError> {
+    let app = entry.app.parse::<AppId>();
+    let user = entry.subject.parse::<UserId>();
+    match (entry.kind, app, user) {
+        (ControlKind::SessionRevoked, Ok(app), _) => match entry.subject.parse() {
+            Ok(session) => tx.revoke_session(&app, &session, "journal", now).await,
+            Err(_) => Ok(false),
+        },
+        (ControlKind::UserBanned, Ok(app), Ok(user)) => {
+            let banned = tx.user(&app, &user).await?;
+            if banned.is_some_and(|user| user.banned_at.is_some()) {
+                return Ok(false);
+            }
+            tx.ban_user(&app, &user, None, now).await
+        }
+        (ControlKind::UserUnbanned, Ok(app), Ok(user)) => tx.unban_user(&app, &user, now).await,
+        (ControlKind::UserDeleted, Ok(app), Ok(user)) => tx.delete_user(&app, &user, now).await,
+        (ControlKind::KeyRevoked, Ok(app), _) => match entry.subject.parse() {
+            Ok(key) => tx.revoke_api_key(&app, &key, now).await,
+            Err(_) => Ok(false),
+        },
+        (ControlKind::KeyExpires, ..) => {
+            let (key, at) = entry.subject.split_once(' ').unwrap_or_default();
+            match (key.parse::<KeyId>(), at.parse()) {
+                (Ok(key), Ok(at)) => tx.expire_api_key(&key, at).await,
+                _ => Ok(false),
+            }
+        }
+        (ControlKind::SigningKeyWithdrawn, ..) => {
+            tx.retire_signing_key(&entry.subject, now, true).await
+        }
+        _ => Ok(false),
+    }
+}
+
+fn recent(entries: impl IntoIterator<Item = ControlEntry>, now: Millis) -> Vec<ControlEntry> {
+    let since = now - AuthConfig::MAX_SESSION_TTL.as_millis();
+    let kept = entries.into_iter().filter(|entry| entry.at >= since);
+    kept.collect()
+}
