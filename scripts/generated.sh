@@ -10,7 +10,7 @@ case "${1:-}" in
   *) echo "usage: $0 --write | --check" >&2; exit 2 ;;
 esac
 
-cargo build --quiet -p chatsdk-server
+cargo build --quiet -p chatsdk-server --bin chatsdk
 bin=target/debug/chatsdk
 "$bin" openapi > "$out/openapi.json"
 "$bin" openapi --errors > "$out/errors.md"
