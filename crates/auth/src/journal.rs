@@ -192,10 +192,8 @@ fn last_seq(file: &mut File) -> io::Result<i64> {
     file.seek(SeekFrom::End(-tail.cast_signed()))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    let lines = text.split(|byte| *byte == b'\n').rev();
-    let last = lines
-        .filter_map(|line| serde_json::from_slice::<Line>(line).ok())
-        .next();
+    let mut lines = text.split(|byte| *byte == b'\n').rev();
+    let last = lines.find_map(|line| serde_json::from_slice::<Line>(line).ok());
     Ok(last.map_or(0, |line| line.seq))
 }
 

@@ -26,21 +26,18 @@ impl Auth {
             .await?
             .and_then(|text| text.parse().ok());
         let head = store.control_head().await?;
-        let begin = match &journal {
-            Some(entries) => {
-                let newest = entries.iter().map(|entry| entry.seq).max().unwrap_or(0);
-                if head < newest || backed_up_at.is_some() {
-                    opened.replayed = self.restored(entries).await?;
-                    head
-                } else {
-                    // Behind it stands what commands and other nodes did while this process was away.
-                    newest
-                }
+        let begin = if let Some(entries) = &journal {
+            let newest = entries.iter().map(|entry| entry.seq).max().unwrap_or(0);
+            if head < newest || backed_up_at.is_some() {
+                opened.replayed = self.restored(entries).await?;
+                head
+            } else {
+                // Behind it stands what commands and other nodes did while this process was away.
+                newest
             }
-            None => {
-                opened.unknown_since = backed_up_at;
-                self.begin_journal(&mut opened).await?
-            }
+        } else {
+            opened.unknown_since = backed_up_at;
+            self.begin_journal(&mut opened).await?
         };
         if backed_up_at.is_some() {
             store
