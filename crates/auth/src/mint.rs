@@ -247,11 +247,18 @@ impl Auth {
         let inner = &*self.0;
         let now = inner.clock.now();
         let iat = now / 1000;
-        // No access token outlives its session. Its end is the second nearest to what was asked for, so
-        // that the milliseconds of the present are not taken off the shortest ones.
-        let life = session.access_ttl.as_millis();
-        let end = (now + life).min(session.abs_exp.max(now + 1000));
-        let exp = (end + 500) / 1000;
+        // No access token outlives its session.
+        let life = session
+            .access_ttl
+            .as_millis()
+            .min((session.abs_exp - now).max(1000));
+        // A token ends so many seconds after it was issued, and both moments are cut to seconds. Of the
+        // shortest tokens, which are for development, that would take a good part; they end a moment later.
+        let exp = if life < 60_000 {
+            (now + life + 999) / 1000
+        } else {
+            iat + life / 1000
+        };
         let jti = crate::base64url(&chatsdk_types::entropy::bytes::<16>(&*inner.entropy));
         let access_token = access::sign(
             &self.ring(),
@@ -289,7 +296,7 @@ impl Auth {
             access_token,
             refresh_token,
             expires_at: exp * 1000,
-            expires_in: ((end - now) / 1000).max(1),
+            expires_in: (life / 1000).max(1),
             refresh_expires_at: rt_exp,
             server_time: now,
             session_id: session.id.to_string(),
