@@ -39,6 +39,7 @@ mod mint;
 mod peer;
 mod recall;
 mod refresh;
+mod reply;
 mod revocations;
 mod revoke;
 mod service;

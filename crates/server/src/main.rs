@@ -2,6 +2,10 @@
 
 use clap::Parser;
 
+/// A refresh is some forty small allocations that cross threads, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     chatsdk_server::commands::Cli::parse().run().await
