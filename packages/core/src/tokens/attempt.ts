@@ -6,7 +6,7 @@
 import type { Clock } from '../platform/platform.ts';
 import { isUsable } from './pair.ts';
 import type { Peers } from './peers.ts';
-import type { Trouble, Verdict } from './request.ts';
+import { isLate, type Stamp, type Trouble, type Verdict } from './request.ts';
 import type { Pair } from './types.ts';
 import type { Vault } from './vault.ts';
 
@@ -26,8 +26,10 @@ export interface AttemptParts {
   readonly peers: Peers;
   /** The newest pair that this tab has. Other tabs may change it meanwhile. */
   current(): Pair | null;
-  /** Presents the refresh token of `pair`. */
-  present(pair: Pair): Promise<Verdict>;
+  /** Presents the refresh token of `pair`, as something that was asked for at `stamp`. */
+  present(pair: Pair, stamp: Stamp): Promise<Verdict>;
+  /** This moment, by the clocks of device and server. */
+  stamp(): Stamp;
   /** False once the session was closed. */
   live(): boolean;
 }
@@ -40,6 +42,9 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
   let base = old;
   let reason = '';
   for (let round = 0; round < ROUNDS; round += 1) {
+    // Taken before storage is read: a tab that freezes in between presents what it read with the time at
+    // which it read it, and is told that it is stale instead of being taken for a thief.
+    const stamp = parts.stamp();
     const found = await newest(parts, base);
     if (!parts.live()) return { kind: 'stopped' };
     if (found === 'signedOut') return { kind: 'signedOut' };
@@ -48,11 +53,15 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
       return { kind: 'pair', pair: found, stored: true };
     base = found;
 
-    const verdict = await parts.present(base);
+    const verdict = await parts.present(base, stamp);
     if (!parts.live()) return { kind: 'stopped' };
     switch (verdict.kind) {
-      case 'pair':
-        return await keep(parts, verdict.pair);
+      case 'pair': {
+        const kept = await keep(parts, verdict.pair, stamp);
+        if (kept !== 'late') return kept;
+        reason = 'the reply came too late';
+        break;
+      }
       case 'trouble':
         return { kind: 'trouble', trouble: verdict.trouble };
       case 'again':
@@ -86,17 +95,19 @@ async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOu
   return best;
 }
 
-/** Saves a fresh pair before anybody uses it. */
-async function keep(parts: AttemptParts, pair: Pair): Promise<Outcome> {
-  const saved = await parts.vault.save(pair);
+/** Saves a fresh pair before anybody uses it; what was asked for too long ago is asked for again. */
+async function keep(parts: AttemptParts, pair: Pair, stamp: Stamp): Promise<Outcome | 'late'> {
+  const saved = await parts.vault.save(pair, () => !isLate(stamp, parts.clock));
   if (!parts.live()) return { kind: 'stopped' };
   switch (saved.kind) {
     case 'newer':
       return { kind: 'pair', pair: saved.pair, stored: true };
     case 'signedOut':
       return { kind: 'signedOut' };
+    case 'late':
+      return 'late';
     case 'saved':
-      return { kind: 'pair', pair, stored: true };
+      return { kind: 'pair', pair: saved.pair, stored: true };
     case 'failed':
       return { kind: 'pair', pair, stored: false };
   }

@@ -24,7 +24,7 @@ import { within } from '../within.ts';
 import { type AttemptParts, attempt, type Outcome } from './attempt.ts';
 import { age, type Clocks, elapsed, isUsable, lifeLeft, makePair } from './pair.ts';
 import { Peers } from './peers.ts';
-import { requestFromHost, requestPair, type Trouble } from './request.ts';
+import { requestFromHost, requestPair, type Stamp, type Trouble } from './request.ts';
 import { revokeLater, revokeOnce } from './revoke.ts';
 import { backoff, effectiveBuffer, floor, jitter, TICK } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
@@ -394,7 +394,11 @@ export class TokenManager {
       vault: this.#vault,
       peers: this.#peers as Peers,
       current: () => this.#newestHere(),
-      present: (pair) => this.#present(pair),
+      present: (pair, stamp) => this.#present(pair, stamp),
+      stamp: () => {
+        const { device, server } = this.#clocks;
+        return { server: Math.round(server.now()), wall: device.wall(), mono: device.mono() };
+      },
       live: () => epoch === this.#epoch,
     };
     // The lock is released before anything of the host's is called.
@@ -409,7 +413,7 @@ export class TokenManager {
     if (epoch === this.#epoch && this.#state === 'refreshing') this.#setState('valid');
   }
 
-  #present(pair: Pair): ReturnType<typeof requestPair> {
+  #present(pair: Pair, stamp: Stamp): ReturnType<typeof requestPair> {
     const { apiUrl, userID, refreshTokens } = this.#options;
     return refreshTokens === undefined
       ? requestPair(
@@ -418,6 +422,7 @@ export class TokenManager {
           userID,
           pair.tokens.refreshToken,
           this.#clocks,
+          stamp,
           this.#abort.signal,
         )
       : requestFromHost(() => within(this.#platform.timers, 10_000, refreshTokens), userID, this.#clocks);

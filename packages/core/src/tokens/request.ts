@@ -1,12 +1,26 @@
 /** Asks for the next pair, and says in one word what the answer means for the session. */
 import { FATAL_CODES, type FatalCode } from '../errors.ts';
 import { post } from '../http.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { Clock, Platform } from '../platform/platform.ts';
 import { type Clocks, pairFromReply } from './pair.ts';
 import type { Pair, Tokens } from './types.ts';
 
 /** A reply that took longer may be older than what another tab has got since; it is asked for again. */
 const STALE_REPLY = 15_000;
+
+/** The moment that a refresh began at. */
+export interface Stamp {
+  /** By the estimate of the server's clock, in whole ms: `sentAt`. */
+  readonly server: number;
+  /** By the device's clocks, in ms. */
+  readonly wall: number;
+  readonly mono: number;
+}
+
+/** Whether what was asked for at `stamp` is too old to be kept, by either clock of the device. */
+export function isLate(stamp: Stamp, clock: Clock): boolean {
+  return Math.max(clock.wall() - stamp.wall, clock.mono() - stamp.mono) > STALE_REPLY;
+}
 
 /** Why there is no new pair, though the session may well be alive. */
 export interface Trouble {
@@ -39,10 +53,11 @@ export async function requestPair(
   userID: string,
   refreshToken: string,
   clocks: Clocks,
+  stamp: Stamp,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const sentAt = Math.round(clocks.server.now());
-  const answer = await post(platform, `${apiUrl}/auth/refresh`, { refreshToken, sentAt }, { signal });
+  const body = { refreshToken, sentAt: stamp.server };
+  const answer = await post(platform, `${apiUrl}/auth/refresh`, body, { signal });
   switch (answer.kind) {
     case 'unreachable':
       return trouble('network', 'nothing answered', answer);
@@ -80,7 +95,7 @@ export async function requestPair(
     }
     case 'ok': {
       const { body } = answer;
-      if (answer.tookMs > STALE_REPLY) return { kind: 'again', reason: 'the reply came too late' };
+      if (isLate(stamp, clocks.device)) return { kind: 'again', reason: 'the reply came too late' };
       if (typeof body === 'object' && body !== null && 'serverTime' in body) {
         clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
       }

@@ -14,9 +14,13 @@ export function jitter(buffer: number, random: number): number {
   return random * Math.min(30_000, buffer * 0.1);
 }
 
-/** How long after a pair was received no tab asks for the next one, whatever happens. */
+/**
+ * How long after a pair was saved no tab asks for the next one, whatever happens. Longer than a request may be
+ * old (15 s) and its estimate of the server's clock ahead (5 s) together: a request of a frozen tab that wakes
+ * within it is told that it is stale, and never taken for a thief's.
+ */
 export function floor(ttl: number): number {
-  return Math.max(Math.min(15_000, ttl / 4), ttl * 0.01);
+  return Math.max(Math.min(21_000, ttl / 4), ttl * 0.01);
 }
 
 /** How long to wait after `failures` failures in a row: full jitter, doubling up to a minute. */

@@ -16,11 +16,13 @@ const STORAGE_TIMEOUT = 5_000;
 
 /** What came of a save. */
 export type Saved =
-  | { readonly kind: 'saved' }
+  | { readonly kind: 'saved'; readonly pair: Pair }
   /** Another tab was there before with a pair that is not older: use it, drop ours. */
   | { readonly kind: 'newer'; readonly pair: Pair }
   /** The user logged out meanwhile. */
   | { readonly kind: 'signedOut' }
+  /** It was no longer fresh when its turn came. */
+  | { readonly kind: 'late' }
   /** The storage failed; `storageError` was reported. */
   | { readonly kind: 'failed' };
 
@@ -83,22 +85,27 @@ export class Vault {
     });
   }
 
-  /** Saves a pair that the server has just given, unless somebody was faster. */
-  async save(pair: Pair): Promise<Saved> {
+  /**
+   * Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any more when
+   * the lock is ours. From the moment of saving on, no tab asks for the next pair for a while.
+   */
+  async save(given: Pair, fresh: () => boolean = () => true): Promise<Saved> {
     return await this.#alone<Saved>(
       'a refreshed pair could not be saved',
       { kind: 'failed' },
       async (record) => {
+        if (!fresh()) return { kind: 'late' };
+        const pair = { ...given, receivedAt: Math.max(given.receivedAt, this.#clocks.device.wall()) };
         // Another user signed in here since, into a storage with room for one: theirs stays.
-        if (record !== null && record.userID !== this.#userID) return { kind: 'saved' };
+        if (record !== null && record.userID !== this.#userID) return { kind: 'saved', pair };
         const stored = this.#judge(record);
         if (stored.signedOut) return { kind: 'signedOut' };
         if (stored.pair !== null && stored.pair.rank >= pair.rank) {
           const same = stored.pair.tokens.accessToken === pair.tokens.accessToken;
-          return same ? { kind: 'saved' } : { kind: 'newer', pair: stored.pair };
+          return same ? { kind: 'saved', pair } : { kind: 'newer', pair: stored.pair };
         }
         await this.#set(this.#record(pair, record));
-        return { kind: 'saved' };
+        return { kind: 'saved', pair };
       },
     );
   }
