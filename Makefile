@@ -57,6 +57,7 @@ node_modules/.package-lock.json: package-lock.json
 python: $(VENV)/.installed
 
 $(VENV)/.installed: tests/e2e/requirements.txt
+	scripts/need.sh venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -r $<
 	touch $@

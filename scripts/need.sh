@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Makes sure that the programs named are there: uses the machine's, installs them with apt where it
-# may, and otherwise says what is missing. Knows: postgres, chromium.
+# may, and otherwise says what is missing. Knows: postgres, chromium, venv.
 set -euo pipefail
 
 present() {
   case "$1" in
-    postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ;;
-    chromium) command -v chromium >/dev/null ;;
+    postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v initdb >/dev/null ;;
+    chromium) [ -x "${CHROMIUM_BIN:-/usr/bin/chromium}" ] ;;
+    venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
   esac
 }
 
@@ -14,6 +15,7 @@ package() {
   case "$1" in
     postgres) echo postgresql ;;
     chromium) echo chromium ;;
+    venv) echo python3-venv ;;
     *) echo "need.sh does not know $1" >&2; exit 2 ;;
   esac
 }

@@ -164,10 +164,25 @@ impl Auth {
         );
         if !used.is_empty() {
             let used: Vec<_> = used.into_iter().collect();
-            self.0
+            let written = used.clone();
+            let outcome: Result<(), StoreError> = self
+                .0
                 .store
-                .write(move |tx| Box::pin(async move { tx.touch_api_keys(used).await }))
-                .await?;
+                .write(move |tx| Box::pin(async move { tx.touch_api_keys(written).await }))
+                .await;
+            if let Err(error) = outcome {
+                // Kept for the next time, unless a key was used again meanwhile.
+                let mut kept = self
+                    .0
+                    .keys
+                    .used
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                for (key, at) in used {
+                    kept.entry(key).or_insert(at);
+                }
+                return Err(error.into());
+            }
         }
         Ok(())
     }
@@ -233,20 +248,20 @@ impl Auth {
         (row, CreatedKey { id, text })
     }
 
-    /// Makes a successor of a key with the same terms, and lets the old one work for `overlap` more,
-    /// so that backends can be changed over one by one. `None` where there is no such working key.
+    /// Makes a successor of a key with the same scopes, and lets the old one work for `overlap` more, so that
+    /// backends can be changed over one by one. The successor works for `expires_in`, or for ever: what
+    /// is left of the old one's time says nothing of how long it was made for. `None` where there is no
+    /// such working key.
     pub async fn rotate_key(
         &self,
         id: &KeyId,
         overlap: Lifetime,
+        expires_in: Option<Lifetime>,
         actor: &str,
         peer: &Peer,
     ) -> Result<Option<CreatedKey>, AuthError> {
         let now = self.0.clock.now();
-        let old = self.0.store.api_key(id).await?;
-        let Some(old) =
-            old.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now))
-        else {
+        let Some(old) = self.0.store.api_key(id).await? else {
             return Ok(None);
         };
         let terms = KeyTerms {
@@ -255,27 +270,28 @@ impl Auth {
             })?,
             name: old.name,
             scopes: old.scopes,
-            // As long as the old one was made for, from now on.
-            expires_in: old
-                .expires_at
-                .and_then(|at| Lifetime::from_millis(at - old.created_at)),
+            expires_in,
         };
         let (row, created) = self.new_key(&old.app, terms);
-        let ends = old
-            .expires_at
-            .unwrap_or(Millis::MAX)
-            .min(now + overlap.as_millis());
         let audit = Audit::new("key.rotate", actor, now)
             .app(&old.app)
             .peer(peer)
             .detail(format!("{id} -> {}", row.id));
-        let old_id = old.id;
-        self.0
+        let id = old.id;
+        let rotated = self
+            .0
             .store
             .write(move |tx| {
                 Box::pin(async move {
+                    // Looked at here, so that a key which is being revoked gets no successor.
+                    let held = tx.held_api_key(&id).await?;
+                    let Some(held) = held.filter(|key| still_works(Some(key), now).is_ok()) else {
+                        return Ok(false);
+                    };
+                    let ends = held.expires_at.unwrap_or(Millis::MAX);
+                    let ends = ends.min(now + overlap.as_millis());
                     tx.insert_api_key(&row).await?;
-                    tx.expire_api_key(&old_id, ends).await?;
+                    tx.expire_api_key(&id, ends).await?;
                     tx.append_control(
                         ControlKind::KeyChanged,
                         row.app.as_str(),
@@ -286,16 +302,17 @@ impl Auth {
                     tx.append_control(
                         ControlKind::KeyExpires,
                         row.app.as_str(),
-                        &format!("{old_id} {ends}"),
+                        &format!("{id} {ends}"),
                         now,
                     )
                     .await?;
-                    tx.append_audit(&audit.entry()).await
+                    tx.append_audit(&audit.entry()).await?;
+                    Ok::<_, StoreError>(true)
                 })
             })
             .await?;
         self.catch_up().await?;
-        Ok(Some(created))
+        Ok(rotated.then_some(created))
     }
 
     /// Revokes a key; `None` where there is no such key. With `sessions`, every session that was minted

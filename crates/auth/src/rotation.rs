@@ -1,5 +1,5 @@
 //! What becomes of a presented refresh token: the decision table of the design, once, as a pure function.
-//! The server, the simulator and the model check all call it.
+//! The server and the model check both call it.
 //!
 //! Counters are clock counters: a new one is never lower than the time in milliseconds, so no restored
 //! backup ever issues one twice. *Proven* is the highest counter that somebody showed us to

@@ -27,11 +27,14 @@ impl Backup {
         crate::telemetry::log(&config);
         super::create_data_dir(&self.to)?;
         let database = self.to.join("chatsdk.db");
-        if database.exists() {
-            return Err(Failure::new(
-                "exists",
-                format!("{} exists; a backup overwrites nothing", database.display()),
-            ));
+        let copy_of_secret = self.to.join("secret");
+        for file in [&database, &copy_of_secret] {
+            if file.exists() {
+                return Err(Failure::new(
+                    "exists",
+                    format!("{} exists; a backup overwrites nothing", file.display()),
+                ));
+            }
         }
         let store = open_store(&config).await?;
         store
@@ -46,9 +49,8 @@ impl Backup {
         let file = secret::find(&config, None).ok().flatten();
         let copied = file.is_some_and(|secret| Some(secret.fingerprint()) == known);
         if copied {
-            let to = self.to.join("secret");
-            std::fs::copy(config.data_dir.join("secret"), &to)?;
-            std::fs::File::open(&to)?.sync_all()?;
+            std::fs::copy(config.data_dir.join("secret"), &copy_of_secret)?;
+            std::fs::File::open(&copy_of_secret)?.sync_all()?;
             std::fs::File::open(&self.to)?.sync_all()?;
         }
         let reply = json!({ "database": database, "secret": copied });

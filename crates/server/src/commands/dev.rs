@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chatsdk_auth::api_key::Env;
-use chatsdk_auth::{Auth, KeyCaller, KeyTerms, Mint, Peer};
+use chatsdk_auth::{Auth, AuthError, KeyCaller, KeyTerms, Mint, Peer};
 use chatsdk_store::{AppLifetimes, Patch, UserPatch};
 use chatsdk_types::{Scope, Scopes, SystemClock, SystemEntropy};
 use clap::Args;
@@ -80,11 +80,14 @@ async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(KeyCaller, String), Fa
     let path = data_dir.join("dev-api-key");
     if let Ok(text) = std::fs::read_to_string(&path) {
         let text = text.trim();
-        if let Ok(caller) = auth
+        match auth
             .authenticate_key(text, Scope::TokensMint, &Peer::default())
             .await
         {
-            return Ok((caller, text.to_owned()));
+            Ok(caller) => return Ok((caller, text.to_owned())),
+            // Revoked, or of another database: a new one takes its place.
+            Err(AuthError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     let terms = KeyTerms {

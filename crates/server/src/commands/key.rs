@@ -43,6 +43,9 @@ pub(crate) enum Key {
         /// How long the old key goes on working
         #[arg(long, value_name = "LIFETIME", default_value = "24h")]
         overlap: Lifetime,
+        /// How long the successor works, such as 90d; for ever if nothing is said
+        #[arg(long, value_name = "LIFETIME")]
+        expires_in: Option<Lifetime>,
     },
     /// Revoke a key: nothing that presents it is answered any more
     Revoke {
@@ -113,9 +116,13 @@ impl Key {
                     }
                 }
             }
-            Self::Rotate { key, overlap } => {
+            Self::Rotate {
+                key,
+                overlap,
+                expires_in,
+            } => {
                 let created = auth
-                    .rotate_key(&key, overlap, "operator", &Peer::default())
+                    .rotate_key(&key, overlap, expires_in, "operator", &Peer::default())
                     .await?;
                 show(
                     global,

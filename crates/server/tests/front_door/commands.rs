@@ -128,7 +128,15 @@ async fn keys_overlap_when_they_rotate() {
         "a key is shown once"
     );
     let old = listed[0]["keyId"].as_str().unwrap();
+    // Its reply is lost, so it is asked for again: that successor has no end either.
+    run(data, &["key", "rotate", old, "--overlap", "48h"]).await;
     let new = run(data, &["key", "rotate", old, "--overlap", "48h"]).await[0].clone();
+    let keys = run(data, &["key", "list", "--app", id]).await;
+    let newest = keys
+        .iter()
+        .find(|key| key["keyId"] == new["keyId"])
+        .unwrap();
+    assert!(newest["expiresAt"].is_null(), "{newest}");
     let server = process::serve(
         crate::common::binary(),
         data,
@@ -287,6 +295,30 @@ async fn a_changed_or_lost_secret_is_refused() {
         (backup[0]["secret"].as_bool(), copy.join("secret").exists()),
         (Some(false), false)
     );
+}
+
+/// A backup overwrites nothing, least of all the secret that the deployment lives by.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_overwrites_nothing() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = dir.path();
+    let url = format!("sqlite:{}", elsewhere.path().join("chat.db").display());
+    run(data, &["app", "create", "one", "--database-url", &url]).await;
+    let secret = std::fs::read(data.join("secret")).unwrap();
+    let into_itself = [
+        "backup",
+        data.to_str().unwrap(),
+        "--database-url",
+        &url,
+        "--json",
+    ];
+    let refused = process::chatsdk(crate::common::binary(), data, &into_itself)
+        .output()
+        .await
+        .unwrap();
+    let said: Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(said["error"]["code"], "exists", "{said}");
+    assert_eq!(std::fs::read(data.join("secret")).unwrap(), secret);
 }
 
 /// The first signal drains, and the process ends by itself with a good exit code.

@@ -30,7 +30,7 @@ impl FromMembers for Request {
 /// Ask whether a token works.
 ///
 /// After RFC 7662: of a token that does not work now, or is not of your app, it says only that it is not
-/// active. A look changes nothing.
+/// active. An access token that works counts as used.
 #[utoipa::path(
     post,
     path = "/auth/introspect",
