@@ -2,7 +2,7 @@
 
 use chatsdk_store::{Session, StoreError, User};
 use chatsdk_types::tokens::SessionView;
-use chatsdk_types::{AppId, ErrorCode, KeyId, Millis, SessionId, UserId};
+use chatsdk_types::{AppId, ErrorCode, Millis, SessionId, UserId};
 
 use crate::access::AccessClaims;
 use crate::audit::Audit;
@@ -32,8 +32,6 @@ pub enum Which {
         /// The one that stays.
         except: Option<SessionId>,
     },
-    /// All that were minted with an API key.
-    OfKey(KeyId),
 }
 
 impl Auth {
@@ -136,9 +134,6 @@ impl Auth {
                             audit = audit.user(&user);
                             tx.revoke_sessions_of_user(&app, &user, except.as_ref(), reason, now)
                                 .await?
-                        }
-                        Which::OfKey(key) => {
-                            tx.revoke_sessions_of_key(&app, &key, reason, now).await?
                         }
                     };
                     if !ended.is_empty() {
