@@ -59,11 +59,6 @@ impl VerifiedTokens {
         self.0.insert(key(token), entry);
     }
 
-    /// Forgets everything.
-    pub fn clear(&self) {
-        self.0.clear();
-    }
-
     /// How many tokens are remembered.
     pub fn len(&self) -> usize {
         self.0.len()
