@@ -33,11 +33,7 @@ struct Open;
 
 impl Authority for Open {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
-        Ok(Admission {
-            identity: Identity::new("app", "ann", request.token),
-            expires_at: None,
-            data: None,
-        })
+        Ok(Admission::new(Identity::new("app", "ann", request.token)))
     }
 
     async fn refresh(&self, connection: &Identity, _token: &str) -> Result<Refreshed, Refusal> {

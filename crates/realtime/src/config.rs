@@ -30,6 +30,26 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// How many bytes may wait for a full socket before the connection is closed with 3008.
     pub max_queue_bytes: usize,
+    /// How long after the end of its token a subscription is ended with 2501: time for a refresh that
+    /// is under way.
+    pub expired_sub_close_delay: Duration,
+    /// How many channels a connection may listen to; one more is refused with error 106.
+    pub max_channels: usize,
+    /// How many connections there may be; one more is answered 503. 0: any number.
+    pub max_connections: usize,
+    /// How many connections of one user there may be; one more is closed with 3504. 0: any number.
+    pub max_connections_per_user: usize,
+    /// How many connections may be opened in a second, in bursts of as many; one more is answered 503.
+    /// 0: any number.
+    pub max_connections_per_second: u32,
+    /// How many commands a connection may send in a second on average, in bursts of four times as many;
+    /// one more is refused with error 111, and one that is sent without waiting for a reply closes the
+    /// connection with 3013. 0: any number.
+    pub max_commands_per_second: u32,
+    /// How many publications one reply carries at most: of history, and of what was missed.
+    pub max_publications: usize,
+    /// Whether topics have numbers that stand for their names in pushes, for clients that understand it.
+    pub compaction: bool,
 }
 
 impl Default for Config {
@@ -45,6 +65,14 @@ impl Default for Config {
             write_timeout: Duration::from_secs(1),
             max_message_bytes: 64 * 1024,
             max_queue_bytes: 1024 * 1024,
+            expired_sub_close_delay: Duration::from_secs(25),
+            max_channels: 128,
+            max_connections: 0,
+            max_connections_per_user: 0,
+            max_connections_per_second: 0,
+            max_commands_per_second: 0,
+            max_publications: 300,
+            compaction: true,
         }
     }
 }

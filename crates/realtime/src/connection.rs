@@ -8,13 +8,15 @@
 //! A connection is read by one task (`transport::websocket`), written by whoever has something to say,
 //! looked at by the wheel, and closed by any of them: the first close counts, later ones do nothing.
 //!
-//! Locks are taken in the order hub, state, outbound or ring; a later one never waits for an earlier.
+//! Locks are taken in the order hub, topic, subscription, state, outbound or ring; a later one never
+//! waits for an earlier.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use chatsdk_protocol::{Disconnect, DisconnectCode};
-use chatsdk_types::Millis;
+use chatsdk_protocol::{ClientInfo, Disconnect, DisconnectCode, Payload, Push};
+use chatsdk_types::{Millis, entropy};
 use tokio::net::TcpStream;
 
 use crate::authority::Identity;
@@ -22,16 +24,39 @@ use crate::engine::Shared;
 use crate::lock;
 use crate::outbound::{Flushed, Outbound, Sent};
 use crate::stats::Stats;
-use crate::transport::websocket::frame;
+use crate::subscriptions::Subscriptions;
+use crate::transport::Shape;
+use crate::transport::outlet::Outlet;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Its number within this process, for the hub.
     pub(crate) id: u64,
-    pub(crate) socket: TcpStream,
+    /// Its id for clients, a UUID.
+    pub(crate) client: Arc<str>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) subscriptions: Subscriptions,
+    wire: Wire,
+    shape: Shape,
+    /// What others learn of it; there from [`Phase::Live`] on.
+    info: OnceLock<Arc<ClientInfo>>,
+    /// What others send is held back, because the connect reply is not out yet.
+    holding: AtomicBool,
+    /// The first moment at which a token of a subscription ends; `Millis::MAX` for never.
+    subscriptions_until: AtomicI64,
     state: Mutex<State>,
-    outbound: Mutex<Outbound>,
+}
+
+/// The way to the client.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// A socket that the engine writes to.
+    Socket {
+        socket: TcpStream,
+        outbound: Mutex<Outbound>,
+    },
+    /// A response that hyper writes.
+    Response(Arc<Outlet>),
 }
 
 #[derive(Debug)]
@@ -49,6 +74,8 @@ struct State {
     deadline: u64,
     /// When the wheel looks at this connection next; `u64::MAX`: it does not stand in it.
     scheduled: u64,
+    /// Frames that are held back, with the number of messages in each.
+    held: Vec<(Bytes, usize)>,
 }
 
 /// Where in its life a connection is.
@@ -71,17 +98,25 @@ enum Due {
     Nothing,
     Ping,
     Close(DisconnectCode),
+    Subscriptions,
     Kill,
 }
 
 const NEVER: u64 = u64::MAX;
 
 impl Connection {
-    pub(crate) fn new(id: u64, socket: TcpStream, shared: Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn new(wire: Wire, shape: Shape, shared: &Arc<Shared>) -> Arc<Self> {
         let deadline = shared.after(shared.config.stale_close_delay);
+        let client = uuid::Builder::from_random_bytes(entropy::bytes(&*shared.entropy));
         let connection = Arc::new(Self {
-            id,
-            socket,
+            id: shared.next_id(),
+            client: client.into_uuid().to_string().into(),
+            subscriptions: Subscriptions::default(),
+            wire,
+            shape,
+            info: OnceLock::new(),
+            holding: AtomicBool::new(false),
+            subscriptions_until: AtomicI64::new(Millis::MAX),
             state: Mutex::new(State {
                 phase: Phase::Fresh,
                 identity: None,
@@ -90,12 +125,29 @@ impl Connection {
                 pong_due: NEVER,
                 deadline,
                 scheduled: NEVER,
+                held: Vec::new(),
             }),
-            outbound: Mutex::default(),
-            shared,
+            shared: Arc::clone(shared),
         });
         connection.stand_in_line(&mut lock(&connection.state));
         connection
+    }
+
+    pub(crate) const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The socket; `None` where hyper has it.
+    pub(crate) const fn socket(&self) -> Option<&TcpStream> {
+        match &self.wire {
+            Wire::Socket { socket, .. } => Some(socket),
+            Wire::Response(_) => None,
+        }
+    }
+
+    /// What others learn of it; `None` before it is authenticated.
+    pub(crate) fn info(&self) -> Option<&Arc<ClientInfo>> {
+        self.info.get()
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -130,11 +182,25 @@ impl Connection {
 
     /// From Connecting to Live, as `identity`; `false` when it was closed in the meantime. Called with
     /// the hub locked.
-    pub(crate) fn admit(&self, identity: Identity, expires_at: Option<Millis>) -> bool {
+    pub(crate) fn admit(
+        &self,
+        identity: Identity,
+        info: Payload,
+        expires_at: Option<Millis>,
+    ) -> bool {
         let mut state = lock(&self.state);
         let connecting = state.phase == Phase::Connecting;
         if connecting {
             state.phase = Phase::Live;
+            self.holding.store(true, Ordering::Release);
+            self.info.get_or_init(|| {
+                Arc::new(ClientInfo {
+                    user: Arc::clone(&identity.user),
+                    client: Arc::clone(&self.client),
+                    conn_info: info,
+                    chan_info: Payload::default(),
+                })
+            });
             state.identity = Some(identity);
             state.expires_at = expires_at;
             state.deadline = NEVER;
@@ -145,10 +211,38 @@ impl Connection {
     /// Starts pings, the first one after `first_ping` milliseconds (`None`: no pings), and the watch
     /// over the expiry. Called when the connect reply is out, so that no ping overtakes it.
     pub(crate) fn start_timers(self: &Arc<Self>, first_ping: Option<u64>) {
+        self.stop_holding();
         let mut state = lock(&self.state);
         if state.phase == Phase::Live {
             state.next_ping = first_ping.map_or(NEVER, |wait| self.shared.wheel.now() + wait);
             self.stand_in_line(&mut state);
+        }
+    }
+
+    /// Sends what was held back.
+    fn stop_holding(self: &Arc<Self>) {
+        loop {
+            let held = {
+                let mut state = lock(&self.state);
+                if state.held.is_empty() {
+                    // What comes from here on goes straight out, behind what was held.
+                    self.holding.store(false, Ordering::Release);
+                    return;
+                }
+                std::mem::take(&mut state.held)
+            };
+            for (frame, count) in held {
+                self.send_now(frame, count);
+            }
+        }
+    }
+
+    /// Looks after the tokens of subscriptions, one of which is new.
+    pub(crate) fn watch_subscriptions(self: &Arc<Self>) {
+        let first = self.subscriptions.first_expiry().unwrap_or(Millis::MAX);
+        self.subscriptions_until.store(first, Ordering::Relaxed);
+        if first != Millis::MAX {
+            self.stand_in_line(&mut lock(&self.state));
         }
     }
 
@@ -176,33 +270,61 @@ impl Connection {
 
     /// Sends `frame`, a whole frame of the transport. It is dropped when the connection is closing.
     pub(crate) fn send(self: &Arc<Self>, frame: Bytes) {
-        let mut written = 0;
-        let sent = lock(&self.outbound).send(
-            &self.socket,
-            frame,
-            self.shared.config.max_queue_bytes,
-            &mut written,
-        );
-        Stats::add(&self.shared.stats.messages_out, 1);
-        Stats::add(&self.shared.stats.bytes_out, written);
+        self.send_many(frame, 1);
+    }
+
+    /// Sends `frame`, in which there are `count` messages.
+    pub(crate) fn send_many(self: &Arc<Self>, frame: Bytes, count: usize) {
+        if self.holding.load(Ordering::Acquire) {
+            let mut state = lock(&self.state);
+            if self.holding.load(Ordering::Acquire) {
+                state.held.push((frame, count));
+                return;
+            }
+        }
+        self.send_now(frame, count);
+    }
+
+    /// Sends `frame`, also before what is held back: the replies to the client's own commands.
+    pub(crate) fn send_now(self: &Arc<Self>, frame: Bytes, count: usize) {
+        let stats = &self.shared.stats;
+        let limit = self.shared.config.max_queue_bytes;
+        let size = frame.len();
+        let (sent, written) = match &self.wire {
+            Wire::Socket { socket, outbound } => {
+                let mut written = 0;
+                let sent = lock(outbound).send(socket, frame, limit, &mut written);
+                (sent, written)
+            }
+            Wire::Response(outlet) => (outlet.send(frame, limit), size),
+        };
+        Stats::add(&stats.messages_out, count);
+        Stats::add(&stats.bytes_out, written);
         match sent {
             Sent::Done => {}
             Sent::Queued => self.start_flushing(),
             Sent::Overflow => {
+                Stats::add(&stats.dropped, count);
                 self.close(&DisconnectCode::Slow.into());
             }
             Sent::Broken => self.kill(Some(DisconnectCode::WriteError)),
         }
     }
 
+    /// Sends `push`; a payload that cannot be said in the client's encoding ends the connection.
+    pub(crate) fn push(self: &Arc<Self>, push: &Push) {
+        match self.shape.encoding().push(push) {
+            Ok(message) => self.send(self.shape.frame(&message)),
+            Err(_) => {
+                self.close(&DisconnectCode::InappropriateProtocol.into());
+            }
+        }
+    }
+
     /// Ends the connection with `why`. `false` when it was ending already.
     pub(crate) fn close(self: &Arc<Self>, why: &Disconnect) -> bool {
         let skip_queue = why.code() == DisconnectCode::Slow.code();
-        self.close_with(
-            why.code(),
-            frame::close(why.code(), why.reason()),
-            skip_queue,
-        )
+        self.close_with(why.code(), self.shape.goodbye(why), skip_queue)
     }
 
     /// Ends the connection with the close frame `last`; `code` is what is counted.
@@ -217,8 +339,18 @@ impl Connection {
             self.stand_in_line(&mut state);
         }
         self.shared.stats.closed(code);
-        let mut written = 0;
-        let sent = lock(&self.outbound).finish(&self.socket, last, skip_queue, &mut written);
+        let (sent, written) = match &self.wire {
+            Wire::Socket { socket, outbound } => {
+                let mut written = 0;
+                let sent = lock(outbound).finish(socket, last, skip_queue, &mut written);
+                (sent, written)
+            }
+            Wire::Response(outlet) => {
+                let size = last.len();
+                outlet.finish(last, skip_queue);
+                (Sent::Done, size)
+            }
+        };
         Stats::add(&self.shared.stats.messages_out, 1);
         Stats::add(&self.shared.stats.bytes_out, written);
         match sent {
@@ -238,21 +370,29 @@ impl Connection {
         {
             self.shared.stats.closed(code.code());
         }
-        lock(&self.outbound).seal();
-        self.shut(std::net::Shutdown::Both);
+        match &self.wire {
+            Wire::Socket { socket, outbound } => {
+                lock(outbound).seal();
+                shut(socket, std::net::Shutdown::Both);
+            }
+            Wire::Response(outlet) => outlet.kill(),
+        }
     }
 
     /// Tells the other side that nothing more will come, if everything is out.
     pub(crate) fn end_writing(&self) {
-        if lock(&self.outbound).is_flushed() {
-            self.shut(std::net::Shutdown::Write);
+        if let Wire::Socket { socket, outbound } = &self.wire
+            && lock(outbound).is_flushed()
+        {
+            shut(socket, std::net::Shutdown::Write);
         }
     }
 
-    fn shut(&self, how: std::net::Shutdown) {
-        // An error means that the other side was faster.
-        if let Err(error) = socket2::SockRef::from(&self.socket).shutdown(how) {
-            tracing::trace!(%error, "a socket was already shut");
+    /// Bytes that wait for the client.
+    pub(crate) fn waiting(&self) -> usize {
+        match &self.wire {
+            Wire::Socket { outbound, .. } => lock(outbound).waiting(),
+            Wire::Response(outlet) => outlet.waiting(),
         }
     }
 
@@ -269,10 +409,11 @@ impl Connection {
         };
         match due {
             Due::Nothing => {}
-            Due::Ping => self.send(frame::PING),
+            Due::Ping => self.send(self.shape.ping()),
             Due::Close(code) => {
                 self.close(&code.into());
             }
+            Due::Subscriptions => self.end_expired_subscriptions(),
             Due::Kill => return self.kill(None),
         }
         self.stand_in_line(&mut lock(&self.state));
@@ -282,13 +423,20 @@ impl Connection {
     pub(crate) fn recheck(self: &Arc<Self>) {
         let due = self.due(&mut lock(&self.state));
         match due {
-            Due::Ping => self.send(frame::PING),
+            Due::Ping => self.send(self.shape.ping()),
             Due::Close(code) => {
                 self.close(&code.into());
             }
+            Due::Subscriptions => self.end_expired_subscriptions(),
             Due::Nothing | Due::Kill => {}
         }
         self.stand_in_line(&mut lock(&self.state));
+    }
+
+    fn end_expired_subscriptions(self: &Arc<Self>) {
+        self.end_expired(self.shared.clock.now());
+        let first = self.subscriptions.first_expiry().unwrap_or(Millis::MAX);
+        self.subscriptions_until.store(first, Ordering::Relaxed);
     }
 
     fn due(&self, state: &mut State) -> Due {
@@ -306,6 +454,8 @@ impl Connection {
             Phase::Live => {
                 if self.expires_in(state) == 0 {
                     Due::Close(DisconnectCode::ConnectionExpired)
+                } else if self.subscription_expires_in() == 0 {
+                    Due::Subscriptions
                 } else if now >= state.pong_due {
                     Due::Close(DisconnectCode::NoPong)
                 } else if now >= state.next_ping {
@@ -335,15 +485,26 @@ impl Connection {
         })
     }
 
+    /// Milliseconds until a subscription outlives its token too long; `NEVER` without an expiry.
+    fn subscription_expires_in(&self) -> u64 {
+        let until = self.subscriptions_until.load(Ordering::Relaxed);
+        if until == Millis::MAX {
+            return NEVER;
+        }
+        let delay = self.shared.config.expired_sub_close_delay.as_millis() as Millis;
+        let left = until
+            .saturating_add(delay)
+            .saturating_sub(self.shared.clock.now());
+        u64::try_from(left).unwrap_or(0)
+    }
+
     /// Stands in the wheel for the next moment at which something may be due.
     fn stand_in_line(self: &Arc<Self>, state: &mut State) {
         let due = match state.phase {
             Phase::Live => {
-                let expires = self
-                    .shared
-                    .wheel
-                    .now()
-                    .saturating_add(self.expires_in(state));
+                let expires = self.shared.wheel.now().saturating_add(
+                    self.expires_in(state).min(self.subscription_expires_in()),
+                );
                 expires.min(state.next_ping).min(state.pong_due)
             }
             _ => state.deadline,
@@ -358,10 +519,13 @@ impl Connection {
     fn start_flushing(self: &Arc<Self>) {
         let connection = Arc::clone(self);
         self.shared.spawn(async move {
+            let Wire::Socket { socket, outbound } = &connection.wire else {
+                return;
+            };
             loop {
                 let writable = tokio::time::timeout(
                     connection.shared.config.write_timeout,
-                    connection.socket.writable(),
+                    socket.writable(),
                 );
                 match writable.await {
                     Ok(Ok(())) => {}
@@ -370,7 +534,7 @@ impl Connection {
                     }
                 }
                 let mut written = 0;
-                let flushed = lock(&connection.outbound).flush(&connection.socket, &mut written);
+                let flushed = lock(outbound).flush(socket, &mut written);
                 Stats::add(&connection.shared.stats.bytes_out, written);
                 match flushed {
                     Flushed::Empty => return,
@@ -382,5 +546,12 @@ impl Connection {
                 tokio::task::consume_budget().await;
             }
         });
+    }
+}
+
+fn shut(socket: &TcpStream, how: std::net::Shutdown) {
+    // An error means that the other side was faster.
+    if let Err(error) = socket2::SockRef::from(socket).shutdown(how) {
+        tracing::trace!(%error, "a socket was already shut");
     }
 }

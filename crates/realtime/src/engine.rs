@@ -1,25 +1,38 @@
 //! What the host holds: an [`Engine`] to hand upgrade requests to, and a [`Handle`] to end connections,
 //! count them and shut down.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chatsdk_protocol::Disconnect;
-use chatsdk_types::{Clock, Entropy};
+use chatsdk_protocol::object::Tags;
+use chatsdk_protocol::push::Message;
+use chatsdk_protocol::{ClientInfo, Disconnect, Payload, Publication, Push, UnsubscribeCode};
+use chatsdk_types::{Clock, Entropy, entropy};
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::authority::Authority;
+use crate::arrivals::Arrivals;
+use crate::authority::{Authority, Grant};
+use crate::broker::memory::stream::Range;
+use crate::broker::publication::Position;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::hub::Hub;
+use crate::server_side;
 use crate::stats::Stats;
-use crate::transport::websocket;
+use crate::topics::Topics;
+use crate::topics::janitor::Janitor;
+use crate::topics::options::{History, Keep, TopicOptions};
+use crate::topics::topic::{Draft, Inner};
+use crate::transport::body::Body;
+use crate::transport::emulation::{self, Sessions};
+use crate::transport::{events, http_stream, websocket};
 use crate::wheel::Wheel;
 
 /// How many connections are closed before other tasks get their turn: about two milliseconds.
@@ -55,12 +68,60 @@ pub(crate) struct Shared {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) stats: Stats,
     pub(crate) hub: Hub,
+    pub(crate) topics: Topics,
+    pub(crate) janitor: Arc<Janitor>,
     pub(crate) wheel: Arc<Wheel>,
+    pub(crate) sessions: Sessions,
+    pub(crate) arrivals: Arrivals,
     tasks: TaskTracker,
     runtime: tokio::runtime::Handle,
     next_id: AtomicU64,
     /// Ends the wheel with the engine.
     _stop: DropGuard,
+}
+
+/// A publication of the server's own.
+#[derive(Debug)]
+pub struct Publish<'a> {
+    /// The tenant.
+    pub app: &'a str,
+    /// The channel.
+    pub channel: &'a str,
+    /// What is said.
+    pub data: Payload,
+    /// How the topic behaves.
+    pub options: &'a TopicOptions,
+    /// What filters look at.
+    pub tags: Tags,
+    /// In whose name; mostly nobody's.
+    pub info: Option<Arc<ClientInfo>>,
+    /// Whether it may go out as the difference to the publication before.
+    pub delta: bool,
+    /// The same key within five minutes is the same publication: it is not made again, and the answer
+    /// is the same.
+    pub idempotency_key: Option<&'a str>,
+    /// A version and its epoch: what is not newer than an earlier publication is not published.
+    pub version: Option<(u64, &'a str)>,
+    /// Where it stands, in a topic whose history the host keeps.
+    pub position: Option<Position>,
+}
+
+impl<'a> Publish<'a> {
+    /// `data` in `channel` of `app`, and nothing more to it.
+    pub fn new(app: &'a str, channel: &'a str, data: Payload, options: &'a TopicOptions) -> Self {
+        Self {
+            app,
+            channel,
+            data,
+            options,
+            tags: Tags::new(),
+            info: None,
+            delta: false,
+            idempotency_key: None,
+            version: None,
+            position: None,
+        }
+    }
 }
 
 /// Which connections.
@@ -110,21 +171,28 @@ impl<A: Authority> Engine<A> {
         let wheel = Arc::new(Wheel::new());
         let stop = CancellationToken::new();
         let runtime = tokio::runtime::Handle::current();
-        runtime.spawn(Arc::clone(&wheel).turn(stop.clone()));
+        let janitor = Arc::new(Janitor::default());
+        let shared = Arc::new(Shared {
+            sessions: Sessions::new(&*entropy),
+            arrivals: Arrivals::default(),
+            config,
+            clock,
+            entropy,
+            stats: Stats::default(),
+            hub: Hub::default(),
+            topics: Topics::default(),
+            janitor: Arc::clone(&janitor),
+            wheel: Arc::clone(&wheel),
+            tasks: TaskTracker::new(),
+            runtime: runtime.clone(),
+            next_id: AtomicU64::new(0),
+            _stop: stop.clone().drop_guard(),
+        });
+        runtime.spawn(wheel.turn(stop.clone()));
+        runtime.spawn(janitor.work(Arc::downgrade(&shared), stop));
         Self {
             authority,
-            handle: Handle(Arc::new(Shared {
-                config,
-                clock,
-                entropy,
-                stats: Stats::default(),
-                hub: Hub::default(),
-                wheel,
-                tasks: TaskTracker::new(),
-                runtime,
-                next_id: AtomicU64::new(0),
-                _stop: stop.drop_guard(),
-            })),
+            handle: Handle(shared),
         }
     }
 
@@ -142,6 +210,37 @@ impl<A: Authority> Engine<A> {
         remote: SocketAddr,
     ) -> Response<Full<Bytes>> {
         websocket::upgrade(self, request, remote)
+    }
+
+    /// Answers an HTTP request for a stream of replies and pushes: a POST whose body holds the first
+    /// commands, answered by a body that goes on until the connection ends. Protobuf where the request is
+    /// `application/octet-stream`, JSON otherwise. Later commands come to [`Engine::emulation`].
+    pub async fn http_stream<B>(&self, request: Request<B>, remote: SocketAddr) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        http_stream::serve(self, request, remote).await
+    }
+
+    /// Answers an HTTP request for server-sent events: a GET with the connect command in the query's
+    /// `cf_connect`, or a POST with it in the body. Later commands come to [`Engine::emulation`].
+    pub async fn events<B>(&self, request: Request<B>, remote: SocketAddr) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        events::serve(self, request, remote).await
+    }
+
+    /// Takes commands for a connection that goes one way only. 204, or 404 when there is no such
+    /// connection here.
+    pub async fn emulation<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        emulation::serve(self.handle.0.as_ref(), request).await
     }
 
     /// The part of the engine that ends connections and counts them.
@@ -201,6 +300,104 @@ impl Handle {
         self.0.tasks.wait().await;
     }
 
+    /// Publishes in a topic; answers the position, `None` in a topic without history. Subscribers are
+    /// told by a task, together with what is published until it runs.
+    pub fn publish(&self, publish: Publish<'_>) -> Option<Position> {
+        let publication = Publication {
+            data: publish.data,
+            info: publish.info,
+            tags: (!publish.tags.is_empty()).then(|| Arc::new(publish.tags)),
+            ..Publication::default()
+        };
+        let draft = Draft {
+            publication,
+            options: publish.options,
+            delta: publish.delta || publish.options.delta_publish,
+            key: publish.idempotency_key,
+            version: publish.version,
+            position: publish.position,
+        };
+        self.0.publish(publish.app, publish.channel, draft)
+    }
+
+    /// What was said in a topic whose history is in memory: its position and the publications in
+    /// `range`. `None` when the range begins at a position that is not known (any more).
+    pub fn history(
+        &self,
+        app: &str,
+        channel: &str,
+        keep: Keep,
+        range: Range<'_>,
+    ) -> Option<(Position, Vec<Arc<Publication>>)> {
+        self.0.history(app, channel, keep, range)
+    }
+
+    /// Forgets what was said in a topic whose history is in memory. Its count stays.
+    pub fn forget_history(&self, app: &str, channel: &str) {
+        self.0
+            .topics
+            .find(app, channel, |_, inner| inner.forget());
+    }
+
+    /// Who listens to a topic.
+    pub fn presence(&self, app: &str, channel: &str) -> Vec<Arc<ClientInfo>> {
+        let present = self.0.topics.find(app, channel, |_, inner| inner.present());
+        present.unwrap_or_default()
+    }
+
+    /// How many connections listen to a topic, of how many users.
+    pub fn presence_stats(&self, app: &str, channel: &str) -> (usize, usize) {
+        let count = |_: &Arc<_>, inner: &mut Inner| inner.count_present();
+        self.0.topics.find(app, channel, count).unwrap_or_default()
+    }
+
+    /// How many topics there are: with listeners, or with history.
+    pub fn topics(&self) -> usize {
+        self.0.topics.count()
+    }
+
+    /// Subscribes the connections of `whom` to `channel`, and answers how many did not listen to it
+    /// before. In a topic whose history the host keeps, `position` is where it stands.
+    pub fn subscribe(
+        &self,
+        whom: &Whom<'_>,
+        channel: &str,
+        grant: &Grant,
+        position: Option<&Position>,
+    ) -> usize {
+        let connections = self.0.hub.find(whom);
+        connections
+            .iter()
+            .filter(|connection| server_side::subscribe(connection, channel, grant, position))
+            .count()
+    }
+
+    /// Ends the subscriptions of `whom` to `channel`, those as well that the authority is thinking
+    /// about, and answers how many that are.
+    pub fn unsubscribe(&self, whom: &Whom<'_>, channel: &str, why: UnsubscribeCode) -> usize {
+        let connections = self.0.hub.find(whom);
+        connections
+            .iter()
+            .filter(|connection| connection.unsubscribe(channel, why))
+            .count()
+    }
+
+    /// Sends a message to the connections of `whom`, and answers how many there are.
+    pub fn message(&self, whom: &Whom<'_>, data: &Payload) -> usize {
+        let connections = self.0.hub.find(whom);
+        let push = Push::of_connection(Message { data: data.clone() });
+        for connection in &connections {
+            connection.push(&push);
+        }
+        connections.len()
+    }
+
+    /// Bytes that wait for clients which do not read.
+    pub fn queued_bytes(&self) -> usize {
+        let everyone = self.0.hub.find(&Whom::Everyone);
+        everyone.iter().map(|connection| connection.waiting()).sum()
+    }
+
     /// Whether [`Handle::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.0.hub.is_draining()
@@ -236,6 +433,52 @@ impl Shared {
     /// Runs `task` to its end; [`Handle::drain`] waits for it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// Publishes in a topic, which is made if it is to remember.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        app: &str,
+        channel: &str,
+        mut draft: Draft<'_>,
+    ) -> Option<Position> {
+        Stats::add(&self.stats.publications, 1);
+        draft.publication.time = self.clock.now();
+        let remembers = matches!(draft.options.history, History::Memory(_))
+            || draft.key.is_some()
+            || draft.version.is_some();
+        if remembers {
+            return self.topics.open(app, channel, |topic, inner| {
+                topic.publish(inner, self, draft)
+            });
+        }
+        let position = draft.position.clone();
+        self.topics
+            .find(app, channel, |topic, inner| {
+                topic.publish(inner, self, draft)
+            })
+            .unwrap_or(position)
+    }
+
+    pub(crate) fn history(
+        self: &Arc<Self>,
+        app: &str,
+        channel: &str,
+        keep: Keep,
+        range: Range<'_>,
+    ) -> Option<(Position, Vec<Arc<Publication>>)> {
+        self.topics.open(app, channel, |topic, inner| {
+            let read = inner.history(keep, self, range);
+            topic.see_janitor(inner, self);
+            read
+        })
+    }
+
+    /// A name for a stream that nobody else has: eight letters.
+    pub(crate) fn epoch(&self) -> Arc<str> {
+        let bytes: [u8; 8] = entropy::bytes(&*self.entropy);
+        let letters = bytes.iter().map(|byte| char::from(b'a' + byte % 26));
+        letters.collect::<String>().into()
     }
 
     /// A number for a connection.

@@ -16,7 +16,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use chatsdk_protocol::{Disconnect, DisconnectCode};
+use chatsdk_protocol::{Disconnect, DisconnectCode, Payload};
 use chatsdk_types::Millis;
 
 use crate::authority::Identity;
@@ -88,6 +88,8 @@ pub(crate) enum Unregistered {
     Closed,
     /// An order came while the authority was thinking.
     Ordered(Disconnect),
+    /// The user has as many connections as one may.
+    TooMany,
 }
 
 impl Hub {
@@ -124,12 +126,17 @@ impl Hub {
         ticket: &Ticket<'_>,
         connection: &Arc<Connection>,
         identity: Identity,
+        info: Payload,
         expires_at: Option<Millis>,
     ) -> Result<(), Unregistered> {
         let mut inner = lock(&self.0);
         inner.obey(ticket, &identity)?;
+        let most = connection.shared.config.max_connections_per_user;
+        if most > 0 && inner.count_user(&identity.app, &identity.user) >= most {
+            return Err(Unregistered::TooMany);
+        }
         let identity = inner.share_names(identity);
-        if !connection.admit(identity.clone(), expires_at) {
+        if !connection.admit(identity.clone(), info, expires_at) {
             return Err(Unregistered::Closed);
         }
         inner.insert(&identity, connection);
@@ -197,11 +204,7 @@ impl Hub {
                 .get(app)
                 .and_then(|app| app.sessions.get(session))
                 .map_or(0, Bucket::len),
-            Whom::User { app, user } => inner
-                .apps
-                .get(app)
-                .and_then(|app| app.users.get(user))
-                .map_or(0, Bucket::len),
+            Whom::User { app, user } => inner.count_user(app, user),
             Whom::App { app } => inner
                 .apps
                 .get(app)
@@ -222,6 +225,13 @@ impl Inner {
             .map_or(Ok(()), |(_, order)| {
                 Err(Unregistered::Ordered(order.why.clone()))
             })
+    }
+
+    fn count_user(&self, app: &str, user: &str) -> usize {
+        self.apps
+            .get(app)
+            .and_then(|app| app.users.get(user))
+            .map_or(0, Bucket::len)
     }
 
     /// The same identity with the text of the maps' keys, so that a name is in memory once.

@@ -16,24 +16,41 @@
 //! write queue (writes go straight to the socket from whoever writes; a queue exists only while the
 //! socket is full), no channel and no timer of its own.
 
+mod arrivals;
 pub mod authority;
+pub mod broker;
 mod commands;
 pub mod config;
 mod connection;
 pub mod engine;
 mod hub;
+mod interim;
 pub mod origin;
 mod outbound;
+mod server_side;
 pub mod stats;
+mod subscriptions;
+pub mod topics;
 mod transport;
 mod wheel;
 
-pub use authority::{Admission, Authority, ConnectRequest, Identity, Refreshed, Refusal};
-pub use chatsdk_protocol::{Disconnect, DisconnectCode};
+pub use authority::{
+    Admission, Authority, Caller, ConnectRequest, Denial, Grant, Identity, Inspect, InspectRequest,
+    PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed, Refusal, SubRefreshRequest,
+    SubscribeRequest,
+};
+pub use broker::memory::stream::Range;
+pub use broker::publication::Position;
+pub use chatsdk_protocol::{
+    ClientInfo, Disconnect, DisconnectCode, ErrorCode, Payload, PayloadRef, Publication,
+    ReplyError, UnsubscribeCode,
+};
 pub use config::Config;
-pub use engine::{Engine, Handle, Whom};
+pub use engine::{Engine, Handle, Publish, Whom};
 pub use origin::OriginPolicy;
 pub use stats::Stats;
+pub use topics::options::{History, Keep, Recovery, TopicOptions};
+pub use transport::body::Body;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -118,6 +118,11 @@ impl Outbound {
         self.queue.is_none()
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
+    }
+
     fn push(
         &mut self,
         socket: &impl Direct,

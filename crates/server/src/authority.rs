@@ -42,9 +42,8 @@ impl Authority for TokenAuthority {
         };
         let claims = self.examine(request.token, &peer)?;
         Ok(Admission {
-            identity: identity(&claims),
             expires_at: Some(claims.exp * 1000),
-            data: None,
+            ..Admission::new(identity(&claims))
         })
     }
 

@@ -1,15 +1,20 @@
 //! `connect`: who is this, and on what terms may they stay.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use chatsdk_protocol::command::ConnectRequest as Request;
-use chatsdk_protocol::reply::ConnectResult;
+use chatsdk_protocol::command::{ConnectRequest as Request, SubscribeRequest};
+use chatsdk_protocol::reply::{ConnectResult, SubscribeResult};
 use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 use chatsdk_types::entropy;
 
-use crate::authority::{Admission, Authority, ConnectRequest, Refusal};
+use crate::authority::{
+    Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal,
+};
 use crate::commands::{Next, Session, ttl};
 use crate::hub::Unregistered;
+use crate::subscriptions::Taken;
 
 impl<A: Authority> Session<A> {
     pub(super) async fn connect(
@@ -24,7 +29,7 @@ impl<A: Authority> Session<A> {
         if !self.connection.begin_connect() {
             return self.close(DisconnectCode::BadRequest, replies);
         }
-        let shared = self.engine.shared();
+        let shared = &Arc::clone(self.engine.shared());
         // Before the question, so that an order which comes between answer and registration holds.
         let ticket = shared.hub.ticket();
         let answer = self
@@ -32,7 +37,7 @@ impl<A: Authority> Session<A> {
             .authority()
             .connect(ConnectRequest {
                 token: &request.token,
-                data: request.data.raw_value(),
+                data: request.data,
                 name: &request.name,
                 version: &request.version,
                 headers: &opening.headers,
@@ -53,10 +58,12 @@ impl<A: Authority> Session<A> {
             identity,
             expires_at,
             data,
+            info,
+            subscriptions,
         } = admission;
         match shared
             .hub
-            .register(&ticket, &self.connection, identity, expires_at)
+            .register(&ticket, &self.connection, identity.clone(), info, expires_at)
         {
             Ok(()) => {}
             Err(Unregistered::Closed) => return Next::Stop,
@@ -67,21 +74,38 @@ impl<A: Authority> Session<A> {
                     .fetch_add(1, Ordering::Relaxed);
                 return self.close(why, replies);
             }
+            Err(Unregistered::TooMany) => {
+                shared
+                    .stats
+                    .connects_refused
+                    .fetch_add(1, Ordering::Relaxed);
+                return self.close(DisconnectCode::ConnectionLimit, replies);
+            }
         }
         drop(ticket);
         shared.stats.connects.fetch_add(1, Ordering::Relaxed);
         shared.stats.connected.fetch_add(1, Ordering::Relaxed);
-        let (client, jitter) = chance(&*shared.entropy);
+        let mut subs = BTreeMap::new();
+        for (channel, grant) in subscriptions {
+            match self.join_from_connect(&identity, &channel, &grant, request).await {
+                Ok(result) => {
+                    subs.insert(channel, result);
+                }
+                Err(why) => return self.close(why, replies),
+            }
+        }
         let config = &shared.config;
         let pings = !config.ping_interval.is_zero();
+        let (session, node) = opening.posted_to.unzip();
         let next = self.reply(
             id,
             ConnectResult {
-                client: client.into(),
+                client: Arc::clone(&self.connection.client),
                 version: config.version.as_str().into(),
                 expires: ttl.is_some(),
                 ttl: ttl.unwrap_or(0),
-                data: data.map(Into::into).unwrap_or_default(),
+                data,
+                subs,
                 // Clients count in seconds; 0 would tell them that there are no pings.
                 ping: if pings {
                     config.ping_interval.as_secs().max(1) as u32
@@ -89,8 +113,9 @@ impl<A: Authority> Session<A> {
                     0
                 },
                 pong: pings,
+                session,
+                node,
                 time: now,
-                ..ConnectResult::default()
             },
             replies,
         );
@@ -99,6 +124,7 @@ impl<A: Authority> Session<A> {
         }
         // At once, because timers and other tasks may talk to the client from here on.
         self.flush(replies);
+        let jitter = u32::from_be_bytes(entropy::bytes(&*shared.entropy));
         let interval = config.ping_interval.as_millis() as u64;
         // Spread over the second half of the interval: after a restart all clients come at once, and
         // their pings shall not.
@@ -107,7 +133,35 @@ impl<A: Authority> Session<A> {
         Next::Command
     }
 
-    fn refuse(&self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {
+    /// Subscribes the client to `channel` without its asking, from where its last connection was.
+    async fn join_from_connect(
+        &mut self,
+        identity: &Identity,
+        channel: &str,
+        grant: &Grant,
+        request: &Request<'_>,
+    ) -> Result<SubscribeResult, Disconnect> {
+        let subscriptions = &self.connection.subscriptions;
+        match subscriptions.reserve(channel, self.engine.shared().config.max_channels) {
+            Ok(()) => {}
+            Err(Taken::Already | Taken::Closed) => {
+                return Err(DisconnectCode::InternalError.into());
+            }
+            Err(Taken::Limit) => return Err(DisconnectCode::ChannelLimit.into()),
+        }
+        let nowhere = SubscribeRequest::default();
+        let position = request.subs.get(channel).unwrap_or(&nowhere);
+        let joined = self.join(identity, channel, grant, position, true).await;
+        joined.map_err(|denial| match denial {
+            Denial::Close(why) => why,
+            Denial::Error(error) => {
+                tracing::warn!(channel, ?error, "a server-side subscription came to nothing");
+                DisconnectCode::InternalError.into()
+            }
+        })
+    }
+
+    fn refuse(&mut self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {
         let stats = &self.engine.shared().stats;
         stats.connects_refused.fetch_add(1, Ordering::Relaxed);
         let error = match refusal {
@@ -124,11 +178,4 @@ impl<A: Authority> Session<A> {
         self.connection.refuse();
         Next::Stop
     }
-}
-
-/// An id for the client (a random UUID), and 32 bits to spread its first ping by.
-fn chance(source: &dyn chatsdk_types::Entropy) -> (String, u32) {
-    let [a, b, c, d, id @ ..] = entropy::bytes::<20>(source);
-    let client = uuid::Builder::from_random_bytes(id).into_uuid().to_string();
-    (client, u32::from_be_bytes([a, b, c, d]))
 }

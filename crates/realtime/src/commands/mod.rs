@@ -1,27 +1,41 @@
 //! What a connection does with what its client says: one file per command.
 //!
-//! - [`connect`], [`refresh`]: asked of the authority.
-//! - [`unavailable`]: commands of the protocol that this engine does not offer.
+//! - [`connect`], [`refresh`]: the connection itself.
+//! - [`subscribe`], [`unsubscribe`], [`sub_refresh`]: listening to a topic.
+//! - [`publish`], [`presence`], [`history`]: the topic.
+//! - [`rpc`], [`send`]: the application.
 //!
 //! Commands of a connection are done one after the other, in the order of the wire; the next message is
 //! not read before they are. The replies of one message share frames.
 
 mod connect;
+mod history;
+mod presence;
+mod publish;
+mod rate;
 mod refresh;
-mod unavailable;
+mod rpc;
+mod send;
+mod sub_refresh;
+pub(crate) mod subscribe;
+mod unsubscribe;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chatsdk_protocol::{
-    Command, DisconnectCode, Encoding, Frame, Method, NotJson, ReplyBody, json,
+    Command, Disconnect, DisconnectCode, ErrorCode, Frame, Method, NotJson, Reply, ReplyBody,
 };
 use http::HeaderMap;
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Caller, Denial, Identity};
 use crate::connection::{Connection, Phase};
 use crate::engine::Engine;
-use crate::transport::websocket::frame;
+use crate::topics::event::What;
+use crate::topics::subscription::Subscription;
+
+/// The longest name of a channel, in bytes.
+const MAX_CHANNEL: usize = 255;
 
 /// The task's side of a connection: what is needed to obey commands.
 pub(crate) struct Session<A> {
@@ -29,12 +43,17 @@ pub(crate) struct Session<A> {
     connection: Arc<Connection>,
     /// Present until the connect command was answered: an idle connection does not keep its headers.
     opening: Option<Box<Opening>>,
+    rate: rate::Rate,
+    /// Subscriptions whose replies are not out yet, with the offset that each begins at.
+    joining: Vec<(Arc<Subscription>, u64)>,
 }
 
 /// What was known before the first command.
 pub(crate) struct Opening {
     pub(crate) headers: HeaderMap,
     pub(crate) remote: SocketAddr,
+    /// Where commands are posted, for transports that go one way only: session and node.
+    pub(crate) posted_to: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// What comes after a command.
@@ -52,13 +71,16 @@ impl<A: Authority> Session<A> {
             engine,
             connection,
             opening: Some(Box::new(opening)),
+            rate: rate::Rate::default(),
+            joining: Vec::new(),
         }
     }
 
     /// Obeys the commands of one message.
-    pub(crate) async fn obey(&mut self, message: &str) {
-        let mut replies = Frame::new(Encoding::Json);
-        for command in json::commands(message) {
+    pub(crate) async fn obey(&mut self, message: &[u8]) {
+        let encoding = self.connection.shape().encoding();
+        let mut replies = Frame::new(encoding);
+        for command in encoding.commands(message) {
             let next = match command {
                 Ok(command) => self.command(command, &mut replies).await,
                 Err(error) => {
@@ -78,43 +100,113 @@ impl<A: Authority> Session<A> {
 
     async fn command(&mut self, command: Command<'_>, replies: &mut Frame) -> Next {
         let Command { id, method } = command;
-        match (self.connection.phase(), method) {
-            (Phase::Closing, _) => Next::Stop,
+        let method = match (self.connection.phase(), method) {
+            (Phase::Closing, _) => return Next::Stop,
             (_, Method::Pong) => {
-                if self.connection.pong() {
+                return if self.connection.pong() {
                     Next::Command
                 } else {
                     self.close(DisconnectCode::BadRequest, replies)
-                }
+                };
             }
-            (Phase::Fresh, Method::Connect(request)) => self.connect(id, &request, replies).await,
+            (Phase::Fresh, Method::Connect(request)) => {
+                return self.connect(id, &request, replies).await;
+            }
             // A command before connect, a second connect, or anything after a refused one.
             (Phase::Fresh | Phase::Connecting | Phase::Refused, _)
-            | (Phase::Live, Method::Connect(_)) => self.close(DisconnectCode::BadRequest, replies),
-            (Phase::Live, Method::Refresh(request)) => self.refresh(id, &request, replies).await,
-            (Phase::Live, Method::Ping) => self.reply(id, ReplyBody::Ping, replies),
-            (Phase::Live, method) => self.unavailable(id, &method, replies),
+            | (Phase::Live, Method::Connect(_)) => {
+                return self.close(DisconnectCode::BadRequest, replies);
+            }
+            (Phase::Live, method) => method,
+        };
+        let Some(identity) = self.connection.identity() else {
+            return self.close(DisconnectCode::BadRequest, replies);
+        };
+        let shared = self.engine.shared();
+        if !self
+            .rate
+            .allows(shared.config.max_commands_per_second, shared.wheel.now())
+        {
+            return match method {
+                Method::Send(_) => self.close(DisconnectCode::TooManyRequests, replies),
+                _ => self.reply(id, ErrorCode::TooManyRequests, replies),
+            };
+        }
+        let answer = match method {
+            Method::Pong | Method::Connect(_) => return Next::Command,
+            Method::Ping => Ok(ReplyBody::Ping),
+            Method::Refresh(request) => return self.refresh(id, &request, replies).await,
+            Method::Subscribe(request) => self.subscribe(&identity, &request).await,
+            Method::Unsubscribe(request) => Ok(self.unsubscribe(&request)),
+            Method::SubRefresh(request) => self.sub_refresh(&identity, &request).await,
+            Method::Publish(request) => self.publish(&identity, &request).await,
+            Method::Presence(request) => self.presence(&identity, &request).await,
+            Method::PresenceStats(request) => self.presence_stats(&identity, &request).await,
+            Method::History(request) => self.history(&identity, &request).await,
+            Method::Rpc(request) => self.rpc(&identity, &request).await,
+            Method::Send(request) => match self.message(&identity, &request).await {
+                Ok(()) => return Next::Command,
+                Err(why) => Err(Denial::Close(why)),
+            },
+        };
+        match answer {
+            Ok(body) => self.reply(id, body, replies),
+            Err(Denial::Error(error)) => self.reply(id, error, replies),
+            Err(Denial::Close(why)) => self.close(why, replies),
         }
     }
 
-    fn reply(&self, id: u32, body: impl Into<ReplyBody>, replies: &mut Frame) -> Next {
-        match replies.reply(&chatsdk_protocol::Reply::new(id, body)) {
+    fn caller<'a>(&'a self, identity: &'a Identity) -> Caller<'a> {
+        Caller {
+            identity,
+            client: &self.connection.client,
+        }
+    }
+
+    fn reply(&mut self, id: u32, body: impl Into<ReplyBody>, replies: &mut Frame) -> Next {
+        match replies.reply(&Reply::new(id, body)) {
             Ok(()) => Next::Command,
             Err(NotJson) => self.close(DisconnectCode::InappropriateProtocol, replies),
         }
     }
 
     /// Sends what was answered so far, then the close frame.
-    fn close(&self, why: impl Into<chatsdk_protocol::Disconnect>, replies: &mut Frame) -> Next {
+    fn close(&mut self, why: impl Into<Disconnect>, replies: &mut Frame) -> Next {
         self.flush(replies);
         self.connection.close(&why.into());
         Next::Stop
     }
 
-    fn flush(&self, replies: &mut Frame) {
-        if let Some(text) = replies.take() {
-            self.connection.send(frame::text(&text));
+    /// Sends what was answered so far; then subscriptions that were answered begin.
+    fn flush(&mut self, replies: &mut Frame) {
+        if let Some(messages) = replies.take() {
+            let connection = &self.connection;
+            connection.send_now(connection.shape().frame(&messages), 1);
         }
+        for (subscription, base) in std::mem::take(&mut self.joining) {
+            let shared = self.engine.shared();
+            if subscription.go_live(base).is_err() {
+                self.connection.lost_track(&subscription);
+            } else if subscription.options.join_leave && subscription.is_live() {
+                let info = Arc::clone(&subscription.info);
+                let topic = &subscription.topic;
+                topic.tell(&mut crate::lock(&topic.inner), shared, What::Join(info));
+            }
+        }
+    }
+}
+
+/// Whether `channel` can be one.
+fn valid(channel: &str) -> bool {
+    !channel.is_empty() && channel.len() <= MAX_CHANNEL && channel.is_ascii()
+}
+
+/// A channel that can be one, or error 107.
+fn checked(channel: &str) -> Result<&str, Denial> {
+    if valid(channel) {
+        Ok(channel)
+    } else {
+        Err(ErrorCode::BadRequest.into())
     }
 }
 
@@ -126,9 +218,22 @@ fn ttl(expires_at: chatsdk_types::Millis, now: chatsdk_types::Millis) -> Option<
     (left > 0).then(|| (left / 1000).clamp(1, YEAR) as u32)
 }
 
+/// `expires` and `ttl` of a reply; error 109 when that moment has passed.
+fn terms_of(
+    expires_at: Option<chatsdk_types::Millis>,
+    now: chatsdk_types::Millis,
+) -> Result<(bool, u32), Denial> {
+    match expires_at {
+        None => Ok((false, 0)),
+        Some(at) => ttl(at, now)
+            .map(|ttl| (true, ttl))
+            .ok_or_else(|| ErrorCode::TokenExpired.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ttl;
+    use super::{ttl, valid};
 
     #[test]
     fn a_ttl_is_never_zero_nor_longer_than_a_year() {
@@ -137,5 +242,14 @@ mod tests {
         assert_eq!(ttl(i64::MAX, -1), Some(31_536_000));
         assert_eq!(ttl(0, 0), None);
         assert_eq!(ttl(i64::MIN, i64::MAX), None);
+    }
+
+    #[test]
+    fn channels_are_short_and_plain() {
+        assert!(valid("a"));
+        assert!(valid(&"x".repeat(255)));
+        for bad in ["", "ä", &"x".repeat(256)] {
+            assert!(!valid(bad), "{bad}");
+        }
     }
 }

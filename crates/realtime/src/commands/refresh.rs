@@ -1,5 +1,6 @@
 //! `refresh`: a newer token, without a new connection.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use chatsdk_protocol::command::RefreshRequest;
@@ -17,7 +18,7 @@ impl<A: Authority> Session<A> {
         request: &RefreshRequest<'_>,
         replies: &mut Frame,
     ) -> Next {
-        let shared = self.engine.shared();
+        let shared = &Arc::clone(self.engine.shared());
         let Some(current) = self.connection.identity() else {
             return self.close(DisconnectCode::BadRequest, replies);
         };
@@ -52,7 +53,7 @@ impl<A: Authority> Session<A> {
             .renew(&ticket, &self.connection, &current, identity, expires_at)
         {
             Ok(()) => {}
-            Err(Unregistered::Closed) => return Next::Stop,
+            Err(Unregistered::Closed | Unregistered::TooMany) => return Next::Stop,
             Err(Unregistered::Ordered(why)) => return self.close(why, replies),
         }
         shared.stats.refreshes.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +68,7 @@ impl<A: Authority> Session<A> {
         )
     }
 
-    fn decline(&self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {
+    fn decline(&mut self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {
         let stats = &self.engine.shared().stats;
         stats.refreshes_refused.fetch_add(1, Ordering::Relaxed);
         let why = match refusal {

@@ -258,10 +258,17 @@ async fn the_upgrade_is_guarded() {
     )
     .await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-    assert_eq!(
-        protobuf.hear_close().await,
-        (3506, "inappropriate protocol".into())
-    );
+    // Field 1, the id: 1; field 4, the connect request, with the token in its field 1.
+    let token = b"app/ann/s1/60";
+    let mut message = vec![0x08, 1, 0x22, token.len() as u8 + 2, 0x0a, token.len() as u8];
+    message.extend(token);
+    message.insert(0, message.len() as u8);
+    protobuf.frame(0x82, &message).await;
+    let Heard::Binary(reply) = protobuf.hear().await else {
+        panic!("not a Protobuf reply");
+    };
+    // Behind its length: the same id, and the connect result in field 5.
+    assert_eq!(reply[1..4], [0x08, 1, 0x2a]);
     assert_eq!(
         server
             .handle()

@@ -93,7 +93,7 @@ impl Scripted {
 impl Authority for Scripted {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
         self.seen.lock().expect("no panic").push(Seen {
-            data: request.data.map(|data| data.get().to_owned()),
+            data: request.data.raw_value().map(|data| data.get().to_owned()),
             name: request.name.to_owned(),
             agent: request
                 .headers
@@ -106,11 +106,10 @@ impl Authority for Scripted {
         let answer = self.answer(request.token);
         self.pass().await;
         let (identity, expires_at) = answer?;
-        let data = request.data.map(ToOwned::to_owned);
         Ok(Admission {
-            identity,
             expires_at,
-            data,
+            data: request.data.to_payload(),
+            ..Admission::new(identity)
         })
     }
 
@@ -258,6 +257,7 @@ pub(crate) fn refresh(id: u32, token: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Text(String),
+    Binary(Vec<u8>),
     Pong(Vec<u8>),
     Close(u16, String),
     /// The server hung up.
@@ -342,6 +342,7 @@ impl Socket {
         }
         match first {
             0x81 => Heard::Text(String::from_utf8(payload).expect("UTF-8")),
+            0x82 => Heard::Binary(payload),
             0x8a => Heard::Pong(payload),
             0x88 if payload.is_empty() => Heard::Close(1005, String::new()),
             0x88 => Heard::Close(

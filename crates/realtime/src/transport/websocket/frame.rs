@@ -160,9 +160,6 @@ pub(crate) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// The protocol's ping as a frame: the same for all connections.
-pub(crate) const PING: Bytes = Bytes::from_static(b"\x81\x02{}");
-
 /// `payload` as one frame of a server, unmasked.
 pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(payload.len() + 10);
@@ -182,11 +179,6 @@ pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Bytes {
     frame.into()
 }
 
-/// A text frame.
-pub(crate) fn text(payload: &[u8]) -> Bytes {
-    encode(Opcode::Text, payload)
-}
-
 /// A close frame.
 pub(crate) fn close(code: u16, reason: &str) -> Bytes {
     let mut payload = Vec::with_capacity(2 + reason.len());
@@ -202,6 +194,10 @@ mod tests {
     use super::*;
 
     const LIMIT: usize = 65_536;
+
+    fn text(payload: &[u8]) -> Bytes {
+        encode(Opcode::Text, payload)
+    }
 
     fn violation(bytes: &[u8]) -> Option<u16> {
         Header::read(bytes, LIMIT).err().map(Violation::code)
@@ -279,7 +275,7 @@ mod tests {
 
     #[test]
     fn frames_of_the_server() {
-        assert_eq!(text(b"{}"), PING);
+        assert_eq!(&text(b"{}")[..], b"\x81\x02{}");
         assert_eq!(&encode(Opcode::Pong, b"hi")[..], b"\x8a\x02hi");
         assert_eq!(&text(&[b'x'; 126])[..4], [0x81, 126, 0, 126]);
         assert_eq!(

@@ -4,6 +4,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use chatsdk_protocol::Encoding;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -28,21 +29,13 @@ pub(super) struct Accepted {
     subprotocol: Option<&'static str>,
 }
 
-/// What the client wants to speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Json,
-    /// Not offered yet. The handshake still succeeds, because a browser makes nothing of a refused one
-    /// but "try again"; then the connection is closed with 3506, which says what is wrong and keeps
-    /// the client away.
-    Protobuf,
-}
-
 /// Why a request may not become a WebSocket: a status and a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
     #[error("This server is shutting down; connect again in a moment.")]
     Draining,
+    #[error("There is no room for more connections now; connect again in a moment.")]
+    Full,
     #[error("A WebSocket is asked for with GET.")]
     Method,
     #[error(
@@ -146,7 +139,7 @@ impl Accepted {
 impl Refused {
     fn status(self) -> StatusCode {
         match self {
-            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Draining | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAnUpgrade | Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Key | Self::TokenInQuery => StatusCode::BAD_REQUEST,

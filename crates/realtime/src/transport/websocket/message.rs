@@ -13,15 +13,16 @@ pub(super) struct Assembler {
 #[derive(Debug)]
 struct Fragments {
     payload: Vec<u8>,
-    /// How much of it is known to be UTF-8: what follows is at most a character cut in two.
-    checked: usize,
+    /// How much of it is known to be UTF-8: what follows is at most a character cut in two. `None`: it
+    /// need not be.
+    checked: Option<usize>,
 }
 
 /// What a client said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event<'b> {
-    /// A message. Binary ones are held to UTF-8, too: the encoding is JSON either way.
-    Message(Cow<'b, str>),
+    /// A message. Text ones are UTF-8, and binary ones too where the encoding is JSON either way.
+    Message(Cow<'b, [u8]>),
     /// A ping of the transport, to be answered with the same payload.
     Ping(&'b [u8]),
     /// A pong of the transport, or a fragment: nothing to do.
@@ -32,11 +33,13 @@ pub(super) enum Event<'b> {
 
 impl Assembler {
     /// Takes the frame that `bytes` begin with: what it means and how long it was; `None`: there is
-    /// more of it to come. Messages are bounded by `limit`.
+    /// more of it to come. Messages are bounded by `limit`; with `text_only`, binary ones are held to
+    /// UTF-8, too.
     pub(super) fn take<'b>(
         &mut self,
         bytes: &'b mut [u8],
         limit: usize,
+        text_only: bool,
     ) -> Result<Option<(Event<'b>, usize)>, Violation> {
         // Against the whole message, so that a client cannot get around the bound in fragments.
         let so_far = self
@@ -68,21 +71,26 @@ impl Assembler {
             Opcode::Pong => Event::Nothing,
             Opcode::Close => Event::Close(close_code(payload)?),
             Opcode::Text | Opcode::Binary if header.fin => {
-                let text = std::str::from_utf8(payload).map_err(|_| Violation::NotUtf8)?;
-                Event::Message(Cow::Borrowed(text))
+                if text_only || header.opcode == Opcode::Text {
+                    std::str::from_utf8(payload).map_err(|_| Violation::NotUtf8)?;
+                }
+                Event::Message(Cow::Borrowed(payload))
             }
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                let text = text_only || header.opcode == Opcode::Text;
                 let fragments = self.fragments.get_or_insert_with(|| {
                     Box::new(Fragments {
                         payload: Vec::new(),
-                        checked: 0,
+                        checked: text.then_some(0),
                     })
                 });
                 fragments.add(payload)?;
                 if header.fin {
+                    if !fragments.ends_whole() {
+                        return Err(Violation::NotUtf8);
+                    }
                     let payload = self.fragments.take().map_or_else(Vec::new, |it| it.payload);
-                    let text = String::from_utf8(payload).map_err(|_| Violation::NotUtf8)?;
-                    Event::Message(Cow::Owned(text))
+                    Event::Message(Cow::Owned(payload))
                 } else {
                     Event::Nothing
                 }
@@ -95,13 +103,22 @@ impl Assembler {
 impl Fragments {
     fn add(&mut self, payload: &[u8]) -> Result<(), Violation> {
         self.payload.extend_from_slice(payload);
-        match std::str::from_utf8(&self.payload[self.checked..]) {
-            Ok(text) => self.checked += text.len(),
+        let Some(checked) = &mut self.checked else {
+            return Ok(());
+        };
+        match std::str::from_utf8(&self.payload[*checked..]) {
+            Ok(text) => *checked += text.len(),
             // A character that goes on in the next fragment.
-            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(error) if error.error_len().is_none() => *checked += error.valid_up_to(),
             Err(_) => return Err(Violation::NotUtf8),
         }
         Ok(())
+    }
+
+    /// Whether it does not end within a character.
+    fn ends_whole(&self) -> bool {
+        self.checked
+            .is_none_or(|checked| checked == self.payload.len())
     }
 }
 
@@ -154,9 +171,11 @@ mod tests {
         let mut bytes = frames.concat();
         let mut rest = &mut bytes[..];
         let mut meaning = Vec::new();
-        while let Some((event, size)) = assembler.take(rest, LIMIT).map_err(Violation::code)? {
+        while let Some((event, size)) = assembler.take(rest, LIMIT, true).map_err(Violation::code)? {
             match event {
-                Event::Message(text) => meaning.push(text.into_owned()),
+                Event::Message(text) => {
+                    meaning.push(String::from_utf8(text.into_owned()).expect("UTF-8"));
+                }
                 Event::Ping(payload) => {
                     meaning.push(format!("ping {}", String::from_utf8_lossy(payload)));
                 }
@@ -191,6 +210,21 @@ mod tests {
             ],
             &["ping now", "hello", "next"],
         );
+    }
+
+    #[test]
+    fn binary_messages_need_not_be_text() {
+        let mut assembler = Assembler::default();
+        for mut frame in [masked(0x02, b"\xff"), masked(0x80, b"\xc3")] {
+            let (event, _) = assembler
+                .take(&mut frame, LIMIT, false)
+                .expect("honest frames")
+                .expect("whole frames");
+            match event {
+                Event::Nothing => {}
+                other => assert_eq!(other, Event::Message(Cow::Borrowed(&b"\xff\xc3"[..]))),
+            }
+        }
     }
 
     #[test]
@@ -284,9 +318,9 @@ mod tests {
             let (mut assembler, mut pending, mut got) = (Assembler::default(), Vec::new(), None);
             for read in wire.chunks(chunk) {
                 pending.extend_from_slice(read);
-                while let Some((event, size)) = assembler.take(&mut pending, LIMIT).expect("honest frames") {
+                while let Some((event, size)) = assembler.take(&mut pending, LIMIT, true).expect("honest frames") {
                     if let Event::Message(text) = event {
-                        got = Some(text.into_owned().into_bytes());
+                        got = Some(text.into_owned());
                     }
                     pending.drain(..size);
                 }
@@ -298,7 +332,7 @@ mod tests {
         fn noise_never_panics(mut noise in proptest::collection::vec(any::<u8>(), 0..512)) {
             let mut assembler = Assembler::default();
             let mut rest = &mut noise[..];
-            while let Ok(Some((_, size))) = assembler.take(rest, LIMIT) {
+            while let Ok(Some((_, size))) = assembler.take(rest, LIMIT, false) {
                 rest = &mut rest[size..];
             }
         }

@@ -34,7 +34,13 @@ pub(crate) fn upgrade<A: Authority, B>(
     let accepted = if shared.hub.is_draining() {
         Err(handshake::Refused::Draining)
     } else {
-        handshake::check(request, &shared.config.origins)
+        handshake::check(request, &shared.config.origins).and_then(|accepted| {
+            if shared.has_room() {
+                Ok(accepted)
+            } else {
+                Err(handshake::Refused::Full)
+            }
+        })
     };
     match accepted {
         Ok(accepted) => {
@@ -43,6 +49,7 @@ pub(crate) fn upgrade<A: Authority, B>(
             let opening = Opening {
                 headers: request.headers().clone(),
                 remote,
+                posted_to: None,
             };
             let upgrading = hyper::upgrade::on(request);
             shared.spawn(serve::serve(

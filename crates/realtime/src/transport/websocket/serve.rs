@@ -1,22 +1,23 @@
 //! The task of a connection: reads until the other side or the socket is done.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use chatsdk_protocol::DisconnectCode;
+use chatsdk_protocol::{DisconnectCode, Encoding};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::authority::Authority;
 use crate::commands::{Opening, Session};
-use crate::connection::{Connection, Phase};
+use crate::connection::{Connection, Phase, Wire};
 use crate::engine::Engine;
 use crate::stats::Stats;
+use crate::transport::Shape;
+use crate::transport::gone::Gone;
 use crate::transport::websocket::frame::{self, Opcode};
-use crate::transport::websocket::handshake::Encoding;
 use crate::transport::websocket::message::{Assembler, Event};
 
 /// How much is read at once.
@@ -36,13 +37,17 @@ pub(super) async fn serve<A: Authority>(
     encoding: Encoding,
 ) {
     // Boxed, so that what only the beginning needs is not carried through the idle years.
-    let Some((connection, early)) = Box::pin(begin(&engine, upgrading)).await else {
+    let shape = match encoding {
+        Encoding::Json => Shape::SocketJson,
+        Encoding::Protobuf => Shape::SocketProtobuf,
+    };
+    let Some((connection, early)) = Box::pin(begin(&engine, upgrading, shape)).await else {
         return;
     };
     let _gone = Gone(Arc::clone(&connection));
-    if encoding == Encoding::Protobuf {
-        connection.close(&DisconnectCode::InappropriateProtocol.into());
-    }
+    let Some(socket) = connection.socket() else {
+        return;
+    };
     let mut session = Session::new(engine, Arc::clone(&connection), opening);
     // Copied, and mostly empty: even an empty slice would keep the HTTP connection's whole buffer.
     let pending = early.to_vec();
@@ -53,11 +58,11 @@ pub(super) async fn serve<A: Authority>(
         broken: false,
     };
     loop {
-        match reader.step(&connection) {
-            Step::Message(text) => Box::pin(session.obey(&text)).await,
+        match reader.step(&connection, socket) {
+            Step::Message(message) => Box::pin(session.obey(&message)).await,
             Step::Again => {}
             Step::Wait => {
-                if connection.socket.readable().await.is_err() {
+                if socket.readable().await.is_err() {
                     return;
                 }
             }
@@ -72,6 +77,7 @@ pub(super) async fn serve<A: Authority>(
 async fn begin<A: Authority>(
     engine: &Engine<A>,
     upgrading: OnUpgrade,
+    shape: Shape,
 ) -> Option<(Arc<Connection>, Bytes)> {
     let upgraded = match upgrading.await {
         Ok(upgraded) => upgraded,
@@ -90,7 +96,11 @@ async fn begin<A: Authority>(
         return None;
     }
     let shared = engine.shared();
-    let connection = Connection::new(shared.next_id(), socket, Arc::clone(shared));
+    let wire = Wire::Socket {
+        socket,
+        outbound: Mutex::default(),
+    };
+    let connection = Connection::new(wire, shape, shared);
     shared.stats.open.fetch_add(1, Ordering::Relaxed);
     if !shared.hub.open(&connection) {
         connection.close(&DisconnectCode::Shutdown.into());
@@ -98,27 +108,10 @@ async fn begin<A: Authority>(
     Some((connection, parts.read_buf))
 }
 
-/// Takes the connection out of the books however its task ends.
-struct Gone(Arc<Connection>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        let shared = &self.0.shared;
-        if shared.hub.forget(&self.0) {
-            Stats::subtract(&shared.stats.connected, 1);
-        }
-        Stats::subtract(&shared.stats.open, 1);
-        if self.0.phase() != Phase::Closing {
-            // The socket ended without a close frame.
-            self.0.kill(Some(DisconnectCode::ConnectionClosed));
-        }
-    }
-}
-
 /// What to do after a step.
 enum Step {
     /// A message is to be obeyed.
-    Message(String),
+    Message(Vec<u8>),
     /// There is more to look at.
     Again,
     /// The socket has nothing now.
@@ -138,7 +131,7 @@ struct Reader {
 
 impl Reader {
     /// Reads once, without waiting.
-    fn step(&mut self, connection: &Arc<Connection>) -> Step {
+    fn step(&mut self, connection: &Arc<Connection>, socket: &TcpStream) -> Step {
         if !self.pending.is_empty() {
             let mut pending = std::mem::take(&mut self.pending);
             let (step, used) = self.look(connection, &mut pending);
@@ -151,7 +144,7 @@ impl Reader {
             }
         }
         READ.with_borrow_mut(|buffer| {
-            let read = match connection.socket.try_read(buffer) {
+            let read = match socket.try_read(buffer) {
                 Ok(0) => return Step::Gone,
                 Ok(read) => read,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Step::Wait,
@@ -175,12 +168,13 @@ impl Reader {
     /// many bytes are done with.
     fn look(&mut self, connection: &Arc<Connection>, bytes: &mut [u8]) -> (Option<Step>, usize) {
         let limit = connection.shared.config.max_message_bytes;
+        let text = connection.shape().is_json();
         let mut used = 0;
         loop {
             if self.broken {
                 return (None, bytes.len());
             }
-            let (event, size) = match self.assembler.take(&mut bytes[used..], limit) {
+            let (event, size) = match self.assembler.take(&mut bytes[used..], limit, text) {
                 Ok(Some(taken)) => taken,
                 Ok(None) => return (None, used),
                 Err(violation) => {
@@ -209,11 +203,11 @@ impl Reader {
                 }
                 Event::Ping(_) | Event::Message(_) if closing => {}
                 Event::Ping(payload) => connection.send(frame::encode(Opcode::Pong, payload)),
-                Event::Message(text) => {
+                Event::Message(message) => {
                     Stats::add(&connection.shared.stats.messages_in, 1);
                     // The most frequent message by far needs no task to wait for anything.
-                    if text != "{}" {
-                        return (Some(Step::Message(text.into_owned())), used);
+                    if *message != *connection.shape().encoding().ping() {
+                        return (Some(Step::Message(message.into_owned())), used);
                     }
                     if !connection.pong() {
                         connection.close(&DisconnectCode::BadRequest.into());

@@ -1,0 +1,91 @@
+//! Publications that a caller sends again, because it did not hear that the first one had arrived.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::broker::publication::Position;
+
+/// What a topic remembers of its callers' keys and versions. Empty, and without memory, for topics
+/// whose callers use neither.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats {
+    by_key: HashMap<Arc<str>, Option<Position>>,
+    /// The keys by age, each with the moment it is forgotten.
+    by_age: VecDeque<(u64, Arc<str>)>,
+    version: u64,
+    version_epoch: Box<str>,
+}
+
+impl Repeats {
+    /// What came of the publication with `key`, if there was one lately.
+    pub(crate) fn seen(&mut self, key: &str, now: u64) -> Option<Option<Position>> {
+        self.tidy(now);
+        self.by_key.get(key).cloned()
+    }
+
+    /// Remembers what came of the publication with `key`.
+    pub(crate) fn remember(&mut self, key: &str, position: Option<Position>, until: u64) {
+        let key: Arc<str> = key.into();
+        self.by_key.insert(Arc::clone(&key), position);
+        self.by_age.push_back((until, key));
+    }
+
+    /// Whether `version` is newer than all that came before it in its epoch; then it is the newest.
+    pub(crate) fn advance(&mut self, version: u64, epoch: &str) -> bool {
+        let newer = version > self.version || *epoch != *self.version_epoch;
+        if newer {
+            self.version = version;
+            if *epoch != *self.version_epoch {
+                self.version_epoch = epoch.into();
+            }
+        }
+        newer
+    }
+
+    /// Forgets old keys.
+    pub(crate) fn tidy(&mut self, now: u64) {
+        while self.by_age.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, key)) = self.by_age.pop_front() {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+
+    /// Whether nothing is remembered that could still matter.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_key.is_empty() && self.version == 0
+    }
+
+    /// When [`Repeats::tidy`] finds something to do next.
+    pub(crate) fn next_tidy(&self) -> u64 {
+        self.by_age.front().map_or(u64::MAX, |(until, _)| *until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_holds_for_its_time() {
+        let mut repeats = Repeats::default();
+        assert!(repeats.is_empty());
+        assert_eq!(repeats.seen("a", 0), None);
+        repeats.remember("a", None, 100);
+        assert_eq!(repeats.seen("a", 99), Some(None));
+        assert_eq!(repeats.next_tidy(), 100);
+        assert_eq!(repeats.seen("a", 100), None);
+        assert!(repeats.is_empty());
+    }
+
+    #[test]
+    fn versions_only_rise_within_their_epoch() {
+        let mut repeats = Repeats::default();
+        assert!(repeats.advance(5, ""));
+        assert!(!repeats.advance(5, ""));
+        assert!(!repeats.advance(4, ""));
+        assert!(repeats.advance(1, "b"));
+        assert!(!repeats.advance(1, "b"));
+        assert!(repeats.advance(2, "b"));
+    }
+}

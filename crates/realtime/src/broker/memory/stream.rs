@@ -1,0 +1,286 @@
+//! The history of one topic: bounded by number and by age.
+//!
+//! Two lifetimes: the publications go some time after the last one, the count of them (top and epoch)
+//! stays longer. A client that comes back between the two learns that it has missed something; one that
+//! comes back after both finds another epoch, which tells it the same.
+//!
+//! Times are those of the caller's clock, in milliseconds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::broker::publication::{Position, Publication};
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    epoch: Arc<str>,
+    top: u64,
+    items: VecDeque<Arc<Publication>>,
+    /// When the publications go.
+    items_until: u64,
+    /// When the count goes.
+    count_until: u64,
+}
+
+/// How much a stream keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Publications.
+    pub(crate) size: usize,
+    /// Milliseconds from the last publication until all of them go.
+    pub(crate) ttl: u64,
+    /// Milliseconds from the last use until the count goes, too.
+    pub(crate) count_ttl: u64,
+}
+
+/// A question about the past.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Range<'a> {
+    /// Exclusive: an offset and its epoch, which may be empty for "whichever"; `None`: from the end
+    /// that the direction begins at.
+    pub since: Option<(u64, &'a str)>,
+    /// At most so many; `None`: all.
+    pub limit: Option<usize>,
+    /// From newer to older.
+    pub reverse: bool,
+}
+
+/// What came of an attempt to go on where one was.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    /// What was missed, oldest first; empty unless `recovered`.
+    pub(crate) missed: Vec<Arc<Publication>>,
+    /// Whether that is all.
+    pub(crate) recovered: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(epoch: Arc<str>, bounds: Bounds, now: u64) -> Self {
+        Self {
+            epoch,
+            top: 0,
+            items: VecDeque::new(),
+            items_until: u64::MAX,
+            count_until: now.saturating_add(bounds.count_ttl),
+        }
+    }
+
+    /// The position of the newest publication.
+    pub(crate) fn top(&self) -> Position {
+        Position {
+            offset: self.top,
+            epoch: Arc::clone(&self.epoch),
+        }
+    }
+
+    /// Gives `publication` its place.
+    pub(crate) fn append(
+        &mut self,
+        mut publication: Publication,
+        bounds: Bounds,
+        now: u64,
+    ) -> Arc<Publication> {
+        self.tidy(now);
+        self.top += 1;
+        publication.offset = self.top;
+        let publication = Arc::new(publication);
+        self.items.push_back(Arc::clone(&publication));
+        while self.items.len() > bounds.size {
+            self.items.pop_front();
+        }
+        self.items_until = now.saturating_add(bounds.ttl);
+        self.count_until = now.saturating_add(bounds.count_ttl.max(bounds.ttl));
+        publication
+    }
+
+    /// Notes that the count is still of use to somebody.
+    pub(crate) fn keep(&mut self, bounds: Bounds, now: u64) {
+        self.count_until = self.count_until.max(now.saturating_add(bounds.count_ttl));
+    }
+
+    /// Keeps the count for an hour more: somebody counts along.
+    pub(crate) fn keep_on(&mut self, now: u64) {
+        self.count_until = self.count_until.max(now.saturating_add(3_600_000));
+    }
+
+    /// Lets all publications go.
+    pub(crate) fn clear(&mut self) {
+        self.items = VecDeque::new();
+        self.items_until = u64::MAX;
+    }
+
+    /// Lets go what is too old; `false` when that is everything.
+    pub(crate) fn tidy(&mut self, now: u64) -> bool {
+        if now >= self.items_until {
+            self.items = VecDeque::new();
+            self.items_until = u64::MAX;
+        }
+        now < self.count_until
+    }
+
+    /// When [`Stream::tidy`] finds something to do next.
+    pub(crate) fn next_tidy(&self) -> u64 {
+        self.items_until.min(self.count_until)
+    }
+
+    /// The newest publication that is still there.
+    pub(crate) fn newest(&mut self, now: u64) -> Option<&Arc<Publication>> {
+        self.tidy(now);
+        self.items.back()
+    }
+
+    /// The publications in `range`; `None` when it begins at a position that is not ours or whose
+    /// successor was let go.
+    pub(crate) fn read(&mut self, range: Range<'_>, now: u64) -> Option<Vec<Arc<Publication>>> {
+        self.tidy(now);
+        let limit = range.limit.unwrap_or(usize::MAX);
+        let first = self.first();
+        let (from, to) = match range.since {
+            None => (0, self.items.len()),
+            Some((_, epoch)) if !epoch.is_empty() && *epoch != *self.epoch => return None,
+            Some((offset, _)) if range.reverse => {
+                (0, offset.saturating_sub(first).min(self.items.len() as u64) as usize)
+            }
+            Some((offset, _)) if offset > self.top || offset + 1 < first => return None,
+            Some((offset, _)) => ((offset + 1 - first) as usize, self.items.len()),
+        };
+        let from = from.min(to);
+        let range_of = self.items.range(from..to);
+        Some(if range.reverse {
+            range_of.rev().take(limit).map(Arc::clone).collect()
+        } else {
+            range_of.take(limit).map(Arc::clone).collect()
+        })
+    }
+
+    /// What a client missed that has seen everything up to `since`.
+    pub(crate) fn recover(&mut self, since: (u64, &str), limit: usize, now: u64) -> Recovery {
+        let range = Range {
+            since: Some(since),
+            ..Range::default()
+        };
+        match self.read(range, now) {
+            Some(missed) if missed.len() <= limit => Recovery {
+                missed,
+                recovered: true,
+            },
+            Some(_) | None => Recovery {
+                missed: Vec::new(),
+                recovered: false,
+            },
+        }
+    }
+
+    /// The offset of the oldest publication that is still there, or would be.
+    fn first(&self) -> u64 {
+        self.top + 1 - self.items.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatsdk_protocol::Payload;
+
+    const BOUNDS: Bounds = Bounds {
+        size: 3,
+        ttl: 1000,
+        count_ttl: 5000,
+    };
+
+    fn stream(count: u64) -> Stream {
+        let mut stream = Stream::new("one".into(), BOUNDS, 0);
+        for _ in 0..count {
+            let publication = Publication {
+                data: Payload::new("1"),
+                ..Publication::default()
+            };
+            stream.append(publication, BOUNDS, 0);
+        }
+        stream
+    }
+
+    fn offsets(read: Option<Vec<Arc<Publication>>>) -> Option<Vec<u64>> {
+        read.map(|read| read.iter().map(|publication| publication.offset).collect())
+    }
+
+    fn read(stream: &mut Stream, since: Option<(u64, &str)>, limit: usize) -> Option<Vec<u64>> {
+        let range = Range {
+            since,
+            limit: Some(limit),
+            reverse: false,
+        };
+        offsets(stream.read(range, 0))
+    }
+
+    #[test]
+    fn it_keeps_the_newest_and_counts_all() {
+        let mut stream = stream(5);
+        assert_eq!(stream.top().offset, 5);
+        assert_eq!(read(&mut stream, None, 9), Some(vec![3, 4, 5]));
+        assert_eq!(read(&mut stream, None, 2), Some(vec![3, 4]));
+        assert_eq!(read(&mut stream, Some((3, "one")), 9), Some(vec![4, 5]));
+        assert_eq!(read(&mut stream, Some((2, "one")), 9), Some(vec![3, 4, 5]));
+        assert_eq!(read(&mut stream, Some((1, "one")), 9), None, "2 is gone");
+        assert_eq!(read(&mut stream, Some((5, "one")), 9), Some(vec![]));
+        assert_eq!(read(&mut stream, Some((6, "one")), 9), None, "not yet");
+        assert_eq!(read(&mut stream, Some((5, "two")), 9), None);
+        assert_eq!(read(&mut stream, Some((4, "")), 9), Some(vec![5]));
+        assert_eq!(
+            read(&mut stream, Some((u64::MAX, "one")), 9),
+            None,
+            "a liar"
+        );
+    }
+
+    #[test]
+    fn it_reads_backwards() {
+        let mut stream = stream(5);
+        let mut back = |since, limit| {
+            let range = Range {
+                since,
+                limit,
+                reverse: true,
+            };
+            offsets(stream.read(range, 0))
+        };
+        assert_eq!(back(None, None), Some(vec![5, 4, 3]));
+        assert_eq!(back(None, Some(1)), Some(vec![5]));
+        assert_eq!(back(Some((5, "one")), None), Some(vec![4, 3]));
+        assert_eq!(back(Some((3, "one")), None), Some(vec![]));
+        assert_eq!(back(Some((99, "one")), None), Some(vec![5, 4, 3]));
+    }
+
+    #[test]
+    fn recovery_is_all_or_nothing() {
+        let mut stream = stream(5);
+        let mut try_from = |offset, limit| {
+            let recovery = stream.recover((offset, "one"), limit, 0);
+            (recovery.recovered, recovery.missed.len())
+        };
+        assert_eq!(try_from(5, 9), (true, 0));
+        assert_eq!(try_from(2, 9), (true, 3));
+        assert_eq!(try_from(2, 2), (false, 0), "too many to send");
+        assert_eq!(try_from(1, 9), (false, 0));
+        assert_eq!(try_from(7, 9), (false, 0));
+    }
+
+    #[test]
+    fn publications_go_before_their_count() {
+        let mut stream = stream(2);
+        assert_eq!(stream.next_tidy(), 1000);
+        assert!(stream.tidy(999));
+        assert_eq!(read(&mut stream, None, 9), Some(vec![1, 2]));
+        assert!(stream.tidy(1000));
+        assert!(stream.newest(1000).is_none());
+        assert_eq!(stream.top().offset, 2, "the count stays");
+        assert!(!stream.recover((1, "one"), 9, 1000).recovered);
+        assert!(stream.recover((2, "one"), 9, 1000).recovered);
+        assert_eq!(stream.next_tidy(), 5000);
+        assert!(stream.tidy(4999));
+        assert!(!stream.tidy(5000));
+        stream.keep(BOUNDS, 4000);
+        assert!(stream.tidy(5000));
+    }
+}

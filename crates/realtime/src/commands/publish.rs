@@ -1,0 +1,65 @@
+//! `publish`: a client says something in a topic.
+
+use chatsdk_protocol::command::PublishRequest as Request;
+use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
+
+use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
+use crate::commands::{Session, checked};
+use crate::topics::options::History;
+use crate::topics::topic::Draft;
+
+impl<A: Authority> Session<A> {
+    pub(super) async fn publish(
+        &self,
+        identity: &Identity,
+        request: &Request<'_>,
+    ) -> Result<ReplyBody, Denial> {
+        if request.channel.is_empty() {
+            return Err(DisconnectCode::BadRequest.into());
+        }
+        let channel = checked(&request.channel)?;
+        if request.kind != 0 {
+            return Err(ErrorCode::NotAvailable.into());
+        }
+        if request.data.is_empty() {
+            return Err(ErrorCode::BadRequest.into());
+        }
+        let question = PublishRequest {
+            caller: self.caller(identity),
+            channel,
+            data: request.data,
+            subscribed: self.connection.subscriptions.has(channel),
+        };
+        let options = match self.engine.authority().publish(question).await? {
+            Publishing::Done => return Ok(ReplyBody::Publish),
+            Publishing::Topic(options) => options,
+        };
+        if options.history == History::Host {
+            // Only the host can give it its place.
+            return Err(ErrorCode::NotAvailable.into());
+        }
+        // What the authority was told of the client is what it has allowed.
+        let info = self
+            .connection
+            .subscriptions
+            .get(channel)
+            .map(|subscription| subscription.info.clone())
+            .or_else(|| self.connection.info().cloned());
+        let shared = self.engine.shared();
+        let publication = Publication {
+            data: request.data.to_payload(),
+            info,
+            ..Publication::default()
+        };
+        let draft = Draft {
+            publication,
+            options: &options,
+            delta: options.delta_publish,
+            key: None,
+            version: None,
+            position: None,
+        };
+        shared.publish(&identity.app, channel, draft);
+        Ok(ReplyBody::Publish)
+    }
+}

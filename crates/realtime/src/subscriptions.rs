@@ -1,0 +1,239 @@
+//! What one connection listens to, and how it comes to an end.
+
+use std::sync::{Arc, Mutex};
+
+use chatsdk_protocol::{DisconnectCode, Push, UnsubscribeCode};
+use chatsdk_types::Millis;
+
+use crate::connection::Connection;
+use crate::lock;
+use crate::topics::event::What;
+use crate::topics::subscription::Subscription;
+
+/// The subscriptions of one connection: a list, because there are few.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions(Mutex<List>);
+
+#[derive(Debug, Default)]
+struct List {
+    /// The connection is gone; nothing more is accepted.
+    closed: bool,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// The authority is being asked. The channel is taken, and whoever ends the subscription in the
+    /// meantime takes the entry away, so that a "yes" from before comes to nothing.
+    Asking(Box<str>),
+    Held(Arc<Subscription>),
+}
+
+impl Entry {
+    fn channel(&self) -> &str {
+        match self {
+            Self::Asking(channel) => channel,
+            Self::Held(subscription) => &subscription.topic.channel,
+        }
+    }
+}
+
+/// Why a channel cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// One has it, or is asking for it.
+    Already,
+    /// One has as many as one may.
+    Limit,
+    /// The connection is gone.
+    Closed,
+}
+
+impl Subscriptions {
+    /// Takes `channel` while the authority is being asked. At most `limit` are had.
+    pub(crate) fn reserve(&self, channel: &str, limit: usize) -> Result<(), Taken> {
+        let mut list = lock(&self.0);
+        if list.closed {
+            return Err(Taken::Closed);
+        }
+        if list.position(channel).is_some() {
+            return Err(Taken::Already);
+        }
+        if list.entries.len() >= limit {
+            return Err(Taken::Limit);
+        }
+        list.entries.push(Entry::Asking(channel.into()));
+        Ok(())
+    }
+
+    /// Puts `subscription` where its channel was reserved; `false`: the reservation was taken away.
+    pub(crate) fn fulfil(&self, subscription: &Arc<Subscription>) -> bool {
+        let mut list = lock(&self.0);
+        match list.position(&subscription.topic.channel) {
+            Some(at) if matches!(list.entries[at], Entry::Asking(_)) => {
+                list.entries[at] = Entry::Held(Arc::clone(subscription));
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Gives a reserved channel back.
+    pub(crate) fn cancel(&self, channel: &str) {
+        let mut list = lock(&self.0);
+        if let Some(at) = list.position(channel)
+            && matches!(list.entries[at], Entry::Asking(_))
+        {
+            list.entries.swap_remove(at);
+        }
+    }
+
+    /// The subscription to `channel`.
+    pub(crate) fn get(&self, channel: &str) -> Option<Arc<Subscription>> {
+        let list = lock(&self.0);
+        list.entries.iter().find_map(|entry| match entry {
+            Entry::Held(held) if *held.topic.channel == *channel => Some(Arc::clone(held)),
+            _ => None,
+        })
+    }
+
+    /// Whether there is a live subscription to `channel`.
+    pub(crate) fn has(&self, channel: &str) -> bool {
+        self.get(channel)
+            .is_some_and(|subscription| subscription.is_live())
+    }
+
+    /// Takes the subscription to `channel` away, or the reservation for it; whether there was any.
+    pub(crate) fn take(&self, channel: &str) -> (bool, Option<Arc<Subscription>>) {
+        let mut list = lock(&self.0);
+        match list.position(channel) {
+            None => (false, None),
+            Some(at) => match list.entries.swap_remove(at) {
+                Entry::Asking(_) => (true, None),
+                Entry::Held(held) => (true, Some(held)),
+            },
+        }
+    }
+
+    /// Takes this very subscription away; `false`: it was.
+    fn take_this(&self, subscription: &Arc<Subscription>) -> bool {
+        let mut list = lock(&self.0);
+        let at = list.entries.iter().position(
+            |entry| matches!(entry, Entry::Held(held) if Arc::ptr_eq(held, subscription)),
+        );
+        if let Some(at) = at {
+            list.entries.swap_remove(at);
+        }
+        at.is_some()
+    }
+
+    /// Everything that is held.
+    pub(crate) fn all(&self) -> Vec<Arc<Subscription>> {
+        let list = lock(&self.0);
+        list.held().map(Arc::clone).collect()
+    }
+
+    /// The first moment at which a token of one of them ends.
+    pub(crate) fn first_expiry(&self) -> Option<Millis> {
+        let list = lock(&self.0);
+        list.held().filter_map(|held| held.expires_at()).min()
+    }
+
+    /// Takes everything away and accepts nothing more.
+    fn close(&self) -> Vec<Arc<Subscription>> {
+        let mut list = lock(&self.0);
+        list.closed = true;
+        let entries = std::mem::take(&mut list.entries);
+        entries
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Entry::Asking(_) => None,
+                Entry::Held(held) => Some(held),
+            })
+            .collect()
+    }
+}
+
+impl List {
+    fn position(&self, channel: &str) -> Option<usize> {
+        self.entries
+            .iter()
+            .position(|entry| entry.channel() == channel)
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Asking(_) => None,
+            Entry::Held(held) => Some(held),
+        })
+    }
+}
+
+impl Connection {
+    /// Leaves all topics; the connection is gone.
+    pub(crate) fn leave_all(&self) {
+        for subscription in self.subscriptions.close() {
+            self.leave(&subscription);
+        }
+    }
+
+    /// Ends a subscription that was taken out of the list.
+    pub(crate) fn leave(&self, subscription: &Arc<Subscription>) {
+        subscription.end();
+        let topic = &subscription.topic;
+        {
+            let mut inner = lock(&topic.inner);
+            if topic.leave(&mut inner, subscription) && subscription.options.join_leave {
+                let info = Arc::clone(&subscription.info);
+                topic.tell(&mut inner, &self.shared, What::Leave(info));
+            }
+        }
+        self.shared.topics.release_if_idle(topic);
+        crate::stats::Stats::subtract(&self.shared.stats.subscriptions, 1);
+    }
+
+    /// Ends the subscription to `channel`, or what is becoming one, and tells the client; `false`:
+    /// there was none.
+    pub(crate) fn unsubscribe(self: &Arc<Self>, channel: &str, why: UnsubscribeCode) -> bool {
+        let (was, subscription) = self.subscriptions.take(channel);
+        if let Some(subscription) = subscription {
+            self.leave(&subscription);
+            self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
+        }
+        was
+    }
+
+    /// A publication is missing in `subscription`: the client has to begin it again.
+    pub(crate) fn lost_track(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+        if subscription.terms.server_side {
+            self.close(&DisconnectCode::InsufficientState.into());
+        } else {
+            self.end(subscription, UnsubscribeCode::InsufficientState);
+        }
+    }
+
+    /// Ends what has outlived its token by too long. `now` is the wall clock's time.
+    pub(crate) fn end_expired(self: &Arc<Self>, now: Millis) {
+        let delay = self.shared.config.expired_sub_close_delay.as_millis() as Millis;
+        for subscription in self.subscriptions.all() {
+            let over = subscription
+                .expires_at()
+                .is_some_and(|at| at.saturating_add(delay) <= now);
+            if !over {
+                continue;
+            }
+            if subscription.terms.server_side {
+                self.close(&DisconnectCode::SubscriptionExpired.into());
+                return;
+            }
+            self.end(&subscription, UnsubscribeCode::Expired);
+        }
+    }
+
+    fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, why: UnsubscribeCode) {
+        if self.subscriptions.take_this(subscription) {
+            self.leave(subscription);
+            self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
+        }
+    }
+}

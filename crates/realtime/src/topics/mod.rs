@@ -1,0 +1,200 @@
+//! All topics: who listens to what, and the way of a publication to them.
+//!
+//! - [`options`]: how a topic behaves.
+//! - [`topic`]: one topic: its subscribers, its stream, what waits to be delivered.
+//! - [`subscription`]: one client in one topic.
+//! - [`event`], [`batch`], [`delta`]: what is delivered, encoded once for all that are alike.
+//! - [`sweep`]: the delivery.
+//! - [`janitor`]: lets old history go.
+//!
+//! A topic exists while somebody listens to it or it remembers something. Its events have one order:
+//! they are numbered under its lock, wait in line, and are delivered by one task at a time.
+
+pub(crate) mod batch;
+pub(crate) mod delta;
+pub(crate) mod event;
+pub(crate) mod janitor;
+pub mod options;
+pub(crate) mod subscription;
+pub(crate) mod sweep;
+pub(crate) mod topic;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::lock;
+use crate::topics::topic::{Inner, Topic};
+
+/// How many locks the map is spread over.
+const SHARDS: usize = 64;
+
+/// The map of topics.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    shards: Vec<Mutex<HashMap<Key, Arc<Topic>>>>,
+    hasher: RandomState,
+    next_id: AtomicU64,
+    count: AtomicUsize,
+}
+
+/// A topic's name: a channel of an app.
+#[derive(Debug)]
+struct Key(Arc<Topic>);
+
+/// A name that may be borrowed: asking for a topic copies nothing.
+trait Name {
+    fn app(&self) -> &str;
+    fn channel(&self) -> &str;
+}
+
+impl Name for Key {
+    fn app(&self) -> &str {
+        &self.0.app
+    }
+
+    fn channel(&self) -> &str {
+        &self.0.channel
+    }
+}
+
+impl Name for (&str, &str) {
+    fn app(&self) -> &str {
+        self.0
+    }
+
+    fn channel(&self) -> &str {
+        self.1
+    }
+}
+
+impl<'a> Borrow<dyn Name + 'a> for Key {
+    fn borrow(&self) -> &(dyn Name + 'a) {
+        self
+    }
+}
+
+impl Hash for dyn Name + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.app().hash(state);
+        self.channel().hash(state);
+    }
+}
+
+impl PartialEq for dyn Name + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.channel() == other.channel() && self.app() == other.app()
+    }
+}
+
+impl Eq for dyn Name + '_ {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let name: &dyn Name = self;
+        name.hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other): (&dyn Name, &dyn Name) = (self, other);
+        one == other
+    }
+}
+
+impl Eq for Key {}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            // Clients take 0 for "no id".
+            next_id: AtomicU64::new(1),
+            count: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Topics {
+    /// How many topics there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Does `work` with the topic, if there is one.
+    pub(crate) fn find<R>(
+        &self,
+        app: &str,
+        channel: &str,
+        work: impl FnOnce(&Arc<Topic>, &mut Inner) -> R,
+    ) -> Option<R> {
+        let topic = self.get(app, channel)?;
+        let mut inner = lock(&topic.inner);
+        // One that has just ended remembered nothing.
+        (!inner.ended).then(|| work(&topic, &mut inner))
+    }
+
+    /// Does `work` with the topic, which is made if need be.
+    pub(crate) fn open<R>(
+        &self,
+        app: &str,
+        channel: &str,
+        work: impl FnOnce(&Arc<Topic>, &mut Inner) -> R,
+    ) -> R {
+        loop {
+            let topic = self.get_or_make(app, channel);
+            let mut inner = lock(&topic.inner);
+            if !inner.ended {
+                return work(&topic, &mut inner);
+            }
+        }
+    }
+
+    /// Ends `topic` if nobody listens to it and it remembers nothing.
+    pub(crate) fn release_if_idle(&self, topic: &Arc<Topic>) {
+        // Mostly it is not, and then the map is left alone.
+        if lock(&topic.inner).is_idle() {
+            self.release(topic);
+        }
+    }
+
+    fn release(&self, topic: &Arc<Topic>) {
+        let mut shard = self.shard(&topic.app, &topic.channel);
+        let mut inner = lock(&topic.inner);
+        if !inner.ended && inner.is_idle() {
+            inner.ended = true;
+            let name: &dyn Name = &(&*topic.app, &*topic.channel);
+            shard.remove(name);
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self, app: &str, channel: &str) -> Option<Arc<Topic>> {
+        let name: &dyn Name = &(app, channel);
+        self.shard(app, channel).get(name).map(Arc::clone)
+    }
+
+    fn get_or_make(&self, app: &str, channel: &str) -> Arc<Topic> {
+        let mut shard = self.shard(app, channel);
+        let name: &dyn Name = &(app, channel);
+        if let Some(topic) = shard.get(name) {
+            return Arc::clone(topic);
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let topic = Arc::new(Topic::new(id, app, channel));
+        shard.insert(Key(Arc::clone(&topic)), Arc::clone(&topic));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        topic
+    }
+
+    fn shard(&self, app: &str, channel: &str) -> MutexGuard<'_, HashMap<Key, Arc<Topic>>> {
+        let name: &dyn Name = &(app, channel);
+        let hash = self.hasher.hash_one(name);
+        lock(&self.shards[hash as usize % SHARDS])
+    }
+}

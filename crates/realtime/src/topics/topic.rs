@@ -1,0 +1,445 @@
+//! One topic: its subscribers, its stream, what waits to be delivered.
+//!
+//! Subscribers stand in slots that they keep, so that a delivery can go through them without holding
+//! the lock. Whoever takes a slot after an event was numbered knows the number, and passes over the
+//! events up to it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::broker::memory::repeats::Repeats;
+use crate::broker::memory::stream::{Bounds, Range, Stream};
+use crate::broker::publication::{ClientInfo, Position, Publication};
+use crate::engine::Shared;
+use crate::lock;
+use crate::topics::batch::MAX_EVENTS;
+use crate::topics::event::{Event, What};
+use crate::topics::options::{History, Keep, Recovery, TopicOptions};
+use crate::topics::subscription::Subscription;
+use crate::topics::sweep;
+
+/// A payload is at most so long in one frame together with others, in bytes: clients refuse frames of
+/// more than a MiB.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    /// Its number within this process, never 0: what stands for its name in pushes to clients that
+    /// understand it.
+    pub(crate) id: u64,
+    pub(crate) app: Box<str>,
+    pub(crate) channel: Arc<str>,
+    pub(crate) inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    /// It is no longer in the map; whoever wants it makes a new one.
+    pub(crate) ended: bool,
+    /// The number of the last event.
+    number: u64,
+    slots: Vec<Option<Arc<Subscription>>>,
+    free: Vec<u32>,
+    stream: Option<Box<Stream>>,
+    repeats: Option<Box<Repeats>>,
+    /// Events that no task has taken yet.
+    waiting: VecDeque<Event>,
+    /// A task delivers.
+    sweeping: bool,
+    /// What the next publication may be a difference to.
+    last: Option<Arc<Publication>>,
+    /// When the janitor comes; `None`: it does not.
+    tidied_at: Option<u64>,
+}
+
+/// A publication to be, with how it is to be published.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) publication: Publication,
+    pub(crate) options: &'a TopicOptions,
+    /// Fit for differences.
+    pub(crate) delta: bool,
+    /// The same key within five minutes is the same publication.
+    pub(crate) key: Option<&'a str>,
+    /// Not newer than an earlier one: not published.
+    pub(crate) version: Option<(u64, &'a str)>,
+    /// Where the host has put it.
+    pub(crate) position: Option<Position>,
+}
+
+/// How long a key of [`Draft`] holds.
+const KEY_TTL: Duration = Duration::from_mins(5);
+
+/// What a new subscriber wants to be told of the past.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    /// Whether offsets matter to it.
+    pub(crate) positioned: bool,
+    /// Where it was.
+    pub(crate) since: Option<(u64, &'a str)>,
+    /// How much it may be sent.
+    pub(crate) limit: usize,
+}
+
+/// What a new subscriber is told of the past.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// Where the topic stands; `None` unless offsets matter to the subscriber.
+    pub(crate) top: Option<Position>,
+    /// What it missed, oldest first.
+    pub(crate) missed: Vec<Arc<Publication>>,
+    /// Whether that is all of it.
+    pub(crate) recovered: bool,
+}
+
+impl Topic {
+    pub(super) fn new(id: u64, app: &str, channel: &str) -> Self {
+        Self {
+            id,
+            app: app.into(),
+            channel: channel.into(),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// Publishes. Answers the position; `None` in a topic without history.
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        shared: &Arc<Shared>,
+        draft: Draft<'_>,
+    ) -> Option<Position> {
+        let now = shared.wheel.now();
+        if let Some(key) = draft.key
+            && let Some(known) = inner.repeats().seen(key, now)
+        {
+            return known;
+        }
+        if let Some((version, epoch)) = draft.version
+            && !inner.repeats().advance(version, epoch)
+        {
+            return inner.stream.as_ref().map(|stream| stream.top());
+        }
+        let (publication, position) = match draft.options.history {
+            History::None => (Arc::new(draft.publication), None),
+            History::Host => {
+                let mut publication = draft.publication;
+                publication.offset = draft.position.as_ref().map_or(0, |it| it.offset);
+                (Arc::new(publication), draft.position)
+            }
+            History::Memory(keep) => {
+                let stream = inner.stream(keep, shared, now);
+                let publication = stream.append(draft.publication, keep.into(), now);
+                (publication, Some(stream.top()))
+            }
+        };
+        if let Some(key) = draft.key {
+            let until = now + KEY_TTL.as_millis() as u64;
+            inner.repeats().remember(key, position.clone(), until);
+        }
+        let before = if draft.delta {
+            inner.last.replace(Arc::clone(&publication))
+        } else {
+            inner.last = None;
+            None
+        };
+        let epoch = position.as_ref().map(|it| Arc::clone(&it.epoch));
+        self.tell(
+            inner,
+            shared,
+            What::Publication {
+                publication,
+                before,
+                epoch,
+            },
+        );
+        self.see_janitor(inner, shared);
+        position
+    }
+
+    /// Has all subscribers told of `what`.
+    pub(crate) fn tell(self: &Arc<Self>, inner: &mut Inner, shared: &Arc<Shared>, what: What) {
+        inner.number += 1;
+        if inner.listeners() == 0 {
+            return;
+        }
+        inner.waiting.push_back(Event {
+            number: inner.number,
+            since: Instant::now(),
+            what,
+        });
+        if !inner.sweeping {
+            inner.sweeping = true;
+            // A task rather than at once: what the same publisher says next goes out together with it.
+            shared.spawn(sweep::sweep(Arc::clone(shared), Arc::clone(self)));
+        }
+    }
+
+    /// Gives `subscription` a slot, and tells what was before it. Events from here on reach it.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        shared: &Arc<Shared>,
+        subscription: &Arc<Subscription>,
+        wish: Wish<'_>,
+    ) -> Past {
+        let now = shared.wheel.now();
+        let options = &subscription.options;
+        let past = match options.history {
+            History::Memory(keep) if wish.positioned => {
+                let stream = inner.stream(keep, shared, now);
+                stream.keep(keep.into(), now);
+                let past = past(stream, options.recovery, wish, now);
+                self.see_janitor(inner, shared);
+                past
+            }
+            // The host is asked when events are being kept for the subscriber.
+            History::Host | History::None | History::Memory(_) => Past::default(),
+        };
+        let slot = match inner.free.pop() {
+            Some(slot) => {
+                inner.slots[slot as usize] = Some(Arc::clone(subscription));
+                slot
+            }
+            None => {
+                inner.slots.push(Some(Arc::clone(subscription)));
+                (inner.slots.len() - 1) as u32
+            }
+        };
+        subscription.slot.store(slot, Ordering::Relaxed);
+        subscription.begin(inner.number, past.top.as_ref());
+        past
+    }
+
+    /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls
+    /// [`super::Topics::release_if_idle`] later.
+    pub(crate) fn leave(&self, inner: &mut Inner, subscription: &Arc<Subscription>) -> bool {
+        let slot = subscription.slot.load(Ordering::Relaxed);
+        let Some(entry) = inner.slots.get_mut(slot as usize) else {
+            return false;
+        };
+        let mine = entry
+            .as_ref()
+            .is_some_and(|entry| Arc::ptr_eq(entry, subscription));
+        if mine {
+            *entry = None;
+            inner.free.push(slot);
+        }
+        mine
+    }
+
+    /// The events that the sweeping task delivers next, and how many slots there are to go through;
+    /// `None`: there are none, and the task has ended.
+    pub(crate) fn take(&self) -> Option<Vec<Event>> {
+        let mut inner = lock(&self.inner);
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        while events.len() < MAX_EVENTS
+            && bytes < BATCH_BYTES
+            && let Some(event) = inner.waiting.pop_front()
+        {
+            if let What::Publication { publication, .. } = &event.what {
+                bytes += publication.data.bytes().len();
+            }
+            events.push(event);
+        }
+        if events.is_empty() {
+            inner.sweeping = false;
+            inner.waiting.shrink_to(MAX_EVENTS);
+            inner.compact();
+            return None;
+        }
+        Some(events)
+    }
+
+    /// Appends the subscribers in the slots from `at` on to `chunk`, at most its capacity; `false`:
+    /// there are no more.
+    pub(crate) fn chunk(&self, at: usize, size: usize, chunk: &mut Vec<Arc<Subscription>>) -> bool {
+        let inner = lock(&self.inner);
+        let end = inner.slots.len().min(at + size);
+        if let Some(slots) = inner.slots.get(at..end) {
+            chunk.extend(slots.iter().flatten().map(Arc::clone));
+        }
+        end < inner.slots.len()
+    }
+
+    /// Forgets what is too old, and ends the topic if nothing is left.
+    pub(crate) fn tidy(self: &Arc<Self>, shared: &Arc<Shared>, now: u64) {
+        {
+            let mut inner = lock(&self.inner);
+            inner.tidied_at = None;
+            inner.tidy(now);
+            self.see_janitor(&mut inner, shared);
+        }
+        shared.topics.release_if_idle(self);
+    }
+
+    /// Makes sure that the janitor comes in time.
+    pub(crate) fn see_janitor(self: &Arc<Self>, inner: &mut Inner, shared: &Arc<Shared>) {
+        let due = inner.next_tidy();
+        if due != u64::MAX && inner.tidied_at.is_none_or(|at| due < at) {
+            inner.tidied_at = Some(due);
+            shared.janitor.schedule(self, due);
+        }
+    }
+}
+
+/// What a subscriber of `stream` is told.
+fn past(stream: &mut Stream, recovery: Recovery, wish: Wish<'_>, now: u64) -> Past {
+    let top = stream.top();
+    let mut past = Past::default();
+    match (wish.since, recovery) {
+        (None, Recovery::Stream) => {}
+        (Some(since), Recovery::Stream) => {
+            let recovery = stream.recover(since, wish.limit, now);
+            past.missed = recovery.missed;
+            past.recovered = recovery.recovered;
+        }
+        (since, Recovery::Cache) => {
+            let newest = stream.newest(now).map(Arc::clone);
+            let up_to_date = since
+                .is_some_and(|(offset, epoch)| offset == top.offset && *epoch == *top.epoch);
+            past.recovered = up_to_date
+                || newest
+                    .as_ref()
+                    .is_some_and(|newest| newest.offset == top.offset);
+            if past.recovered && !up_to_date {
+                past.missed.extend(newest);
+            }
+        }
+    }
+    past.top = Some(top);
+    past
+}
+
+impl Inner {
+    /// How many listen.
+    pub(crate) fn listeners(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Those who listen.
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.slots.iter().flatten()
+    }
+
+    /// Who is there, for topics that tell.
+    pub(crate) fn present(&self) -> Vec<Arc<ClientInfo>> {
+        self.subscribers()
+            .map(|subscription| Arc::clone(&subscription.info))
+            .collect()
+    }
+
+    /// How many connections are there, of how many users.
+    pub(crate) fn count_present(&self) -> (usize, usize) {
+        let users: BTreeSet<&str> = self
+            .subscribers()
+            .map(|subscription| &*subscription.info.user)
+            .collect();
+        (self.listeners(), users.len())
+    }
+
+    /// The position and what is in `range`; `None` when it begins where nothing is.
+    pub(crate) fn history(
+        &mut self,
+        keep: Keep,
+        shared: &Shared,
+        range: Range<'_>,
+    ) -> Option<(Position, Vec<Arc<Publication>>)> {
+        let now = shared.wheel.now();
+        let stream = self.stream(keep, shared, now);
+        let read = stream.read(range, now)?;
+        Some((stream.top(), read))
+    }
+
+    /// Forgets all publications; their count stays, so that subscribers learn of the gap.
+    pub(crate) fn forget(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.clear();
+        }
+        self.last = None;
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.listeners() == 0
+            && !self.sweeping
+            && self.stream.is_none()
+            && self.repeats.as_ref().is_none_or(|it| it.is_empty())
+    }
+
+    fn stream(&mut self, keep: Keep, shared: &Shared, now: u64) -> &mut Stream {
+        let listened_to = self.listeners() > 0;
+        let kept = self
+            .stream
+            .take()
+            .and_then(|mut stream| (stream.tidy(now) || listened_to).then_some(stream));
+        self.stream.insert(kept.unwrap_or_else(|| {
+            Box::new(Stream::new(shared.epoch(), keep.into(), now))
+        }))
+    }
+
+    fn repeats(&mut self) -> &mut Repeats {
+        self.repeats.get_or_insert_default()
+    }
+
+    fn tidy(&mut self, now: u64) {
+        let listened_to = self.listeners() > 0;
+        if let Some(stream) = &mut self.stream
+            && !stream.tidy(now)
+        {
+            if listened_to {
+                // Somebody counts along.
+                stream.keep_on(now);
+            } else {
+                self.stream = None;
+            }
+        }
+        if let Some(repeats) = &mut self.repeats {
+            repeats.tidy(now);
+            if repeats.is_empty() {
+                self.repeats = None;
+            }
+        }
+        if !listened_to && self.stream.is_none() {
+            self.last = None;
+        }
+    }
+
+    fn next_tidy(&self) -> u64 {
+        let stream = self.stream.as_ref().map_or(u64::MAX, |it| it.next_tidy());
+        let repeats = self.repeats.as_ref().map_or(u64::MAX, |it| it.next_tidy());
+        stream.min(repeats)
+    }
+
+    /// Closes the gaps between slots, if most of them are empty. Only while no task goes through them.
+    fn compact(&mut self) {
+        if self.slots.len() < 64 || self.free.len() * 2 < self.slots.len() {
+            return;
+        }
+        let slots: Vec<_> = self.slots.drain(..).flatten().collect();
+        self.slots = slots
+            .into_iter()
+            .enumerate()
+            .map(|(slot, subscription)| {
+                subscription.slot.store(slot as u32, Ordering::Relaxed);
+                Some(subscription)
+            })
+            .collect();
+        self.free = Vec::new();
+    }
+}
+
+impl From<Keep> for Bounds {
+    fn from(keep: Keep) -> Self {
+        Self {
+            size: keep.size.max(1),
+            ttl: keep.ttl.as_millis() as u64,
+            count_ttl: keep.count_ttl.max(keep.ttl).as_millis() as u64,
+        }
+    }
+}
