@@ -195,7 +195,6 @@ async fn what_is_not_offered_is_not_available() {
         "presence_stats",
         "history",
         "rpc",
-        "sub_refresh",
     ] {
         socket
             .say(&format!(
@@ -204,6 +203,14 @@ async fn what_is_not_offered_is_not_available() {
             .await;
         assert_eq!(socket.hear_json().await["error"]["code"], 108, "{method}");
     }
+    socket
+        .say(r#"{"id":5,"sub_refresh":{"channel":"a","token":"t"}}"#)
+        .await;
+    assert_eq!(
+        socket.hear_json().await["error"]["code"],
+        103,
+        "nothing to refresh"
+    );
     socket
         .say(r#"{"id":6,"unsubscribe":{"channel":"a"}}"#)
         .await;
