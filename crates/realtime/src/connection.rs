@@ -502,9 +502,11 @@ impl Connection {
     fn stand_in_line(self: &Arc<Self>, state: &mut State) {
         let due = match state.phase {
             Phase::Live => {
-                let expires = self.shared.wheel.now().saturating_add(
-                    self.expires_in(state).min(self.subscription_expires_in()),
-                );
+                let expires = self
+                    .shared
+                    .wheel
+                    .now()
+                    .saturating_add(self.expires_in(state).min(self.subscription_expires_in()));
                 expires.min(state.next_ping).min(state.pong_due)
             }
             _ => state.deadline,
@@ -523,10 +525,8 @@ impl Connection {
                 return;
             };
             loop {
-                let writable = tokio::time::timeout(
-                    connection.shared.config.write_timeout,
-                    socket.writable(),
-                );
+                let writable =
+                    tokio::time::timeout(connection.shared.config.write_timeout, socket.writable());
                 match writable.await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => {

@@ -334,9 +334,7 @@ impl Handle {
 
     /// Forgets what was said in a topic whose history is in memory. Its count stays.
     pub fn forget_history(&self, app: &str, channel: &str) {
-        self.0
-            .topics
-            .find(app, channel, |_, inner| inner.forget());
+        self.0.topics.find(app, channel, |_, inner| inner.forget());
     }
 
     /// Who listens to a topic.

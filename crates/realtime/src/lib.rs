@@ -24,7 +24,6 @@ pub mod config;
 mod connection;
 pub mod engine;
 mod hub;
-mod interim;
 pub mod origin;
 mod outbound;
 mod server_side;

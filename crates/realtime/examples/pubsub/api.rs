@@ -124,8 +124,9 @@ impl Api<'_> {
     fn call(&self, method: &str, body: &[u8]) -> Option<Result<Value, ErrorCode>> {
         Some(match method {
             // Raw values cannot be flattened; each reader takes its own members.
-            "publish" => read(body)
-                .and_then(|call: Channel| self.publish(&call.channel, &read(body)?)),
+            "publish" => {
+                read(body).and_then(|call: Channel| self.publish(&call.channel, &read(body)?))
+            }
             "broadcast" => read(body).and_then(|call| self.broadcast(&call, &read(body)?)),
             "history" => read(body).and_then(|call| self.history(&call)),
             "history_remove" => read(body).map(|call: Channel| {
@@ -228,7 +229,12 @@ impl Api<'_> {
         let present = self.handle.presence(APP, &call.channel);
         let presence: BTreeMap<&str, Value> = present
             .iter()
-            .map(|info| (&*info.client, json!({ "user": &*info.user, "client": &*info.client })))
+            .map(|info| {
+                (
+                    &*info.client,
+                    json!({ "user": &*info.user, "client": &*info.client }),
+                )
+            })
             .collect();
         Ok(json!({ "presence": presence }))
     }

@@ -68,8 +68,8 @@ impl Namespaces {
         if claims.channel.is_some() {
             return Err(Refusal::Invalid);
         }
-        let expires_at = token::timely(claims.exp, claims.nbf, claims.expire_at, self.now())
-            .map_err(refusal)?;
+        let expires_at =
+            token::timely(claims.exp, claims.nbf, claims.expire_at, self.now()).map_err(refusal)?;
         let mut admission = Admission {
             expires_at,
             info: token::payload(claims.info.as_deref(), &claims.b64info),

@@ -42,12 +42,15 @@ pub(crate) async fn accept(
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let (engine, authority, config) = (engine.clone(), Arc::clone(&authority), Arc::clone(&config));
+        let (engine, authority, config) =
+            (engine.clone(), Arc::clone(&authority), Arc::clone(&config));
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 let (engine, authority, config) =
                     (engine.clone(), Arc::clone(&authority), Arc::clone(&config));
-                async move { Ok::<_, Infallible>(route(request, remote, &engine, &authority, &config).await) }
+                async move {
+                    Ok::<_, Infallible>(route(request, remote, &engine, &authority, &config).await)
+                }
             });
             // An error means that the client has left.
             let _left = http1::Builder::new()

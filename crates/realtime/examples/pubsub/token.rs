@@ -74,7 +74,9 @@ pub(crate) fn claims<T: DeserializeOwned>(token: &str, secret: &str) -> Result<T
     if header.alg != "HS256" || secret.is_empty() {
         return Err(Bad::Invalid);
     }
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Bad::Invalid)?;
+    let signature = URL_SAFE_NO_PAD
+        .decode(signature)
+        .map_err(|_| Bad::Invalid)?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     hmac::verify(&key, signed.as_bytes(), &signature).map_err(|_| Bad::Invalid)?;
     part(body)

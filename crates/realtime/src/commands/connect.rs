@@ -9,9 +9,7 @@ use chatsdk_protocol::reply::{ConnectResult, SubscribeResult};
 use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 use chatsdk_types::entropy;
 
-use crate::authority::{
-    Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal,
-};
+use crate::authority::{Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal};
 use crate::commands::{Next, Session, ttl};
 use crate::hub::Unregistered;
 use crate::subscriptions::Taken;
@@ -61,10 +59,13 @@ impl<A: Authority> Session<A> {
             info,
             subscriptions,
         } = admission;
-        match shared
-            .hub
-            .register(&ticket, &self.connection, identity.clone(), info, expires_at)
-        {
+        match shared.hub.register(
+            &ticket,
+            &self.connection,
+            identity.clone(),
+            info,
+            expires_at,
+        ) {
             Ok(()) => {}
             Err(Unregistered::Closed) => return Next::Stop,
             Err(Unregistered::Ordered(why)) => {
@@ -87,7 +88,10 @@ impl<A: Authority> Session<A> {
         shared.stats.connected.fetch_add(1, Ordering::Relaxed);
         let mut subs = BTreeMap::new();
         for (channel, grant) in subscriptions {
-            match self.join_from_connect(&identity, &channel, &grant, request).await {
+            match self
+                .join_from_connect(&identity, &channel, &grant, request)
+                .await
+            {
                 Ok(result) => {
                     subs.insert(channel, result);
                 }
@@ -155,7 +159,11 @@ impl<A: Authority> Session<A> {
         joined.map_err(|denial| match denial {
             Denial::Close(why) => why,
             Denial::Error(error) => {
-                tracing::warn!(channel, ?error, "a server-side subscription came to nothing");
+                tracing::warn!(
+                    channel,
+                    ?error,
+                    "a server-side subscription came to nothing"
+                );
                 DisconnectCode::InternalError.into()
             }
         })

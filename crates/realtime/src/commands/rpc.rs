@@ -18,6 +18,9 @@ impl<A: Authority> Session<A> {
             .engine
             .authority()
             .rpc(caller, &request.method, request.data);
-        Ok(RpcResult { data: answer.await? }.into())
+        Ok(RpcResult {
+            data: answer.await?,
+        }
+        .into())
     }
 }

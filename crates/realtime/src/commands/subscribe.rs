@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use chatsdk_protocol::command::{SubscribeRequest as Request, flag};
-use crate::interim::filter::Filter;
+use chatsdk_protocol::filter::Filter;
+use chatsdk_protocol::fossil::{self, Delta};
 use chatsdk_protocol::reply::SubscribeResult;
 use chatsdk_protocol::{ClientInfo, DisconnectCode, Encoding, ErrorCode, Publication, ReplyBody};
 
@@ -19,7 +20,6 @@ use crate::commands::{Session, checked, terms_of};
 use crate::connection::Connection;
 use crate::stats::Stats;
 use crate::subscriptions::Taken;
-use crate::topics::delta;
 use crate::topics::options::{History, Recovery, TopicOptions};
 use crate::topics::subscription::{Subscription, Terms};
 use crate::topics::topic::{Past, Wish};
@@ -74,12 +74,23 @@ impl<A: Authority> Session<A> {
         server_side: bool,
     ) -> Result<SubscribeResult, Denial> {
         let (expires, ttl) = terms_of(grant.expires_at, self.engine.shared().clock.now())?;
-        let (subscription, mut past) =
-            enter(&self.connection, &identity.app, channel, grant, request, server_side)?;
+        let (subscription, mut past) = enter(
+            &self.connection,
+            &identity.app,
+            channel,
+            grant,
+            request,
+            server_side,
+        )?;
         let recovering = request.recover && subscription.terms.recoverable;
         if subscription.terms.positioned && grant.options.history == History::Host {
             let asked = self
-                .ask_host(identity, &grant.options, channel, recovering.then_some(request))
+                .ask_host(
+                    identity,
+                    &grant.options,
+                    channel,
+                    recovering.then_some(request),
+                )
                 .await;
             match asked {
                 Ok(answer) => past = answer,
@@ -193,9 +204,7 @@ pub(crate) fn enter(
     let filter = match &request.filter {
         None => None,
         Some(_) if !options.tags_filter => return Err(ErrorCode::BadRequest.into()),
-        Some(filter) => {
-            Some(Filter::compile(filter).map_err(|_| Denial::from(ErrorCode::BadRequest))?)
-        }
+        Some(filter) => Some(Filter::new(filter).map_err(|_| Denial::from(ErrorCode::BadRequest))?),
     };
     let wants = |asked: bool, forced: bool, may: bool| forced || (asked && may);
     let history = options.has_history();
@@ -206,7 +215,12 @@ pub(crate) fn enter(
             grant.may_recover,
         );
     let positioned = recoverable
-        || (history && wants(request.positioned, options.force_positioning, grant.may_recover));
+        || (history
+            && wants(
+                request.positioned,
+                options.force_positioning,
+                grant.may_recover,
+            ));
     let terms = Terms {
         positioned,
         recoverable,
@@ -216,10 +230,8 @@ pub(crate) fn enter(
                 options.force_push_join_leave,
                 grant.may_hear_joins,
             ),
-        delta: options.delta && positioned && filter.is_none() && request.delta == "fossil",
-        compact: shared.config.compaction
-            && !server_side
-            && request.flag & flag::COMPACTION != 0,
+        delta: options.delta && positioned && filter.is_none() && request.delta == fossil::NAME,
+        compact: shared.config.compaction && !server_side && request.flag & flag::COMPACTION != 0,
         server_side,
     };
     let wish = Wish {
@@ -289,17 +301,12 @@ fn differences(
     let mut before: Option<&Publication> = None;
     publications
         .iter()
-        .map(|publication| {
-            before
+        .filter_map(|publication| {
+            let base = before
                 .replace(publication)
                 .filter(|before| options.delta_publish && before.offset + 1 == publication.offset)
-                .and_then(|before| {
-                    delta::difference(before.data.bytes(), publication.data.bytes())
-                })
-                .map_or_else(
-                    || delta::whole(publication.clone(), encoding),
-                    |difference| delta::changed(publication, difference, encoding),
-                )
+                .map(|before| &before.data);
+            Delta::new(base, publication).publication(encoding).ok()
         })
         .collect()
 }

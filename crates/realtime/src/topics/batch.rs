@@ -1,12 +1,13 @@
 //! Events that are delivered together, encoded once for all subscribers that are alike.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chatsdk_protocol::fossil::{self, Delta};
 use chatsdk_protocol::push::{Join, Leave};
-use chatsdk_protocol::{Frame, Publication, Push, PushBody};
+use chatsdk_protocol::{Encoding, Frame, NotJson, Payload, Publication, Push, PushBody};
 
-use crate::topics::delta;
 use crate::topics::event::{Event, What};
 use crate::topics::topic::Topic;
 use crate::transport::Shape;
@@ -32,10 +33,11 @@ pub(crate) struct Batch {
     events: Vec<Event>,
     topic: Arc<Topic>,
     frames: Vec<(Key, Bytes)>,
-    /// The difference of each event to the one before it, once somebody has asked; `None` in it: the
-    /// whole is shorter.
-    differences: Vec<Option<Option<Bytes>>>,
+    /// Each event as the difference to the one before it, in JSON and Protobuf, once somebody has asked.
+    differences: Vec<(Difference, Difference)>,
 }
+
+type Difference = OnceCell<Result<Publication, NotJson>>;
 
 /// What makes two frames of a batch the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +50,7 @@ struct Key {
 
 impl Batch {
     pub(crate) fn new(events: Vec<Event>, topic: Arc<Topic>) -> Self {
-        let differences = vec![None; events.len()];
+        let differences = events.iter().map(|_| Default::default()).collect();
         Self {
             events,
             topic,
@@ -80,8 +82,9 @@ impl Batch {
         frame
     }
 
-    fn encode(&mut self, key: Key) -> Bytes {
-        let mut lines = Frame::new(key.shape.encoding());
+    fn encode(&self, key: Key) -> Bytes {
+        let encoding = key.shape.encoding();
+        let mut lines = Frame::new(encoding);
         for at in 0..self.events.len() {
             let bit = 1 << at;
             if key.plan.events & bit == 0 {
@@ -94,20 +97,24 @@ impl Batch {
                 What::Leave(info) => PushBody::from(Leave {
                     info: Some(Arc::clone(info)),
                 }),
-                What::Publication { publication, .. } => {
-                    let publication = Publication::clone(publication);
-                    PushBody::from(if !key.delta {
-                        publication
-                    } else if key.plan.differences & bit == 0 {
-                        delta::whole(publication, key.shape.encoding())
+                What::Publication {
+                    publication,
+                    before,
+                    ..
+                } => {
+                    let before = before
+                        .as_ref()
+                        .filter(|_| key.plan.differences & bit != 0)
+                        .map(|before| &before.data);
+                    let said = if key.delta {
+                        self.difference(at, encoding, before, publication)
                     } else {
-                        self.difference(at).map_or_else(
-                            || delta::whole(publication.clone(), key.shape.encoding()),
-                            |difference| {
-                                delta::changed(&publication, difference, key.shape.encoding())
-                            },
-                        )
-                    })
+                        Ok(Publication::clone(publication))
+                    };
+                    match said {
+                        Ok(publication) => publication.into(),
+                        Err(NotJson) => continue,
+                    }
                 }
             };
             let mut push = Push::new(Arc::clone(&self.topic.channel), body);
@@ -122,19 +129,24 @@ impl Batch {
         key.shape.frame(&lines.take().unwrap_or_default())
     }
 
-    fn difference(&mut self, at: usize) -> Option<Bytes> {
-        if let Some(known) = &self.differences[at] {
-            return known.clone();
+    /// `publication`, which stands at `at`, as the difference to the one `before`, or in full. The
+    /// difference is made once for each encoding.
+    fn difference(
+        &self,
+        at: usize,
+        encoding: Encoding,
+        before: Option<&Payload>,
+        publication: &Publication,
+    ) -> Result<Publication, NotJson> {
+        if before.is_none() {
+            return fossil::full(encoding, publication);
         }
-        let difference = match &self.events[at].what {
-            What::Publication {
-                publication,
-                before: Some(before),
-                ..
-            } => delta::difference(before.data.bytes(), publication.data.bytes()),
-            _ => None,
+        let known = match encoding {
+            Encoding::Json => &self.differences[at].0,
+            Encoding::Protobuf => &self.differences[at].1,
         };
-        self.differences[at] = Some(difference.clone());
-        difference
+        known
+            .get_or_init(|| Delta::new(before, publication).publication(encoding))
+            .clone()
     }
 }

@@ -3,7 +3,7 @@
 //! - [`options`]: how a topic behaves.
 //! - [`topic`]: one topic: its subscribers, its stream, what waits to be delivered.
 //! - [`subscription`]: one client in one topic.
-//! - [`event`], [`batch`], [`delta`]: what is delivered, encoded once for all that are alike.
+//! - [`event`], [`batch`]: what is delivered, encoded once for all that are alike.
 //! - [`sweep`]: the delivery.
 //! - [`janitor`]: lets old history go.
 //!
@@ -11,7 +11,6 @@
 //! they are numbered under its lock, wait in line, and are delivered by one task at a time.
 
 pub(crate) mod batch;
-pub(crate) mod delta;
 pub(crate) mod event;
 pub(crate) mod janitor;
 pub mod options;

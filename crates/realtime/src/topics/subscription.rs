@@ -10,8 +10,8 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 use chatsdk_protocol::Publication;
+use chatsdk_protocol::filter::Filter;
 use chatsdk_protocol::object::Tags;
-use crate::interim::filter::Filter;
 use chatsdk_types::Millis;
 
 use crate::broker::publication::{ClientInfo, Position};
@@ -236,7 +236,10 @@ impl Subscription {
     /// Where it stands; `None` unless offsets are counted and it is live.
     pub(crate) fn position(&self) -> Option<Position> {
         let state = lock(&self.state);
-        let epoch = state.epoch.as_ref().filter(|_| state.phase == Phase::Live)?;
+        let epoch = state
+            .epoch
+            .as_ref()
+            .filter(|_| state.phase == Phase::Live)?;
         Some(Position {
             offset: state.offset,
             epoch: Arc::clone(epoch),

@@ -302,8 +302,8 @@ fn past(stream: &mut Stream, recovery: Recovery, wish: Wish<'_>, now: u64) -> Pa
         }
         (since, Recovery::Cache) => {
             let newest = stream.newest(now).map(Arc::clone);
-            let up_to_date = since
-                .is_some_and(|(offset, epoch)| offset == top.offset && *epoch == *top.epoch);
+            let up_to_date =
+                since.is_some_and(|(offset, epoch)| offset == top.offset && *epoch == *top.epoch);
             past.recovered = up_to_date
                 || newest
                     .as_ref()
@@ -378,9 +378,8 @@ impl Inner {
             .stream
             .take()
             .and_then(|mut stream| (stream.tidy(now) || listened_to).then_some(stream));
-        self.stream.insert(kept.unwrap_or_else(|| {
-            Box::new(Stream::new(shared.epoch(), keep.into(), now))
-        }))
+        self.stream
+            .insert(kept.unwrap_or_else(|| Box::new(Stream::new(shared.epoch(), keep.into(), now))))
     }
 
     fn repeats(&mut self) -> &mut Repeats {

@@ -107,8 +107,12 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
-    let refused =
-        respond::at_the_door(&parts.method, &parts.headers, &shared.config, "POST, OPTIONS");
+    let refused = respond::at_the_door(
+        &parts.method,
+        &parts.headers,
+        &shared.config,
+        "POST, OPTIONS",
+    );
     if let Some(response) = refused {
         return response;
     }

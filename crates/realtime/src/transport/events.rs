@@ -25,8 +25,12 @@ where
 {
     let shared = engine.shared();
     let (parts, body) = request.into_parts();
-    let refused =
-        respond::at_the_door(&parts.method, &parts.headers, &shared.config, "GET, POST, OPTIONS");
+    let refused = respond::at_the_door(
+        &parts.method,
+        &parts.headers,
+        &shared.config,
+        "GET, POST, OPTIONS",
+    );
     if let Some(response) = refused {
         return response;
     }

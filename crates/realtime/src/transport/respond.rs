@@ -27,12 +27,18 @@ pub(super) fn at_the_door(
     if method == Method::OPTIONS {
         let mut response = empty(StatusCode::NO_CONTENT);
         let answer = response.headers_mut();
-        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(allowed));
+        answer.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(allowed),
+        );
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("300"));
         return Some(shared_with(response, headers));
     }
     if !allowed.split(", ").any(|it| it == method.as_str()) {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "This address takes no such method.");
+        let mut response = plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This address takes no such method.",
+        );
         response
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static(allowed));

@@ -74,11 +74,7 @@ pub(super) fn open<A: Authority>(engine: &Engine<A>, opened: Opened) -> Response
 
 async fn serve<A: Authority>(engine: Engine<A>, outlet: Arc<Outlet>, opened: Opened) {
     let shared = Arc::clone(engine.shared());
-    let connection = Connection::new(
-        Wire::Response(Arc::clone(&outlet)),
-        opened.shape,
-        &shared,
-    );
+    let connection = Connection::new(Wire::Response(Arc::clone(&outlet)), opened.shape, &shared);
     shared.stats.open.fetch_add(1, Ordering::Relaxed);
     if !shared.hub.open(&connection) {
         connection.close(&DisconnectCode::Shutdown.into());

@@ -267,7 +267,14 @@ async fn the_upgrade_is_guarded() {
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
     // Field 1, the id: 1; field 4, the connect request, with the token in its field 1.
     let token = b"app/ann/s1/60";
-    let mut message = vec![0x08, 1, 0x22, token.len() as u8 + 2, 0x0a, token.len() as u8];
+    let mut message = vec![
+        0x08,
+        1,
+        0x22,
+        token.len() as u8 + 2,
+        0x0a,
+        token.len() as u8,
+    ];
     message.extend(token);
     message.insert(0, message.len() as u8);
     protobuf.frame(0x82, &message).await;

@@ -139,9 +139,10 @@ impl Stream {
         let (from, to) = match range.since {
             None => (0, self.items.len()),
             Some((_, epoch)) if !epoch.is_empty() && *epoch != *self.epoch => return None,
-            Some((offset, _)) if range.reverse => {
-                (0, offset.saturating_sub(first).min(self.items.len() as u64) as usize)
-            }
+            Some((offset, _)) if range.reverse => (
+                0,
+                offset.saturating_sub(first).min(self.items.len() as u64) as usize,
+            ),
             Some((offset, _)) if offset > self.top || offset + 1 < first => return None,
             Some((offset, _)) => ((offset + 1 - first) as usize, self.items.len()),
         };

@@ -171,7 +171,9 @@ mod tests {
         let mut bytes = frames.concat();
         let mut rest = &mut bytes[..];
         let mut meaning = Vec::new();
-        while let Some((event, size)) = assembler.take(rest, LIMIT, true).map_err(Violation::code)? {
+        while let Some((event, size)) =
+            assembler.take(rest, LIMIT, true).map_err(Violation::code)?
+        {
             match event {
                 Event::Message(text) => {
                     meaning.push(String::from_utf8(text.into_owned()).expect("UTF-8"));

@@ -1,8 +1,8 @@
 //! The task of a connection: reads until the other side or the socket is done.
 
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use chatsdk_protocol::{DisconnectCode, Encoding};
