@@ -17,6 +17,7 @@ test: web python ## Install what the tests need, and run every test
 	scripts/need.sh postgres chromium
 	cargo test --workspace --no-fail-fast
 	npm test
+	npm run test:realtime
 	cargo build -p chatsdk-server
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e

@@ -26,6 +26,14 @@ export default defineConfig({
         },
       },
       {
+        test: {
+          name: 'realtime',
+          include: ['tests/realtime/js/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
         ssr,
         test: {
           name: 'browser',

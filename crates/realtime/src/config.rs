@@ -48,7 +48,8 @@ pub struct Config {
     pub max_commands_per_second: u32,
     /// How many publications one reply carries at most: of history, and of what was missed.
     pub max_publications: usize,
-    /// Whether topics have numbers that stand for their names in pushes, for clients that understand it.
+    /// Whether topics have numbers that stand for their names in pushes, for clients that understand it
+    /// and speak JSON.
     pub compaction: bool,
 }
 

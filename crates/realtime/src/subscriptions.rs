@@ -183,7 +183,7 @@ impl Connection {
         let topic = &subscription.topic;
         {
             let mut inner = lock(&topic.inner);
-            if topic.leave(&mut inner, subscription) && subscription.options.join_leave {
+            if inner.leave(subscription) && subscription.options.join_leave {
                 let info = Arc::clone(&subscription.info);
                 topic.tell(&mut inner, &self.shared, What::Leave(info));
             }

@@ -78,6 +78,7 @@ impl Default for Client {
 
 /// How the channels of a namespace behave, and who may do what in them. "Subscriber" is a client that
 /// listens to the channel, "client" any that is connected.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Namespace {

@@ -231,7 +231,12 @@ pub(crate) fn enter(
                 grant.may_hear_joins,
             ),
         delta: options.delta && positioned && filter.is_none() && request.delta == fossil::NAME,
-        compact: shared.config.compaction && !server_side && request.flag & flag::COMPACTION != 0,
+        // Not in Protobuf: there the stock JavaScript client decodes numbers of 64 bits as objects, and
+        // does not find the channel of a push by them.
+        compact: shared.config.compaction
+            && connection.shape().is_json()
+            && !server_side
+            && request.flag & flag::COMPACTION != 0,
         server_side,
     };
     let wish = Wish {

@@ -233,19 +233,6 @@ impl Subscription {
         state.rare.get_or_insert_default().expires_at = expires_at;
     }
 
-    /// Where it stands; `None` unless offsets are counted and it is live.
-    pub(crate) fn position(&self) -> Option<Position> {
-        let state = lock(&self.state);
-        let epoch = state
-            .epoch
-            .as_ref()
-            .filter(|_| state.phase == Phase::Live)?;
-        Some(Position {
-            offset: state.offset,
-            epoch: Arc::clone(epoch),
-        })
-    }
-
     fn pass_on(&self, state: &mut State, batch: &mut Batch) -> Result<(), Gap> {
         let plan = self.plan(state, batch.events());
         let plan = match plan {

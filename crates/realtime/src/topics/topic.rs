@@ -118,7 +118,7 @@ impl Topic {
         if let Some(key) = draft.key
             && let Some(known) = inner.repeats().seen(key, now)
         {
-            return known;
+            return known.position;
         }
         if let Some((version, epoch)) = draft.version
             && !inner.repeats().advance(version, epoch)
@@ -201,36 +201,16 @@ impl Topic {
             // The host is asked when events are being kept for the subscriber.
             History::Host | History::None | History::Memory(_) => Past::default(),
         };
-        let slot = match inner.free.pop() {
-            Some(slot) => {
-                inner.slots[slot as usize] = Some(Arc::clone(subscription));
-                slot
-            }
-            None => {
-                inner.slots.push(Some(Arc::clone(subscription)));
-                (inner.slots.len() - 1) as u32
-            }
+        let slot = if let Some(slot) = inner.free.pop() {
+            inner.slots[slot as usize] = Some(Arc::clone(subscription));
+            slot
+        } else {
+            inner.slots.push(Some(Arc::clone(subscription)));
+            (inner.slots.len() - 1) as u32
         };
         subscription.slot.store(slot, Ordering::Relaxed);
         subscription.begin(inner.number, past.top.as_ref());
         past
-    }
-
-    /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls
-    /// [`super::Topics::release_if_idle`] later.
-    pub(crate) fn leave(&self, inner: &mut Inner, subscription: &Arc<Subscription>) -> bool {
-        let slot = subscription.slot.load(Ordering::Relaxed);
-        let Some(entry) = inner.slots.get_mut(slot as usize) else {
-            return false;
-        };
-        let mine = entry
-            .as_ref()
-            .is_some_and(|entry| Arc::ptr_eq(entry, subscription));
-        if mine {
-            *entry = None;
-            inner.free.push(slot);
-        }
-        mine
     }
 
     /// The events that the sweeping task delivers next, and how many slots there are to go through;
@@ -326,6 +306,23 @@ impl Inner {
     /// Those who listen.
     pub(crate) fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscription>> {
         self.slots.iter().flatten()
+    }
+
+    /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls
+    /// [`super::Topics::release_if_idle`] later.
+    pub(crate) fn leave(&mut self, subscription: &Arc<Subscription>) -> bool {
+        let slot = subscription.slot.load(Ordering::Relaxed);
+        let Some(entry) = self.slots.get_mut(slot as usize) else {
+            return false;
+        };
+        let mine = entry
+            .as_ref()
+            .is_some_and(|entry| Arc::ptr_eq(entry, subscription));
+        if mine {
+            *entry = None;
+            self.free.push(slot);
+        }
+        mine
     }
 
     /// Who is there, for topics that tell.

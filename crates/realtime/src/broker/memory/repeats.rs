@@ -16,11 +16,19 @@ pub(crate) struct Repeats {
     version_epoch: Box<str>,
 }
 
+/// A publication that was made lately.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Where it stands; `None` in a topic without history.
+    pub(crate) position: Option<Position>,
+}
+
 impl Repeats {
     /// What came of the publication with `key`, if there was one lately.
-    pub(crate) fn seen(&mut self, key: &str, now: u64) -> Option<Option<Position>> {
+    pub(crate) fn seen(&mut self, key: &str, now: u64) -> Option<Seen> {
         self.tidy(now);
-        self.by_key.get(key).cloned()
+        let position = self.by_key.get(key)?.clone();
+        Some(Seen { position })
     }
 
     /// Remembers what came of the publication with `key`.
@@ -72,7 +80,7 @@ mod tests {
         assert!(repeats.is_empty());
         assert_eq!(repeats.seen("a", 0), None);
         repeats.remember("a", None, 100);
-        assert_eq!(repeats.seen("a", 99), Some(None));
+        assert_eq!(repeats.seen("a", 99), Some(Seen { position: None }));
         assert_eq!(repeats.next_tidy(), 100);
         assert_eq!(repeats.seen("a", 100), None);
         assert!(repeats.is_empty());
