@@ -297,10 +297,12 @@ pub struct Identity {
     pub user: Arc<str>,
     /// The device or browser, as known within the app.
     pub session: Arc<str>,
+    /// What the host wants to remember of the present proof, in bits of its own.
+    pub rights: u32,
 }
 
 impl Identity {
-    /// An identity of these three names.
+    /// An identity of these three names, without rights.
     pub fn new(
         app: impl Into<Arc<str>>,
         user: impl Into<Arc<str>>,
@@ -310,7 +312,15 @@ impl Identity {
             app: app.into(),
             user: user.into(),
             session: session.into(),
+            rights: 0,
         }
+    }
+
+    /// The same with these rights.
+    #[must_use]
+    pub fn with_rights(mut self, rights: u32) -> Self {
+        self.rights = rights;
+        self
     }
 }
 

@@ -1,21 +1,33 @@
-//! What the realtime engine may ask of the token service.
+//! What the realtime engine may ask of the token service, and who may do what in which topic.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use chatsdk_auth::{AccessClaims, Auth, AuthError, Peer};
-use chatsdk_realtime::{Admission, Authority, ConnectRequest, Identity, Refreshed, Refusal};
+use chatsdk_realtime::{
+    Admission, Authority, ConnectRequest, Denial, ErrorCode as ReplyCode, Grant, Identity, Inspect,
+    InspectRequest, PublishRequest, Publishing, Refreshed, Refusal, SubscribeRequest, TopicOptions,
+};
 use chatsdk_types::ErrorCode;
+
+use crate::rights::Rights;
+use crate::topics::{self, Space};
 
 /// Answers from the token service's memory; nothing here waits for a database.
 #[derive(Debug, Clone)]
 pub struct TokenAuthority {
     auth: Auth,
+    personal: Arc<TopicOptions>,
+    custom: Arc<TopicOptions>,
 }
 
 impl TokenAuthority {
     pub(crate) fn new(auth: Auth) -> Self {
-        Self { auth }
+        Self {
+            auth,
+            personal: Arc::new(topics::personal()),
+            custom: Arc::new(topics::custom()),
+        }
     }
 
     fn examine(&self, token: &str, peer: &Peer) -> Result<Arc<AccessClaims>, Refusal> {
@@ -41,8 +53,11 @@ impl Authority for TokenAuthority {
             ..Peer::default()
         };
         let claims = self.examine(request.token, &peer)?;
+        let own = topics::personal_of(claims.sub.as_str());
+        let grant = Grant::new(Arc::clone(&self.personal));
         Ok(Admission {
             expires_at: Some(claims.exp * 1000),
+            subscriptions: vec![(own.into(), grant)],
             ..Admission::new(identity(&claims))
         })
     }
@@ -54,14 +69,62 @@ impl Authority for TokenAuthority {
             expires_at: Some(claims.exp * 1000),
         })
     }
+
+    async fn subscribe(&self, request: SubscribeRequest<'_>) -> Result<Grant, Denial> {
+        let identity = request.caller.identity;
+        match topics::space(request.channel, &identity.user) {
+            Space::Custom if Rights::of(identity).may_read() => Ok(Grant {
+                may_recover: true,
+                may_hear_joins: true,
+                ..Grant::new(Arc::clone(&self.custom))
+            }),
+            // One's own is there from the start, and others' are nobody's business.
+            Space::Custom | Space::Personal | Space::Closed => {
+                Err(ReplyCode::PermissionDenied.into())
+            }
+            Space::Unknown => Err(ReplyCode::UnknownChannel.into()),
+        }
+    }
+
+    async fn publish(&self, request: PublishRequest<'_>) -> Result<Publishing, Denial> {
+        let identity = request.caller.identity;
+        match topics::space(request.channel, &identity.user) {
+            Space::Custom if request.subscribed && Rights::of(identity).may_write() => {
+                if request.data.is_json() {
+                    Ok(Publishing::Topic(Arc::clone(&self.custom)))
+                } else {
+                    // Most of those who listen speak JSON.
+                    Err(ReplyCode::BadRequest.into())
+                }
+            }
+            Space::Custom | Space::Personal | Space::Closed => {
+                Err(ReplyCode::PermissionDenied.into())
+            }
+            Space::Unknown => Err(ReplyCode::UnknownChannel.into()),
+        }
+    }
+
+    async fn inspect(&self, request: InspectRequest<'_>) -> Result<Arc<TopicOptions>, Denial> {
+        let user = &request.caller.identity.user;
+        match (topics::space(request.channel, user), request.what) {
+            (Space::Custom, _) if request.subscribed => Ok(Arc::clone(&self.custom)),
+            (Space::Personal, Inspect::History) => Ok(Arc::clone(&self.personal)),
+            (Space::Custom | Space::Personal | Space::Closed, _) => {
+                Err(ReplyCode::PermissionDenied.into())
+            }
+            (Space::Unknown, _) => Err(ReplyCode::UnknownChannel.into()),
+        }
+    }
 }
 
 fn identity(claims: &AccessClaims) -> Identity {
+    let rights = Rights::read(claims.custom.as_deref());
     Identity::new(
         claims.client_id.as_str(),
         claims.sub.as_str(),
         claims.sid.as_str(),
     )
+    .with_rights(rights.bits())
 }
 
 fn refusal(error: &AuthError) -> Refusal {

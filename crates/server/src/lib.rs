@@ -16,8 +16,10 @@ mod authority;
 mod jobs;
 mod lifecycle;
 mod listen;
+mod rights;
 mod running;
 mod sockets;
+mod topics;
 
 pub use lifecycle::asked_to_end;
 pub use running::{Server, StartError};

@@ -164,6 +164,15 @@ fn api_config(
     }
 }
 
+/// A bucket's bound as the exposition format spells it.
+fn label(bound: f64) -> String {
+    if bound.is_infinite() {
+        "+Inf".to_owned()
+    } else {
+        bound.to_string()
+    }
+}
+
 /// Copies what the engine counted into the recorder, each time that somebody asks.
 fn engine_metrics(engine: &Engine<TokenAuthority>) -> impl Fn() + Send + Sync + 'static {
     let handle = engine.handle().clone();
@@ -172,7 +181,20 @@ fn engine_metrics(engine: &Engine<TokenAuthority>) -> impl Fn() + Send + Sync + 
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         metrics::gauge!("chatsdk_sockets_open").set(read(&stats.open) as f64);
         metrics::gauge!("chatsdk_connections").set(read(&stats.connected) as f64);
+        metrics::gauge!("chatsdk_subscriptions").set(read(&stats.subscriptions) as f64);
+        metrics::gauge!("chatsdk_topics").set(handle.topics() as f64);
+        metrics::gauge!("chatsdk_queued_bytes").set(handle.queued_bytes() as f64);
+        let (mut seconds, mut below) = (0.0, 0);
+        for (bound, count) in stats.fan_out.buckets() {
+            metrics::counter!("chatsdk_fan_out_seconds_bucket", "le" => label(bound))
+                .absolute(count);
+            (seconds, below) = (stats.fan_out.sum(), count);
+        }
+        metrics::gauge!("chatsdk_fan_out_seconds_sum").set(seconds);
+        metrics::counter!("chatsdk_fan_out_seconds_count").absolute(below);
         for (name, counter) in [
+            ("chatsdk_publications_total", &stats.publications),
+            ("chatsdk_messages_dropped_total", &stats.dropped),
             ("chatsdk_upgrades_total", &stats.upgrades),
             ("chatsdk_upgrades_refused_total", &stats.upgrades_refused),
             ("chatsdk_connects_total", &stats.connects),

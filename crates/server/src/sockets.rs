@@ -1,4 +1,4 @@
-//! Where WebSockets enter, and what they are told when a session ends.
+//! Where realtime connections enter, and what they are told when a session ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ALLOW, CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use chatsdk_api::Problem;
 use chatsdk_auth::{Auth, Ended};
 use chatsdk_realtime::{
@@ -50,12 +50,44 @@ pub(crate) fn engine(
     )
 }
 
-/// The routes that upgrade to WebSockets.
+/// The routes that upgrade to WebSockets, and those for clients that cannot have one.
 pub(crate) fn routes(engine: &Engine<TokenAuthority>) -> Router {
     Router::new()
         .route("/connection/websocket", get(upgrade))
         .route("/ws", get(upgrade))
+        // The engine knows which methods each of these takes, and answers preflights.
+        .route("/connection/http_stream", any(http_stream))
+        .route("/connection/sse", any(events))
+        .route("/emulation", any(emulation))
         .with_state(engine.clone())
+}
+
+async fn http_stream(
+    State(engine): State<Engine<TokenAuthority>>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let remote = client(&request, remote);
+    engine.http_stream(request, remote).await.map(Body::new)
+}
+
+async fn events(
+    State(engine): State<Engine<TokenAuthority>>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let remote = client(&request, remote);
+    engine.events(request, remote).await.map(Body::new)
+}
+
+async fn emulation(State(engine): State<Engine<TokenAuthority>>, request: Request) -> Response {
+    engine.emulation(request).await.map(Body::new)
+}
+
+/// Where a request comes from: a proxy's word on the address is as good here as for any other request.
+fn client(request: &Request, remote: SocketAddr) -> SocketAddr {
+    let ip = chatsdk_api::address(request.extensions()).unwrap_or(remote.ip());
+    SocketAddr::new(ip, remote.port())
 }
 
 async fn upgrade(
@@ -63,9 +95,8 @@ async fn upgrade(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
-    // A proxy's word on the address is as good here as for any other request.
-    let ip = chatsdk_api::address(request.extensions()).unwrap_or(remote.ip());
-    let response = engine.upgrade(&mut request, SocketAddr::new(ip, remote.port()));
+    let remote = client(&request, remote);
+    let response = engine.upgrade(&mut request, remote);
     let status = response.status();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return response.map(Body::new);

@@ -88,6 +88,35 @@ impl Socket {
         id
     }
 
+    /// Sends a command and answers the reply to it; pushes that come before it wait for
+    /// [`Socket::push`].
+    pub async fn ask(&mut self, name: &str, body: Value) -> Value {
+        let id = self.command(name, body).await;
+        self.find(|reply| reply["id"] == id).await
+    }
+
+    /// The next push: what is in its `push`.
+    pub async fn push(&mut self) -> Value {
+        let mut push = self.find(|reply| reply["push"].is_object()).await;
+        push["push"].take()
+    }
+
+    /// The next message that is `wanted`; others before it stay.
+    async fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut passed = std::collections::VecDeque::new();
+        loop {
+            match self.event().await {
+                Event::Reply(reply) if wanted(&reply) => {
+                    passed.append(&mut self.queued);
+                    self.queued = passed;
+                    return reply;
+                }
+                Event::Reply(reply) => passed.push_back(reply),
+                end @ Event::Closed(..) => panic!("{end:?} while {passed:?} waited"),
+            }
+        }
+    }
+
     /// Sends text as it is.
     pub async fn text(&mut self, text: &str) {
         // A socket that the server has just closed says why when it is read.

@@ -15,3 +15,4 @@ mod revocation;
 mod signing_keys;
 mod sockets;
 mod tokens;
+mod topics;

@@ -1,0 +1,109 @@
+//! The topics there are.
+//!
+//! - `user:ID` is a user's own: the server subscribes each of their connections to it, nobody else can
+//!   have it, and only the server publishes there.
+//! - `custom:NAME` is for whatever an application wants its clients to tell each other: everybody who is
+//!   signed in may listen, and whoever listens may speak, as far as the token's permissions go.
+//!   `custom:NAME#ID,ID` is for these users alone.
+
+use std::time::Duration;
+
+use chatsdk_realtime::{History, Keep, TopicOptions};
+
+const PERSONAL: &str = "user:";
+const CUSTOM: &str = "custom:";
+
+/// How long the count of a topic's publications outlives them: as long as a client may be expected to
+/// come back.
+const COUNT_TTL: Duration = Duration::from_hours(24);
+
+/// What kind of topic a channel is, for one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Space {
+    /// Their own.
+    Personal,
+    /// For clients among themselves.
+    Custom,
+    /// There is such a topic, but not for them.
+    Closed,
+    /// There is none.
+    Unknown,
+}
+
+/// What kind of topic `channel` is for `user`.
+pub(crate) fn space(channel: &str, user: &str) -> Space {
+    if let Some(owner) = channel.strip_prefix(PERSONAL) {
+        return if owner == user {
+            Space::Personal
+        } else {
+            Space::Closed
+        };
+    }
+    match channel.strip_prefix(CUSTOM) {
+        None | Some("") => Space::Unknown,
+        Some(name) => match name.split_once('#') {
+            None => Space::Custom,
+            Some((_, users)) if users.split(',').any(|listed| listed == user) => Space::Custom,
+            Some(_) => Space::Closed,
+        },
+    }
+}
+
+/// The channel of a user's own topic.
+pub(crate) fn personal_of(user: &str) -> String {
+    format!("{PERSONAL}{user}")
+}
+
+/// How a user's own topic behaves.
+pub(crate) fn personal() -> TopicOptions {
+    TopicOptions {
+        history: kept(),
+        force_recovery: true,
+        ..TopicOptions::default()
+    }
+}
+
+/// How topics for clients among themselves behave.
+pub(crate) fn custom() -> TopicOptions {
+    TopicOptions {
+        presence: true,
+        join_leave: true,
+        history: kept(),
+        delta: true,
+        delta_publish: true,
+        tags_filter: true,
+        ..TopicOptions::default()
+    }
+}
+
+fn kept() -> History {
+    History::Memory(Keep {
+        size: 100,
+        ttl: Duration::from_mins(5),
+        count_ttl: COUNT_TTL,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spaces_by_channel_and_user() {
+        for (channel, space_of_ann) in [
+            ("user:ann", Space::Personal),
+            ("user:bob", Space::Closed),
+            ("user:", Space::Closed),
+            ("custom:room", Space::Custom),
+            ("custom:room#ann,bob", Space::Custom),
+            ("custom:room#bob", Space::Closed),
+            ("custom:room#", Space::Closed),
+            ("custom:", Space::Unknown),
+            ("room", Space::Unknown),
+            ("chat:1", Space::Unknown),
+            ("", Space::Unknown),
+        ] {
+            assert_eq!(space(channel, "ann"), space_of_ann, "{channel}");
+        }
+    }
+}
