@@ -4,11 +4,13 @@
 //! cargo run --release -p chatsdk-realtime --example idle -- 9000
 //! ```
 //! opens that many connections of one user from a second process (each process needs a file descriptor
-//! per connection; see `ulimit -n`), prints the memory that one of them costs this process, then ends
-//! the user's connections by one order and prints how long it takes until the last client has seen its
-//! close frame, answered, and is gone.
+//! per connection; see `ulimit -n`), each of which listens to five topics: one that all share, one of
+//! its own, three that it shares with some. It prints the memory that one of them costs this process,
+//! then ends the user's connections by one order and prints how long it takes until the last client has
+//! seen its close frame, answered, and is gone.
 
 use std::error::Error;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -16,8 +18,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chatsdk_realtime::{
-    Admission, Authority, Config, ConnectRequest, Disconnect, DisconnectCode, Engine, Identity,
-    Refreshed, Refusal, Whom,
+    Admission, Authority, Config, ConnectRequest, Denial, Disconnect, DisconnectCode, Engine,
+    Grant, Identity, Refreshed, Refusal, SubscribeRequest, TopicOptions, Whom,
 };
 use chatsdk_types::{SystemClock, SystemEntropy};
 use hyper::server::conn::http1;
@@ -29,11 +31,16 @@ use tokio::net::{TcpListener, TcpStream};
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Admits everybody: the token is the session.
-struct Open;
+#[derive(Default)]
+struct Open(Arc<TopicOptions>);
 
 impl Authority for Open {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
         Ok(Admission::new(Identity::new("app", "ann", request.token)))
+    }
+
+    async fn subscribe(&self, _: SubscribeRequest<'_>) -> Result<Grant, Denial> {
+        Ok(Grant::new(Arc::clone(&self.0)))
     }
 
     async fn refresh(&self, connection: &Identity, _token: &str) -> Result<Refreshed, Refusal> {
@@ -57,7 +64,7 @@ fn main() -> Outcome {
 async fn server(count: usize) -> Outcome {
     let engine = Engine::new(
         Config::default(),
-        Arc::new(Open),
+        Arc::new(Open::default()),
         Arc::new(SystemClock),
         Arc::new(SystemEntropy),
     );
@@ -169,11 +176,26 @@ async fn connect(addr: SocketAddr, number: usize) -> Outcome<TcpStream> {
     );
     stream.write_all(request.as_bytes()).await?;
     hear(&mut stream, b"\r\n\r\n").await?;
-    let command = format!(r#"{{"id":1,"connect":{{"token":"ses_{number:026}"}}}}"#);
-    let mut frame = vec![0x81, 0x80 | command.len() as u8, 0, 0, 0, 0];
-    frame.extend(command.as_bytes());
+    let topics = [
+        "everybody".to_owned(),
+        format!("only-{number}"),
+        format!("room-{}", number / 10),
+        format!("floor-{}", number / 100),
+        format!("house-{}", number / 1000),
+    ];
+    let mut commands = format!(r#"{{"id":1,"connect":{{"token":"ses_{number:026}"}}}}"#);
+    for (at, topic) in topics.iter().enumerate() {
+        let id = at + 2;
+        write!(
+            commands,
+            "\n{{\"id\":{id},\"subscribe\":{{\"channel\":\"{topic}\"}}}}"
+        )?;
+    }
+    let length = (commands.len() as u16).to_be_bytes();
+    let mut frame = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    frame.extend(commands.as_bytes());
     stream.write_all(&frame).await?;
-    hear(&mut stream, b"}}").await?;
+    hear(&mut stream, b"\"id\":6,\"subscribe\":{}}").await?;
     Ok(stream)
 }
 

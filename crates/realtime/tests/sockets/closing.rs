@@ -125,7 +125,7 @@ async fn draining_closes_all_and_accepts_no_more() {
         async { assert_eq!(stranger.hear_close().await.0, 3001) },
     );
     assert!(server.handle().is_draining());
-    let (head, _) = Socket::ask(server.addr, "/ws", "").await;
+    let (head, _) = Socket::upgrade(server.addr, "/ws", "").await;
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
 }
 

@@ -237,7 +237,7 @@ async fn the_upgrade_is_guarded() {
         (ws, "Origin: https://evil.example\r\n", "403"),
         (ws, "Origin: null\r\n", "403"),
     ] {
-        let (head, _) = Socket::ask(server.addr, path, headers).await;
+        let (head, _) = Socket::upgrade(server.addr, path, headers).await;
         assert!(
             head.starts_with(&format!("HTTP/1.1 {status}")),
             "{path} {headers}: {head}"
@@ -245,9 +245,9 @@ async fn the_upgrade_is_guarded() {
         assert!(!head.contains("secret"));
     }
     let own = format!("Origin: http://{}\r\n", server.addr);
-    let (head, _) = Socket::ask(server.addr, ws, &own).await;
+    let (head, _) = Socket::upgrade(server.addr, ws, &own).await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-    let (head, _) = Socket::ask(
+    let (head, _) = Socket::upgrade(
         server.addr,
         ws,
         "Sec-WebSocket-Protocol: centrifuge-json\r\n",
@@ -258,7 +258,7 @@ async fn the_upgrade_is_guarded() {
             .contains("sec-websocket-protocol: centrifuge-json"),
         "{head}"
     );
-    let (head, mut protobuf) = Socket::ask(
+    let (head, mut protobuf) = Socket::upgrade(
         server.addr,
         ws,
         "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n",

@@ -3,6 +3,8 @@
 //! - [`connect`]: who may connect, on what terms, and what everybody else is told.
 //! - [`lifetime`]: staying connected.
 //! - [`closing`]: how connections end, and that all of them do.
+//! - [`topics`]: listening and speaking. [`recovery`]: coming back. [`limits`]: how much one may.
+//! - [`soak`]: nothing is lost, doubled or reordered.
 //! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
 //!
 //! Tokio's time is paused and moves only when a test moves it, step by step until what it waits for
@@ -11,4 +13,8 @@
 mod closing;
 mod connect;
 mod lifetime;
+mod limits;
+mod recovery;
+mod soak;
 mod support;
+mod topics;

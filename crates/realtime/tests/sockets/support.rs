@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatsdk_realtime::{
-    Admission, Authority, Config, ConnectRequest, Engine, Handle, Identity, Refreshed, Refusal,
-    Stats, Whom,
+    Admission, Authority, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant, Handle,
+    Identity, InspectRequest, PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed,
+    Refusal, Stats, SubRefreshRequest, SubscribeRequest, TopicOptions, Whom,
 };
 use chatsdk_types::{ManualClock, SystemEntropy};
 use http::Request;
@@ -40,6 +41,12 @@ pub(crate) struct Scripted {
     pub(crate) asked: Notify,
     /// What connect was asked with.
     pub(crate) seen: Mutex<Vec<Seen>>,
+    /// The topics there are, by the beginnings of their channels.
+    topics: Mutex<Vec<(&'static str, Grant)>>,
+    /// The past of the topics whose history the host keeps.
+    pub(crate) past: Mutex<Option<Recovered>>,
+    /// What every connection is subscribed to.
+    pub(crate) server_side: Mutex<Vec<&'static str>>,
 }
 
 /// What a connect question said.
@@ -74,6 +81,23 @@ impl Scripted {
         }
     }
 
+    /// Has topics whose channels begin with `prefix` granted like this.
+    pub(crate) fn topics(&self, prefix: &'static str, grant: Grant) {
+        self.topics.lock().expect("no panic").push((prefix, grant));
+    }
+
+    fn grant(&self, channel: &str) -> Result<Grant, Denial> {
+        let topics = self.topics.lock().expect("no panic");
+        if topics.is_empty() {
+            return Err(ErrorCode::NotAvailable.into());
+        }
+        let found = topics
+            .iter()
+            .find(|(prefix, _)| channel.starts_with(prefix))
+            .map(|(_, grant)| grant.clone());
+        found.ok_or(ErrorCode::UnknownChannel.into())
+    }
+
     async fn pass(&self) {
         self.asked.notify_one();
         drop(self.gate.acquire().await.expect("the gate stands"));
@@ -106,11 +130,45 @@ impl Authority for Scripted {
         let answer = self.answer(request.token);
         self.pass().await;
         let (identity, expires_at) = answer?;
+        let channels = self.server_side.lock().expect("no panic").clone();
+        let subscriptions = channels
+            .into_iter()
+            .filter_map(|channel| Some((channel.into(), self.grant(channel).ok()?)))
+            .collect();
         Ok(Admission {
             expires_at,
             data: request.data.to_payload(),
+            subscriptions,
             ..Admission::new(identity)
         })
+    }
+
+    async fn subscribe(&self, request: SubscribeRequest<'_>) -> Result<Grant, Denial> {
+        let answer = self.grant(request.channel);
+        self.pass().await;
+        answer
+    }
+
+    async fn sub_refresh(&self, request: SubRefreshRequest<'_>) -> Result<Option<i64>, Denial> {
+        let now = chatsdk_types::Clock::now(&self.clock);
+        match request.token.parse::<i64>() {
+            Ok(seconds) => Ok(Some(now + seconds * 1000)),
+            Err(_) => Err(ErrorCode::PermissionDenied.into()),
+        }
+    }
+
+    async fn publish(&self, request: PublishRequest<'_>) -> Result<Publishing, Denial> {
+        Ok(Publishing::Topic(self.grant(request.channel)?.options))
+    }
+
+    async fn inspect(&self, request: InspectRequest<'_>) -> Result<Arc<TopicOptions>, Denial> {
+        Ok(self.grant(request.channel)?.options)
+    }
+
+    async fn recover(&self, _: RecoverRequest<'_>) -> Result<Recovered, Denial> {
+        let past = self.past.lock().expect("no panic").clone();
+        self.pass().await;
+        past.ok_or(ErrorCode::Internal.into())
     }
 
     async fn refresh(&self, _connection: &Identity, token: &str) -> Result<Refreshed, Refusal> {
@@ -148,6 +206,9 @@ impl Server {
             gate: Semaphore::new(1),
             asked: Notify::new(),
             seen: Mutex::default(),
+            topics: Mutex::default(),
+            past: Mutex::default(),
+            server_side: Mutex::default(),
         });
         let engine = Engine::new(
             config,
@@ -268,18 +329,20 @@ pub(crate) enum Heard {
 pub(crate) struct Socket {
     pub(crate) stream: TcpStream,
     bytes: VecDeque<u8>,
+    /// Lines of a frame that were not looked at yet.
+    lines: VecDeque<String>,
 }
 
 impl Socket {
     /// Opens a WebSocket; `headers` are more header lines.
     pub(crate) async fn open(addr: SocketAddr, headers: &str) -> Self {
-        let (status, socket) = Self::ask(addr, "/connection/websocket", headers).await;
+        let (status, socket) = Self::upgrade(addr, "/connection/websocket", headers).await;
         assert!(status.starts_with("HTTP/1.1 101"), "{status}");
         socket
     }
 
     /// Asks for a WebSocket: the head of the answer, and the socket.
-    pub(crate) async fn ask(addr: SocketAddr, path: &str, headers: &str) -> (String, Self) {
+    pub(crate) async fn upgrade(addr: SocketAddr, path: &str, headers: &str) -> (String, Self) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a socket");
         let mut stream = socket.connect(addr).await.expect("it listens");
@@ -293,6 +356,7 @@ impl Socket {
         let mut socket = Self {
             stream,
             bytes: VecDeque::new(),
+            lines: VecDeque::new(),
         };
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -350,6 +414,29 @@ impl Socket {
                 String::from_utf8(payload[2..].to_vec()).expect("UTF-8"),
             ),
             other => panic!("an unexpected frame {other:#x}"),
+        }
+    }
+
+    /// Sends a command and answers the next line.
+    pub(crate) async fn ask(&mut self, command: &str) -> Value {
+        self.say(command).await;
+        self.hear_line().await
+    }
+
+    /// Waits for the next line, answering pings.
+    pub(crate) async fn hear_line(&mut self) -> Value {
+        loop {
+            if let Some(line) = self.lines.pop_front() {
+                if line == "{}" {
+                    self.say("{}").await;
+                    continue;
+                }
+                return serde_json::from_str(&line).expect("JSON");
+            }
+            match self.hear().await {
+                Heard::Text(text) => self.lines.extend(text.split('\n').map(str::to_owned)),
+                other => panic!("expected a line, heard {other:?}"),
+            }
         }
     }
 
