@@ -20,7 +20,8 @@ test: web python ## Install what the tests need, and run every test
 	npm run test:realtime
 	cargo build -p chatsdk-server
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
-	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e tests/realtime/python
+	if command -v go >/dev/null; then cd tests/realtime/go && go test ./...; else echo "no Go: its client was not tested"; fi
 
 check: web ## Format, lints, types, and that generated files are what their sources say
 	cargo fmt --all --check
@@ -57,10 +58,10 @@ node_modules/.package-lock.json: package-lock.json
 
 python: $(VENV)/.installed
 
-$(VENV)/.installed: tests/e2e/requirements.txt
+$(VENV)/.installed: tests/e2e/requirements.txt tests/realtime/python/requirements.txt
 	scripts/need.sh venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -r $<
+	$(VENV)/bin/pip install --quiet -r $< -r tests/realtime/python/requirements.txt
 	touch $@
 
 clean: ## Remove what was built

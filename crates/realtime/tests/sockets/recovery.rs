@@ -216,16 +216,14 @@ async fn a_host_s_history_and_what_is_said_meanwhile_join_without_gap_or_double(
     *server.authority.past.lock().expect("no panic") = Some(past(6, &[5, 6]));
     let command =
         r#"{"id":2,"subscribe":{"channel":"t","recover":true,"offset":4,"epoch":"store"}}"#;
-    server.authority.asked.notified().await;
+    server.authority.past_gate.forget_permits(1);
     socket.say(command).await;
-    // Once for the wish, once for the past, which is held back.
-    server.authority.asked.notified().await;
-    server.authority.hold();
-    server.authority.asked.notified().await;
+    // The answer of before is on its way while more is said.
+    server.authority.recovering.notified().await;
     for offset in [6, 7] {
         server.handle().publish(at(&options, offset));
     }
-    server.authority.release();
+    server.authority.past_gate.add_permits(1);
     let reply = socket.hear_line().await;
     assert_eq!(offsets(&reply["subscribe"]), [5, 6], "{reply}");
     assert_eq!(socket.hear_line().await["push"]["pub"]["offset"], 7);

@@ -45,6 +45,10 @@ pub(crate) struct Scripted {
     topics: Mutex<Vec<(&'static str, Grant)>>,
     /// The past of the topics whose history the host keeps.
     pub(crate) past: Mutex<Option<Recovered>>,
+    /// Answers about the past wait here while it is closed.
+    pub(crate) past_gate: Semaphore,
+    /// Told at each question about the past.
+    pub(crate) recovering: Notify,
     /// What every connection is subscribed to.
     pub(crate) server_side: Mutex<Vec<&'static str>>,
 }
@@ -167,7 +171,8 @@ impl Authority for Scripted {
 
     async fn recover(&self, _: RecoverRequest<'_>) -> Result<Recovered, Denial> {
         let past = self.past.lock().expect("no panic").clone();
-        self.pass().await;
+        self.recovering.notify_one();
+        drop(self.past_gate.acquire().await.expect("the gate stands"));
         past.ok_or(ErrorCode::Internal.into())
     }
 
@@ -208,6 +213,8 @@ impl Server {
             seen: Mutex::default(),
             topics: Mutex::default(),
             past: Mutex::default(),
+            past_gate: Semaphore::new(1),
+            recovering: Notify::new(),
             server_side: Mutex::default(),
         });
         let engine = Engine::new(
