@@ -231,7 +231,7 @@ impl Cli {
     /// Does what the command line asks for.
     pub fn run(self) -> ExitCode {
         let done = match self.command {
-            // The floor brings the runtime that the product has; everything else drives, on one thread.
+            // The floor brings the runtime that axum comes with; everything else drives, on one thread.
             Command::Floor(Floor::Http) => floors::http::serve().map_err(Failure::Runtime),
             command => tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -18,6 +18,7 @@ mod lifecycle;
 mod listen;
 mod running;
 mod sockets;
+mod workers;
 
 pub use lifecycle::asked_to_end;
 pub use running::{Server, StartError};
