@@ -18,6 +18,7 @@ use crate::load::script::ScriptError;
 use crate::load::wire::WireError;
 use crate::load::{Address, Chain, Outcome, Plan, Script, Wire, drive, script};
 use crate::machine::Machine;
+use crate::million;
 use crate::page::{self, Findings};
 use crate::stats::figure;
 use crate::{floors, process};
@@ -36,6 +37,8 @@ enum Command {
     All(All),
     /// Measure mint, refresh and an authenticated GET beside the floors
     Http(Product),
+    /// Measure refreshes in a database of a million sessions, and while they are swept
+    Million(Product),
     /// Measure signing and verifying tokens beside the bare primitives
     Crypto {
         /// In this process, as JSON, on whatever core it runs
@@ -281,6 +284,22 @@ impl Command {
                 );
                 Ok(())
             }
+            Self::Million(product) => {
+                let (options, _scratch) = product.options()?;
+                let million = million::measure(
+                    &options.binary,
+                    &options.work,
+                    options.rounds,
+                    options.window,
+                )
+                .await?;
+                println!(
+                    "{}\n{}",
+                    page::million(&million),
+                    page::targets(&crate::targets::million(&million))
+                );
+                Ok(())
+            }
             Self::Footprint(product) => {
                 let (options, _scratch) = product.options()?;
                 let footprint = footprint::measure(&options.binary, &options.work).await?;
@@ -330,11 +349,19 @@ impl All {
         eprintln!("at rest");
         let footprint = footprint::measure(&options.binary, &options.work).await?;
         let http = http::measure(&options).await?;
+        let million = million::measure(
+            &options.binary,
+            &options.work,
+            options.rounds,
+            options.window,
+        )
+        .await?;
         let findings = Findings {
             machine,
             command: command_line(),
             options,
             http,
+            million,
             crypto,
             footprint,
         };
