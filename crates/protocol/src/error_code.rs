@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use bytes::BytesMut;
+
+use crate::NotJson;
+use crate::schema::{Encode, message};
 
 macro_rules! error_codes {
     ($($name:ident = $code:literal, $message:literal, $temporary:literal;)+) => {
@@ -51,23 +54,61 @@ error_codes! {
 }
 
 /// The `error` member of a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyError {
     /// 100–113 as in [`ErrorCode`], or 400–1999 of the application.
     pub code: u32,
     /// What happened, for people. Never empty.
     pub message: Cow<'static, str>,
     /// Whether the client may try the same again.
-    #[serde(default, skip_serializing_if = "is_false")]
     pub temporary: bool,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
+message! {
+    /// The same as it stands on the wire.
+    pub(crate) struct WireError<'a> {
+        [1 "code"] code: u32,
+        [2 "message"] message: Cow<'a, str>,
+        [3 "temporary"] temporary: bool,
+    }
+}
+
+impl ReplyError {
+    fn wire(&self) -> WireError<'_> {
+        WireError {
+            code: self.code,
+            message: Cow::Borrowed(&self.message),
+            temporary: self.temporary,
+        }
+    }
+}
+
+impl From<WireError<'_>> for ReplyError {
+    fn from(error: WireError<'_>) -> Self {
+        Self {
+            code: error.code,
+            message: Cow::Owned(error.message.into_owned()),
+            temporary: error.temporary,
+        }
+    }
+}
+
+impl Encode for ReplyError {
+    fn is_absent(&self) -> bool {
+        false
+    }
+
+    fn write_json(&self, out: &mut BytesMut) -> Result<(), NotJson> {
+        self.wire().write_json(out)
+    }
+
+    fn field_size(&self, number: u32) -> usize {
+        self.wire().field_size(number)
+    }
+
+    fn write_field(&self, number: u32, out: &mut BytesMut) {
+        self.wire().write_field(number, out);
+    }
 }
 
 impl ReplyError {

@@ -1,127 +1,64 @@
-//! A frame of a client into commands.
+//! Frames into commands, and into what a server said.
 
-use serde::Deserialize;
-
-use crate::command::{
-    ChannelRequest, Command, ConnectRequest, HistoryRequest, Method, PublishRequest,
-    RefreshRequest, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest,
-    UnsubscribeRequest,
-};
-use crate::json::MAX_DEPTH;
-
-/// A frame that is not one of the protocol's. The connection ends with
-/// [`crate::DisconnectCode::BadRequest`]: what follows cannot be trusted to be in step.
-///
-/// It tells what was wrong but never quotes the frame, which may hold a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Undecodable {
-    /// Nothing, or an empty line between two commands.
-    #[error("an empty frame or line")]
-    Empty,
-    /// Not JSON, or a member of the wrong type.
-    #[error("not a command")]
-    Malformed,
-    /// Nested deeper than [`MAX_DEPTH`].
-    #[error("nested too deep")]
-    TooDeep,
-    /// A command that asks for nothing known.
-    #[error("a command without a method")]
-    NoMethod,
-}
+use crate::Undecodable;
+use crate::command::{Command, Method, WireCommand};
+use crate::json::{MAX_DEPTH, PING};
+use crate::schema::{Fields, read_object};
+use crate::server::{ServerMessage, WireReply};
 
 /// The commands of `frame`, in order. The frame may end with one newline. After an error there is
 /// nothing more to read: the caller stops.
+///
+/// Unknown members are passed over, and an explicit `null` counts as left out. A member that stands
+/// twice is an error: two readers could disagree on which one holds.
 pub fn commands(frame: &str) -> impl Iterator<Item = Result<Command<'_>, Undecodable>> {
-    frame
-        .strip_suffix('\n')
-        .unwrap_or(frame)
-        .split('\n')
-        .map(command)
+    lines(frame).map(|line| {
+        // By far the most frequent line: the answer to a ping.
+        if line == PING {
+            return Ok(Command {
+                id: 0,
+                method: Method::Pong,
+            });
+        }
+        read::<WireCommand<'_>>(line)?
+            .command()
+            .ok_or(Undecodable::NoMethod)
+    })
 }
 
-/// A command as it stands in JSON. Unknown members are passed over; an explicit `null` counts as
-/// left out. A member that stands twice is an error: two readers could disagree on which one holds.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(default)]
-    id: u32,
-    #[serde(borrow)]
-    connect: Option<Box<ConnectRequest<'a>>>,
-    #[serde(borrow)]
-    subscribe: Option<Box<SubscribeRequest<'a>>>,
-    #[serde(borrow)]
-    unsubscribe: Option<UnsubscribeRequest<'a>>,
-    #[serde(borrow)]
-    publish: Option<PublishRequest<'a>>,
-    #[serde(borrow)]
-    presence: Option<ChannelRequest<'a>>,
-    #[serde(borrow)]
-    presence_stats: Option<ChannelRequest<'a>>,
-    #[serde(borrow)]
-    history: Option<HistoryRequest<'a>>,
-    ping: Option<Nothing>,
-    #[serde(borrow)]
-    send: Option<SendRequest<'a>>,
-    #[serde(borrow)]
-    rpc: Option<RpcRequest<'a>>,
-    #[serde(borrow)]
-    refresh: Option<RefreshRequest<'a>>,
-    #[serde(borrow)]
-    sub_refresh: Option<SubRefreshRequest<'a>>,
+/// What a server said in `frame`, in order.
+pub fn server_messages(frame: &str) -> impl Iterator<Item = Result<ServerMessage, Undecodable>> {
+    lines(frame).map(|line| {
+        if line == PING {
+            return Ok(ServerMessage::Ping);
+        }
+        Ok(read::<WireReply<'_>>(line)?.message())
+    })
 }
 
-/// An object without members that matter.
-#[derive(Deserialize)]
-struct Nothing {}
+fn lines(frame: &str) -> impl Iterator<Item = &str> {
+    frame.strip_suffix('\n').unwrap_or(frame).split('\n')
+}
 
-fn command(line: &str) -> Result<Command<'_>, Undecodable> {
-    // By far the most frequent line: the answer to a ping.
-    if line == "{}" {
-        return Ok(Command {
-            id: 0,
-            method: Method::Pong,
-        });
-    }
-    if line.is_empty() {
+/// Reads `text`, which is one object and nothing else.
+pub(crate) fn read<'de, T: Fields<'de> + Default>(text: &'de str) -> Result<T, Undecodable> {
+    if text.is_empty() {
         return Err(Undecodable::Empty);
     }
-    if deeper_than(line, MAX_DEPTH) {
+    if deeper_than(text, MAX_DEPTH) {
         return Err(Undecodable::TooDeep);
     }
-    // A JSON array would be taken as the fields in order; only an object is a command.
-    if !line.trim_ascii_start().starts_with('{') {
-        return Err(Undecodable::Malformed);
-    }
-    let wire: Wire<'_> = serde_json::from_str(line).map_err(|_| Undecodable::Malformed)?;
-    let id = wire.id;
-    if id == 0 && wire.send.is_none() {
-        return Ok(Command {
-            id,
-            method: Method::Pong,
-        });
-    }
-    // The order is that of the fields in the protocol's schema: with several set, the first wins.
-    let method = wire
-        .connect
-        .map(Method::Connect)
-        .or_else(|| wire.subscribe.map(Method::Subscribe))
-        .or_else(|| wire.unsubscribe.map(Method::Unsubscribe))
-        .or_else(|| wire.publish.map(Method::Publish))
-        .or_else(|| wire.presence.map(Method::Presence))
-        .or_else(|| wire.presence_stats.map(Method::PresenceStats))
-        .or_else(|| wire.history.map(Method::History))
-        .or_else(|| wire.ping.map(|Nothing {}| Method::Ping))
-        .or_else(|| wire.send.map(Method::Send))
-        .or_else(|| wire.rpc.map(Method::Rpc))
-        .or_else(|| wire.refresh.map(Method::Refresh))
-        .or_else(|| wire.sub_refresh.map(Method::SubRefresh))
-        .ok_or(Undecodable::NoMethod)?;
-    Ok(Command { id, method })
+    let mut message = T::default();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    read_object(&mut message, &mut reader)
+        .and_then(|()| reader.end())
+        .map_err(|_| Undecodable::Malformed)?;
+    Ok(message)
 }
 
 /// Whether brackets nest deeper than `limit`. Parsing raw payloads is iterative and would not
 /// notice; whoever reads the payload later would.
-fn deeper_than(json: &str, limit: usize) -> bool {
+pub(crate) fn deeper_than(json: &str, limit: usize) -> bool {
     // `[` and `{` differ in one bit. Few of them cannot nest deep, and counting is much cheaper
     // than following strings.
     let opening = json.bytes().filter(|byte| byte | 0x20 == b'{').count();
@@ -295,7 +232,10 @@ mod tests {
             "tokens are not copied"
         );
         assert_eq!(
-            connect.data.map(serde_json::value::RawValue::get),
+            connect
+                .data
+                .raw_value()
+                .map(serde_json::value::RawValue::get),
             Some(r#"{"n": 1e400, "s":"\u00e9"}"#)
         );
     }

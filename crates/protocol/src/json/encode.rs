@@ -1,153 +1,134 @@
-//! Replies and pushes into frames.
+//! Commands, replies and pushes into lines, without the newline between two of them.
 //!
-//! The envelope is written by hand: it is a handful of fixed strings around what serde or the
-//! application has already made, and replies are written on the hot path.
+//! The envelopes are written by hand: a handful of fixed strings around a content that the schema or
+//! the application has made, and publications are on the hot path.
 
-use serde::Serialize;
+use bytes::BytesMut;
 
-use crate::json::MAX_BATCH;
+use crate::command::Command;
+use crate::encoding::Route;
+use crate::json::PING;
+use crate::object::Publication;
+use crate::payload::NotJson;
 use crate::push::Push;
-use crate::reply::{Reply, ReplyBody};
+use crate::reply::Reply;
+use crate::schema::{Encode, write_json_string, write_number};
 
-/// The server's ping: a reply without content.
-pub const PING: &str = "{}";
-
-/// Several replies that share a frame, one per line.
-#[derive(Debug, Default)]
-pub struct Frame {
-    text: String,
-    count: usize,
-}
-
-impl Frame {
-    /// Adds `reply`.
-    pub fn reply(&mut self, reply: &Reply<'_>) {
-        self.line();
-        encode_reply(reply, &mut self.text);
-    }
-
-    /// Adds `push`.
-    pub fn push(&mut self, push: &Push<'_>) {
-        self.line();
-        encode_push(push, &mut self.text);
-    }
-
-    /// Whether it is time to send it, because [`MAX_BATCH`] lines share it.
-    pub fn is_full(&self) -> bool {
-        self.count >= MAX_BATCH
-    }
-
-    /// The text so far, or `None` when there is none. The frame is empty afterwards.
-    pub fn take(&mut self) -> Option<String> {
-        if self.count == 0 {
-            return None;
+/// Appends `command`. After an error `out` is as it was.
+pub fn encode_command(command: &Command<'_>, out: &mut BytesMut) -> Result<(), NotJson> {
+    let Some((_, name, content)) = command.method.member() else {
+        out.extend_from_slice(PING.as_bytes());
+        return Ok(());
+    };
+    whole(out, |out| {
+        out.extend_from_slice(b"{");
+        if command.id != 0 {
+            out.extend_from_slice(b"\"id\":");
+            write_number(u64::from(command.id), out);
+            out.extend_from_slice(b",");
         }
-        self.count = 0;
-        Some(std::mem::take(&mut self.text))
-    }
+        member(name, content, out)?;
+        out.extend_from_slice(b"}");
+        Ok(())
+    })
+}
 
-    fn line(&mut self) {
-        if self.count > 0 {
-            self.text.push('\n');
+/// Appends `reply`. The member of the method is always there, even when it holds nothing: clients look
+/// for it. After an error `out` is as it was.
+pub fn encode_reply(reply: &Reply, out: &mut BytesMut) -> Result<(), NotJson> {
+    whole(out, |out| {
+        let (_, name, content) = reply.body.member();
+        out.extend_from_slice(b"{\"id\":");
+        write_number(u64::from(reply.id), out);
+        out.extend_from_slice(b",");
+        member(name, content, out)?;
+        out.extend_from_slice(b"}");
+        Ok(())
+    })
+}
+
+/// Appends `push`. After an error `out` is as it was.
+pub fn encode_push(push: &Push, out: &mut BytesMut) -> Result<(), NotJson> {
+    let to = if push.id == 0 {
+        Route::Channel(&push.channel)
+    } else {
+        Route::Id(push.id)
+    };
+    let (_, name, content) = push.body.member();
+    encode(to, name, content, out)
+}
+
+/// Appends the push of `publication`. After an error `out` is as it was.
+pub fn encode_publication(
+    to: Route<'_>,
+    publication: &Publication,
+    out: &mut BytesMut,
+) -> Result<(), NotJson> {
+    encode(to, "pub", publication, out)
+}
+
+fn encode<T: Encode + ?Sized>(
+    to: Route<'_>,
+    name: &str,
+    content: &T,
+    out: &mut BytesMut,
+) -> Result<(), NotJson> {
+    whole(out, |out| {
+        out.extend_from_slice(b"{\"push\":{");
+        match to {
+            Route::Channel("") => {}
+            Route::Channel(channel) => {
+                out.extend_from_slice(b"\"channel\":");
+                write_json_string(channel, out);
+                out.extend_from_slice(b",");
+            }
+            Route::Id(id) => {
+                out.extend_from_slice(b"\"id\":");
+                id.write_json(out)?;
+                out.extend_from_slice(b",");
+            }
         }
-        self.count += 1;
-    }
+        member(name, content, out)?;
+        out.extend_from_slice(b"}}");
+        Ok(())
+    })
 }
 
-/// Appends `reply` to `out`, without a newline. The member of the method is always there, even
-/// when it holds nothing: clients look for it.
-pub fn encode_reply(reply: &Reply<'_>, out: &mut String) {
-    out.push_str("{\"id\":");
-    number(u64::from(reply.id), out);
-    match &reply.body {
-        ReplyBody::Error(error) => member("error", error, out),
-        ReplyBody::Connect(result) => member("connect", result, out),
-        ReplyBody::Refresh(result) => member("refresh", result, out),
-        ReplyBody::Unsubscribe => out.push_str(",\"unsubscribe\":{}"),
-        ReplyBody::Ping => out.push_str(",\"ping\":{}"),
-    }
-    out.push('}');
+/// `"name":content`
+fn member<T: Encode + ?Sized>(name: &str, content: &T, out: &mut BytesMut) -> Result<(), NotJson> {
+    out.extend_from_slice(b"\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    content.write_json(out)
 }
 
-/// Appends `push` to `out`, without a newline.
-pub fn encode_push(push: &Push<'_>, out: &mut String) {
-    match push {
-        Push::Ping => out.push_str(PING),
-        Push::Message(data) => {
-            out.push_str("{\"push\":{\"message\":{\"data\":");
-            one_line(data.get(), out);
-            out.push_str("}}}");
-        }
-        Push::Disconnect(disconnect) => {
-            out.push_str("{\"push\":{\"disconnect\":{\"code\":");
-            number(u64::from(disconnect.code()), out);
-            member("reason", disconnect.reason(), out);
-            out.push_str("}}}");
-        }
-        Push::Refresh(result) => {
-            out.push_str("{\"push\":{\"refresh\":");
-            value(result, out);
-            out.push_str("}}");
-        }
-    }
-}
-
-/// `,"name":value`
-fn member<T: Serialize + ?Sized>(name: &str, content: &T, out: &mut String) {
-    out.push_str(",\"");
-    out.push_str(name);
-    out.push_str("\":");
-    value(content, out);
-}
-
-fn value<T: Serialize + ?Sized>(content: &T, out: &mut String) {
-    // Our own types have string keys and no failing Serialize, so there is always a text. Should
-    // that ever change, `null` keeps the frame well-formed and a client that misses its result
-    // reconnects.
-    let text = serde_json::to_string(content).unwrap_or_else(|_| "null".to_owned());
-    one_line(&text, out);
-}
-
-/// Appends well-formed JSON without its line breaks, which separate replies. Inside strings JSON
-/// has none, so they are only ever white space between tokens.
-fn one_line(json: &str, out: &mut String) {
-    for part in json.split(['\n', '\r']) {
-        out.push_str(part);
-    }
-}
-
-fn number(value: u64, out: &mut String) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = value;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+/// Takes everything back when `write` fails.
+fn whole(
+    out: &mut BytesMut,
+    write: impl FnOnce(&mut BytesMut) -> Result<(), NotJson>,
+) -> Result<(), NotJson> {
+    let before = out.len();
+    write(out).inspect_err(|_| out.truncate(before))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::{ConnectResult, RefreshResult};
+    use crate::payload::Payload;
+    use crate::push::{Message, Refresh};
+    use crate::reply::{ConnectResult, RefreshResult, ReplyBody};
     use crate::{Disconnect, DisconnectCode, ErrorCode, ReplyError};
-    use serde_json::value::RawValue;
 
-    fn encoded(reply: &Reply<'_>) -> String {
-        let mut out = String::new();
-        encode_reply(reply, &mut out);
-        out
+    fn encoded(reply: &Reply) -> String {
+        let mut out = BytesMut::new();
+        encode_reply(reply, &mut out).expect("it is JSON");
+        String::from_utf8(out.to_vec()).expect("it is UTF-8")
     }
 
-    fn pushed(push: &Push<'_>) -> String {
-        let mut out = String::new();
-        encode_push(push, &mut out);
-        out
+    fn pushed(push: &Push) -> String {
+        let mut out = BytesMut::new();
+        encode_push(push, &mut out).expect("it is JSON");
+        String::from_utf8(out.to_vec()).expect("it is UTF-8")
     }
 
     #[test]
@@ -163,7 +144,7 @@ mod tests {
                     ping: 25,
                     pong: true,
                     time: 1_700_000_000_000,
-                    data: None,
+                    ..ConnectResult::default()
                 }
             )),
             r#"{"id":1,"connect":{"client":"7a37","version":"1.0.0","expires":true,"ttl":3600,"ping":25,"pong":true,"time":1700000000000}}"#
@@ -173,7 +154,8 @@ mod tests {
                 u32::MAX,
                 RefreshResult {
                     expires: true,
-                    ttl: 60
+                    ttl: 60,
+                    ..RefreshResult::default()
                 }
             )),
             r#"{"id":4294967295,"refresh":{"expires":true,"ttl":60}}"#
@@ -212,40 +194,38 @@ mod tests {
 
     #[test]
     fn golden_pushes() {
-        assert_eq!(pushed(&Push::Ping), "{}");
         assert_eq!(
-            pushed(&Push::Disconnect(&Disconnect::from(
+            pushed(&Push::of_connection(&Disconnect::from(
                 DisconnectCode::Shutdown
             ))),
             r#"{"push":{"disconnect":{"code":3001,"reason":"shutdown"}}}"#
         );
         assert_eq!(
-            pushed(&Push::Refresh(RefreshResult {
+            pushed(&Push::of_connection(Refresh {
                 expires: true,
                 ttl: 5
             })),
             r#"{"push":{"refresh":{"expires":true,"ttl":5}}}"#
         );
-        let pretty: &RawValue = serde_json::from_str("{\n  \"a\": \"x\\ny\"\r\n}").expect("JSON");
+        let pretty = Payload::new("{\n  \"a\": \"x\\ny\"\r\n}");
         assert_eq!(
-            pushed(&Push::Message(pretty)),
+            pushed(&Push::of_connection(Message { data: pretty })),
             r#"{"push":{"message":{"data":{  "a": "x\ny"}}}}"#,
             "a payload never breaks the line"
         );
     }
 
     #[test]
-    fn frames_share_lines() {
-        let mut frame = Frame::default();
-        assert_eq!(frame.take(), None);
-        for id in 1..=16 {
-            assert!(!frame.is_full());
-            frame.reply(&Reply::new(id, ReplyBody::Ping));
-        }
-        assert!(frame.is_full());
-        let text = frame.take().expect("sixteen lines");
-        assert_eq!(text.lines().count(), 16);
-        assert!(!text.ends_with('\n'));
-        assert_eq!(frame.take(), None);
+    fn what_is_not_json_is_refused_whole() {
+        let mut out = BytesMut::from(&b"before"[..]);
+        let forged = Publication {
+            data: Payload::new("1,\"offset\":99"),
+            ..Publication::default()
+        };
+        assert_eq!(
+            encode_publication(Route::Channel("news"), &forged, &mut out),
+            Err(NotJson)
+        );
+        assert_eq!(&out[..], b"before");
     }
 }

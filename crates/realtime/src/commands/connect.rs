@@ -1,12 +1,10 @@
 //! `connect`: who is this, and on what terms may they stay.
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use chatsdk_protocol::command::ConnectRequest as Request;
-use chatsdk_protocol::json::Frame;
 use chatsdk_protocol::reply::ConnectResult;
-use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode};
+use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 use chatsdk_types::entropy;
 
 use crate::authority::{Admission, Authority, ConnectRequest, Refusal};
@@ -34,7 +32,7 @@ impl<A: Authority> Session<A> {
             .authority()
             .connect(ConnectRequest {
                 token: &request.token,
-                data: request.data,
+                data: request.data.raw_value(),
                 name: &request.name,
                 version: &request.version,
                 headers: &opening.headers,
@@ -76,14 +74,14 @@ impl<A: Authority> Session<A> {
         let (client, jitter) = chance(&*shared.entropy);
         let config = &shared.config;
         let pings = !config.ping_interval.is_zero();
-        Self::reply(
+        let next = self.reply(
             id,
             ConnectResult {
-                client: Cow::Owned(client),
-                version: Cow::Borrowed(&config.version),
+                client: client.into(),
+                version: config.version.as_str().into(),
                 expires: ttl.is_some(),
                 ttl: ttl.unwrap_or(0),
-                data: data.as_deref(),
+                data: data.map(Into::into).unwrap_or_default(),
                 // Clients count in seconds; 0 would tell them that there are no pings.
                 ping: if pings {
                     config.ping_interval.as_secs().max(1) as u32
@@ -92,9 +90,13 @@ impl<A: Authority> Session<A> {
                 },
                 pong: pings,
                 time: now,
+                ..ConnectResult::default()
             },
             replies,
         );
+        if next == Next::Stop {
+            return next;
+        }
         // At once, because timers and other tasks may talk to the client from here on.
         self.flush(replies);
         let interval = config.ping_interval.as_millis() as u64;
@@ -118,7 +120,7 @@ impl<A: Authority> Session<A> {
             Refusal::Expired => ErrorCode::TokenExpired,
             Refusal::Unavailable => ErrorCode::Internal,
         };
-        Self::reply(id, error, replies);
+        self.reply(id, error, replies);
         self.connection.refuse();
         Next::Stop
     }

@@ -13,8 +13,9 @@ mod unavailable;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chatsdk_protocol::json::{self, Frame};
-use chatsdk_protocol::{Command, DisconnectCode, Method, ReplyBody};
+use chatsdk_protocol::{
+    Command, DisconnectCode, Encoding, Frame, Method, NotJson, ReplyBody, json,
+};
 use http::HeaderMap;
 
 use crate::authority::Authority;
@@ -56,7 +57,7 @@ impl<A: Authority> Session<A> {
 
     /// Obeys the commands of one message.
     pub(crate) async fn obey(&mut self, message: &str) {
-        let mut replies = Frame::default();
+        let mut replies = Frame::new(Encoding::Json);
         for command in json::commands(message) {
             let next = match command {
                 Ok(command) => self.command(command, &mut replies).await,
@@ -91,14 +92,16 @@ impl<A: Authority> Session<A> {
             (Phase::Fresh | Phase::Connecting | Phase::Refused, _)
             | (Phase::Live, Method::Connect(_)) => self.close(DisconnectCode::BadRequest, replies),
             (Phase::Live, Method::Refresh(request)) => self.refresh(id, &request, replies).await,
-            (Phase::Live, Method::Ping) => Self::reply(id, ReplyBody::Ping, replies),
+            (Phase::Live, Method::Ping) => self.reply(id, ReplyBody::Ping, replies),
             (Phase::Live, method) => self.unavailable(id, &method, replies),
         }
     }
 
-    fn reply<'a>(id: u32, body: impl Into<ReplyBody<'a>>, replies: &mut Frame) -> Next {
-        replies.reply(&chatsdk_protocol::Reply::new(id, body));
-        Next::Command
+    fn reply(&self, id: u32, body: impl Into<ReplyBody>, replies: &mut Frame) -> Next {
+        match replies.reply(&chatsdk_protocol::Reply::new(id, body)) {
+            Ok(()) => Next::Command,
+            Err(NotJson) => self.close(DisconnectCode::InappropriateProtocol, replies),
+        }
     }
 
     /// Sends what was answered so far, then the close frame.

@@ -3,9 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use chatsdk_protocol::command::RefreshRequest;
-use chatsdk_protocol::json::Frame;
 use chatsdk_protocol::reply::RefreshResult;
-use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode};
+use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 
 use crate::authority::{Authority, Refreshed, Refusal};
 use crate::commands::{Next, Session, ttl};
@@ -57,11 +56,12 @@ impl<A: Authority> Session<A> {
             Err(Unregistered::Ordered(why)) => return self.close(why, replies),
         }
         shared.stats.refreshes.fetch_add(1, Ordering::Relaxed);
-        Self::reply(
+        self.reply(
             id,
             RefreshResult {
                 expires: ttl.is_some(),
                 ttl: ttl.unwrap_or(0),
+                ..RefreshResult::default()
             },
             replies,
         )
@@ -76,7 +76,7 @@ impl<A: Authority> Session<A> {
             Refusal::Missing => DisconnectCode::BadRequest.into(),
             Refusal::Revoked(why) => Disconnect::because(DisconnectCode::ForceDisconnect, why),
             // The present token still holds: the client asks again in a few seconds.
-            Refusal::Unavailable => return Self::reply(id, ErrorCode::Internal, replies),
+            Refusal::Unavailable => return self.reply(id, ErrorCode::Internal, replies),
         };
         self.close(why, replies)
     }

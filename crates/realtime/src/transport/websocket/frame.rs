@@ -183,8 +183,8 @@ pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Bytes {
 }
 
 /// A text frame.
-pub(crate) fn text(payload: &str) -> Bytes {
-    encode(Opcode::Text, payload.as_bytes())
+pub(crate) fn text(payload: &[u8]) -> Bytes {
+    encode(Opcode::Text, payload)
 }
 
 /// A close frame.
@@ -279,11 +279,11 @@ mod tests {
 
     #[test]
     fn frames_of_the_server() {
-        assert_eq!(text("{}"), PING);
+        assert_eq!(text(b"{}"), PING);
         assert_eq!(&encode(Opcode::Pong, b"hi")[..], b"\x8a\x02hi");
-        assert_eq!(&text(&"x".repeat(126))[..4], [0x81, 126, 0, 126]);
+        assert_eq!(&text(&[b'x'; 126])[..4], [0x81, 126, 0, 126]);
         assert_eq!(
-            &text(&"x".repeat(65_536))[..10],
+            &text(&[b'x'; 65_536])[..10],
             [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]
         );
         assert_eq!(&close(3001, "shutdown")[..], b"\x88\x0a\x0b\xb9shutdown");
