@@ -156,7 +156,6 @@ pub mod flag {
 
 message! {
     /// A wish for a channel, and where to go on in it.
-    #[expect(clippy::struct_excessive_bools, reason = "the wire has them as independent members")]
     pub struct SubscribeRequest<'a> {
         /// The channel; empty inside [`ConnectRequest::subs`], where the key names it.
         [1 "channel"]

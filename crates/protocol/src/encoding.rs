@@ -7,6 +7,7 @@ use crate::object::Publication;
 use crate::payload::NotJson;
 use crate::push::Push;
 use crate::reply::Reply;
+use crate::server::ServerMessage;
 use crate::{Undecodable, json, protobuf};
 
 /// How a connection's messages are written.
@@ -47,17 +48,37 @@ impl Encoding {
 
     /// The commands of `frame`, in order. After an error there is nothing more to read.
     pub fn commands(self, frame: &[u8]) -> impl Iterator<Item = Result<Command<'_>, Undecodable>> {
-        let (text, not_text, messages) = match self {
+        self.read(frame, json::commands, protobuf::commands)
+    }
+
+    /// What a server said in `frame`, in order. After an error there is nothing more to read.
+    pub fn server_messages(
+        self,
+        frame: &[u8],
+    ) -> impl Iterator<Item = Result<ServerMessage, Undecodable>> {
+        self.read(frame, json::server_messages, protobuf::server_messages)
+    }
+
+    fn read<'a, T, J, P>(
+        self,
+        frame: &'a [u8],
+        json: impl FnOnce(&'a str) -> J,
+        protobuf: impl FnOnce(&'a [u8]) -> P,
+    ) -> impl Iterator<Item = Result<T, Undecodable>>
+    where
+        J: Iterator<Item = Result<T, Undecodable>>,
+        P: Iterator<Item = Result<T, Undecodable>>,
+    {
+        // One of the three.
+        let (lines, not_text, messages) = match self {
             Self::Json => match std::str::from_utf8(frame) {
-                Ok(text) => (Some(json::commands(text)), None, None),
+                Ok(text) => (Some(json(text)), None, None),
                 Err(_) => (None, Some(Err(Undecodable::NotUtf8)), None),
             },
-            Self::Protobuf => (None, None, Some(protobuf::commands(frame))),
+            Self::Protobuf => (None, None, Some(protobuf(frame))),
         };
-        text.into_iter()
-            .flatten()
-            .chain(not_text)
-            .chain(messages.into_iter().flatten())
+        let lines = lines.into_iter().flatten();
+        lines.chain(not_text).chain(messages.into_iter().flatten())
     }
 
     /// Appends `command`.

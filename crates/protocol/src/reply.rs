@@ -140,7 +140,6 @@ message! {
 
 message! {
     /// The terms of a subscription.
-    #[expect(clippy::struct_excessive_bools, reason = "the wire has them as independent members")]
     pub struct SubscribeResult {
         /// Whether the subscription ends unless its token is refreshed. Then `ttl` is not 0.
         [1 "expires"]

@@ -36,38 +36,50 @@ pub(crate) trait Message: Encode {
 }
 
 macro_rules! integers {
-    ($($type:ty),+) => { $(
+    ($($type:ty => $wide:ident),+) => { $(
         impl Encode for $type {
             fn is_absent(&self) -> bool {
                 *self == 0
             }
 
             fn write_json(&self, out: &mut BytesMut) -> Result<(), NotJson> {
-                #[expect(clippy::allow_attributes, reason = "some of the integers have no sign")]
-                #[allow(unused_comparisons)]
-                if *self < 0 {
-                    out.extend_from_slice(b"-");
-                    write_number(u64::from_ne_bytes((*self as i64).to_ne_bytes()).wrapping_neg(), out);
-                } else {
-                    write_number(*self as u64, out);
-                }
+                $wide::from(*self).write_digits(out);
                 Ok(())
             }
 
             fn field_size(&self, number: u32) -> usize {
                 // Negative ones of 32 bits take ten bytes: the format extends their sign.
-                tag_size(number) + varint_size(*self as u64)
+                tag_size(number) + varint_size($wide::from(*self) as u64)
             }
 
             fn write_field(&self, number: u32, out: &mut BytesMut) {
                 write_tag(number, VARINT, out);
-                write_varint(*self as u64, out);
+                write_varint($wide::from(*self) as u64, out);
             }
         }
     )+ };
 }
 
-integers!(u32, u64, i32, i64);
+integers!(u32 => u64, u64 => u64, i32 => i64, i64 => i64);
+
+trait Digits {
+    fn write_digits(self, out: &mut BytesMut);
+}
+
+impl Digits for u64 {
+    fn write_digits(self, out: &mut BytesMut) {
+        write_number(self, out);
+    }
+}
+
+impl Digits for i64 {
+    fn write_digits(self, out: &mut BytesMut) {
+        if self < 0 {
+            out.extend_from_slice(b"-");
+        }
+        write_number(self.unsigned_abs(), out);
+    }
+}
 
 impl Encode for bool {
     fn is_absent(&self) -> bool {
@@ -185,12 +197,11 @@ impl<T: Encode> Encode for Option<T> {
     }
 
     fn write_json(&self, out: &mut BytesMut) -> Result<(), NotJson> {
-        match self {
-            Some(value) => value.write_json(out),
-            None => {
-                out.extend_from_slice(b"null");
-                Ok(())
-            }
+        if let Some(value) = self {
+            value.write_json(out)
+        } else {
+            out.extend_from_slice(b"null");
+            Ok(())
         }
     }
 
