@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(&encode(Opcode::Pong, b"hi")[..], b"\x8a\x02hi");
         assert_eq!(&text(&[b'x'; 126])[..4], [0x81, 126, 0, 126]);
         assert_eq!(
-            &text(&vec![b'x'; 65_536])[..10],
+            &text("x".repeat(65_536).as_bytes())[..10],
             [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]
         );
         assert_eq!(&close(3001, "shutdown")[..], b"\x88\x0a\x0b\xb9shutdown");
