@@ -16,6 +16,7 @@
 //! - [`json`]: as newline-separated JSON, the encoding of text WebSockets and event streams.
 //! - [`protobuf`]: as length-delimited Protobuf.
 //! - [`emulation`]: the posts that carry commands beside a connection which goes one way only.
+//! - [`fossil`]: publications as deltas. [`filter`]: which publications a subscription wants.
 //! - `schema`: how one declaration of a message makes both of its encodings.
 //!
 //! Payloads (`data`, `info`) are never looked into: they stay the bytes that arrived. What arrives in
@@ -26,6 +27,8 @@ pub mod disconnect;
 pub mod emulation;
 pub mod encoding;
 pub mod error_code;
+pub mod filter;
+pub mod fossil;
 pub mod frame;
 pub mod json;
 pub mod object;
