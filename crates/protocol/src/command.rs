@@ -95,14 +95,12 @@ message! {
 
 impl<'a> WireCommand<'a> {
     /// The command that is meant; `None` when it asks for nothing known. The order is that of the
-    /// fields: with several set, the first wins.
+    /// fields: with several set, the first wins. Without an id there is nothing that could be answered.
     pub(crate) fn command(self) -> Option<Command<'a>> {
         let id = self.id;
-        if id == 0 && self.send.is_none() {
-            return Some(Command {
-                id,
-                method: Method::Pong,
-            });
+        if id == 0 {
+            let method = self.send.map_or(Method::Pong, Method::Send);
+            return Some(Command { id, method });
         }
         let method = self
             .connect

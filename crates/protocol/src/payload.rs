@@ -27,11 +27,20 @@ pub struct Payload {
 }
 
 /// A payload inside the frame that it came in. The empty payload is the absent one.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub struct PayloadRef<'a> {
     bytes: &'a [u8],
+    /// Known to be JSON. If not, it still may be.
     json: bool,
 }
+
+impl PartialEq for PayloadRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for PayloadRef<'_> {}
 
 impl Payload {
     /// Any bytes, looked at once to see whether they are one JSON value.

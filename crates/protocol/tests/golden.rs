@@ -7,10 +7,13 @@
     reason = "a test stops at its first surprise"
 )]
 
+use std::collections::BTreeMap;
+
 use bytes::BytesMut;
-use chatsdk_protocol::{Encoding, ServerMessage, json, protobuf};
+use chatsdk_protocol::{Encoding, ServerMessage, fossil, json, protobuf};
 
 const FRAMES: &str = include_str!("golden/frames.txt");
+const DELTAS: &str = include_str!("golden/deltas.json");
 
 /// Who says it, the Protobuf and the JSON of each frame.
 fn frames() -> impl Iterator<Item = (&'static str, Vec<u8>, &'static str)> {
@@ -37,11 +40,7 @@ fn commands() {
     for (_, bytes, text) in frames().filter(|(from, ..)| *from == "command") {
         let from_json = one(json::commands(text), text);
         let from_protobuf = one(protobuf::commands(&bytes), text);
-        assert_eq!(
-            from_json.method.name(),
-            from_protobuf.method.name(),
-            "{text}"
-        );
+        assert_eq!(from_json, from_protobuf, "{text}");
         for command in [from_json, from_protobuf] {
             let mut out = BytesMut::new();
             json::encode_command(&command, &mut out).expect(text);
@@ -109,5 +108,19 @@ fn streams() {
         };
         assert_eq!(read(Encoding::Json, text.as_bytes()), count);
         assert_eq!(read(Encoding::Protobuf, &bytes), count);
+    }
+}
+
+/// Deltas that the stock clients have applied (`golden/verify.py`, `golden/verify.mjs`) are still the ones
+/// that we make.
+#[test]
+fn deltas() {
+    let deltas: Vec<BTreeMap<String, String>> = serde_json::from_str(DELTAS).unwrap();
+    assert_eq!(deltas.len(), 7);
+    for entry in deltas {
+        let [base, target, delta] = ["base", "target", "delta"].map(|name| entry[name].as_bytes());
+        let made = fossil::create(base, target).unwrap();
+        assert_eq!(String::from_utf8_lossy(&made), entry["delta"]);
+        assert_eq!(fossil::apply(base, delta, 1 << 16).as_deref(), Ok(target));
     }
 }

@@ -350,14 +350,6 @@ fn methods(words: &Words) -> Vec<Method<'_>> {
     ]
 }
 
-/// The same, whether or not it is known that its payloads are JSON.
-fn same(read: &Command<'_>, said: &Command<'_>) -> bool {
-    let mut lines = [BytesMut::new(), BytesMut::new()];
-    json::encode_command(read, &mut lines[0]).unwrap();
-    json::encode_command(said, &mut lines[1]).unwrap();
-    lines[0] == lines[1]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -373,13 +365,7 @@ proptest! {
                 encoding.encode_command(command, &mut frame).unwrap();
             }
             let read: Vec<Command<'_>> = encoding.commands(&frame).map(Result::unwrap).collect();
-            prop_assert_eq!(read.len(), said.len());
-            for (read, said) in read.iter().zip(&said) {
-                if encoding == Encoding::Json {
-                    prop_assert_eq!(read, said);
-                }
-                prop_assert!(same(read, said), "{:?} {:?}", read, said);
-            }
+            prop_assert_eq!(read, said);
         }
     }
 

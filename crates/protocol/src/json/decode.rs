@@ -158,6 +158,11 @@ mod tests {
             decoded(r#"{"send":{"data":1}}"#),
             Ok(vec![(0, Some("send"))])
         );
+        assert_eq!(
+            decoded(r#"{"presence":{},"send":{"data":1}}"#),
+            Ok(vec![(0, Some("send"))]),
+            "an answer with id 0 would be a ping"
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
-"""Reads frames.txt with the messages of `centrifuge-python` (Google's Protobuf) and writes them again.
+"""Reads frames.txt with the messages of `centrifuge-python` (Google's Protobuf) and writes them again, and
+applies deltas.json.
 
 Run it here with `python verify.py`, where centrifuge-python is installed.
 """
 
 import json
 
+from centrifuge.fossil import apply_delta
 from centrifuge.protocol import client_pb2
 from google.protobuf.json_format import MessageToDict
 
@@ -28,3 +30,10 @@ with open("frames.txt", encoding="utf-8") as frames:
         assert said.keys() <= json.loads(text).keys(), line
         count += 1
 print(f"{count} frames")
+
+with open("deltas.json", encoding="utf-8") as deltas:
+    entries = json.load(deltas)
+for entry in entries:
+    base, target, delta = (entry[name].encode() for name in ("base", "target", "delta"))
+    assert bytes(apply_delta(base, delta)) == target, entry
+print(f"{len(entries)} deltas")
