@@ -284,6 +284,7 @@ impl Auth {
             .write(move |tx| {
                 Box::pin(async move {
                     // Looked at here, so that a key which is being revoked gets no successor.
+                    tx.hold_all_api_keys().await?;
                     let held = tx.held_api_key(&id).await?;
                     let Some(held) = held.filter(|key| still_works(Some(key), now).is_ok()) else {
                         return Ok(false);

@@ -134,6 +134,9 @@ impl Auth {
                 .store
                 .write(move |tx| {
                     Box::pin(async move {
+                        if chunk.iter().any(|entry| changes_a_key(entry.kind)) {
+                            tx.hold_all_api_keys().await?;
+                        }
                         let mut count = 0;
                         for entry in &chunk {
                             if carry(tx, entry, now).await? {
@@ -156,6 +159,10 @@ impl Auth {
         self.rewrite_journal(move |entries| recent(entries, now))
             .await
     }
+}
+
+fn changes_a_key(kind: ControlKind) -> bool {
+    matches!(kind, ControlKind::KeyRevoked | ControlKind::KeyExpires)
 }
 
 /// Carries one entry into the database, and answers whether that changed anything. What cannot be read is

@@ -18,6 +18,7 @@ use crate::load::script::ScriptError;
 use crate::load::wire::WireError;
 use crate::load::{Address, Chain, Outcome, Plan, Script, Wire, drive, script};
 use crate::machine::Machine;
+use crate::million;
 use crate::page::{self, Findings};
 use crate::stats::figure;
 use crate::{floors, process};
@@ -36,6 +37,8 @@ enum Command {
     All(All),
     /// Measure mint, refresh and an authenticated GET beside the floors
     Http(Product),
+    /// Measure refreshes in a database of a million sessions, and while they are swept
+    Million(Product),
     /// Measure signing and verifying tokens beside the bare primitives
     Crypto {
         /// In this process, as JSON, on whatever core it runs
@@ -231,7 +234,7 @@ impl Cli {
     /// Does what the command line asks for.
     pub fn run(self) -> ExitCode {
         let done = match self.command {
-            // The floor brings the runtime that the product has; everything else drives, on one thread.
+            // The floor brings the runtime that axum comes with; everything else drives, on one thread.
             Command::Floor(Floor::Http) => floors::http::serve().map_err(Failure::Runtime),
             command => tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -278,6 +281,22 @@ impl Command {
                     "{}\n{}",
                     page::crypto(&crypto),
                     page::targets(&crate::targets::crypto(&crypto))
+                );
+                Ok(())
+            }
+            Self::Million(product) => {
+                let (options, _scratch) = product.options()?;
+                let million = million::measure(
+                    &options.binary,
+                    &options.work,
+                    options.rounds,
+                    options.window,
+                )
+                .await?;
+                println!(
+                    "{}\n{}",
+                    page::million(&million),
+                    page::targets(&crate::targets::million(&million))
                 );
                 Ok(())
             }
@@ -330,11 +349,19 @@ impl All {
         eprintln!("at rest");
         let footprint = footprint::measure(&options.binary, &options.work).await?;
         let http = http::measure(&options).await?;
+        let million = million::measure(
+            &options.binary,
+            &options.work,
+            options.rounds,
+            options.window,
+        )
+        .await?;
         let findings = Findings {
             machine,
             command: command_line(),
             options,
             http,
+            million,
             crypto,
             footprint,
         };

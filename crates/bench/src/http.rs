@@ -153,6 +153,9 @@ pub enum HttpError {
     /// A server could not be looked at.
     #[error(transparent)]
     Process(#[from] process::ProcessError),
+    /// The sweep did not delete when it should have.
+    #[error("the sweep of a million sessions did not run when it was waited for")]
+    NoSweep,
     /// A commit on a memory file system is no commit.
     #[error(
         "{0} lies in memory; set --work-dir, and TMPDIR for PostgreSQL, to directories on a disk"
@@ -444,7 +447,8 @@ impl Rounds {
     }
 }
 
-fn sample(outcome: &Outcome, with_database: bool) -> Sample {
+/// The figures of a run.
+pub(crate) fn sample(outcome: &Outcome, with_database: bool) -> Sample {
     let millis = |quantile| outcome.latencies.quantile(quantile) as f64 / 1e6;
     Sample {
         rate: outcome.rate(),

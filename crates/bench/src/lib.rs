@@ -7,6 +7,7 @@
 //! - [`load`]: the generator. Start here.
 //! - [`floors`]: a bare JSON endpoint, and one caller that commits one row at a time.
 //! - [`http`]: mint, refresh and an authenticated read, on SQLite and PostgreSQL, beside the floors.
+//! - [`million`]: refreshes where the database holds a million sessions, and while they are swept.
 //! - [`crypto`]: signing and verifying tokens, beside the bare primitives.
 //! - [`footprint`]: start-up time, memory, size.
 //! - [`page`]: what `docs/benchmarks.md` says, with the [`targets`] and whether they are met.
@@ -22,6 +23,7 @@ pub mod footprint;
 pub mod http;
 pub mod load;
 pub mod machine;
+pub mod million;
 pub mod page;
 pub mod process;
 pub mod product;

@@ -6,6 +6,7 @@ use crate::crypto::Crypto;
 use crate::footprint::Footprint;
 use crate::http::{Options, Request, Results};
 use crate::machine::Machine;
+use crate::million::{self, Beside, Million};
 use crate::stats::figure;
 use crate::targets::{self, Target, supabase};
 
@@ -191,6 +192,49 @@ pub fn footprint(footprint: &Footprint) -> String {
     table.text
 }
 
+/// The table of a million sessions.
+pub fn million(million: &Million) -> String {
+    let mut table = Table::new(&[
+        "<database",
+        "<beside",
+        "refreshes/s",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "p99, of a handful's",
+    ]);
+    let mut rows = |beside: &str, Beside { few, many, p99 }: Beside| {
+        for (what, sample, ratio) in [
+            ("a handful of sessions", few, None),
+            ("a million sessions", many, Some(p99)),
+        ] {
+            table.row(&[
+                what.to_owned(),
+                beside.to_owned(),
+                figure(sample.rate),
+                figure(sample.p50),
+                figure(sample.p99),
+                figure(sample.p999),
+                or_dash(ratio),
+            ]);
+        }
+    };
+    rows("nothing", million.quiet);
+    rows("the sweep", million.swept);
+    format!(
+        "{connections} connections, SQLite; two servers that take turns. {stale} of the {sessions} sessions ended long ago; while \
+         the sweep deleted them, a hundred rows a step, {rate} went a second. The file is {file} MiB, the server's resident memory \
+         {resident} MiB.\n\n{}",
+        table.text,
+        connections = million::CONNECTIONS,
+        stale = figure(million::STALE as f64),
+        sessions = figure(million::SESSIONS as f64),
+        rate = figure(million.sweep_rate),
+        file = figure(million.file),
+        resident = figure(million.resident),
+    )
+}
+
 /// The table of targets.
 pub fn targets(targets: &[Target]) -> String {
     let mut table = Table::new(&["<what", "target", "measured", "<"]);
@@ -217,6 +261,8 @@ pub struct Findings {
     pub options: Options,
     /// Each store.
     pub http: Vec<Results>,
+    /// A million sessions.
+    pub million: Million,
     /// Tokens.
     pub crypto: Crypto,
     /// The process at rest.
@@ -230,10 +276,12 @@ pub fn page(findings: &Findings) -> String {
         command,
         options,
         http: stores,
+        million: many,
         crypto: tokens,
         footprint: rest,
     } = findings;
     let mut all = targets::http(stores);
+    all.extend(targets::million(many));
     all.extend(targets::crypto(tokens));
     all.extend(targets::footprint(rest));
     let missed = all.iter().filter(|target| !target.met).count();
@@ -299,7 +347,8 @@ divides either by the bare JSON echo of its own run. CPU of ours includes Postgr
     );
     let _ = write!(
         text,
-        "\n## Tokens\n\n{}\n## At rest\n\n{}",
+        "\n## A million sessions\n\n{}\n## Tokens\n\n{}\n## At rest\n\n{}",
+        million(many),
         crypto(tokens),
         footprint(rest)
     );

@@ -39,6 +39,14 @@ pub enum ProductError {
     /// A request could not be made.
     #[error("a request failed: {0}")]
     Wire(#[from] WireError),
+    /// A page could not be read.
+    #[error("a page was answered with {status}: {body}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The body.
+        body: String,
+    },
     /// A session could not be minted.
     #[error("a mint was answered with {status}: {body}")]
     Mint {
@@ -144,18 +152,22 @@ impl Product {
 
     /// How long one `GET /healthz` on a connection of its own takes: the server answers, too.
     pub async fn healthy(&self) -> Result<Duration, ProductError> {
-        let to = self.address("/healthz").await?;
         let started = Instant::now();
+        self.get("/healthz").await?;
+        Ok(started.elapsed())
+    }
+
+    /// The body of a page.
+    pub async fn get(&self, path: &str) -> Result<String, ProductError> {
+        let to = self.address(path).await?;
         let mut wire = Wire::connect(to.socket).await?;
         let request = format!("{}\r\n", script::head("GET", &to, &[]));
         let reply = wire.exchange(request.as_bytes()).await?;
-        if reply.status != 200 {
-            return Err(ProductError::Mint {
-                status: reply.status,
-                body: String::from_utf8_lossy(reply.body).into(),
-            });
+        let body = String::from_utf8_lossy(reply.body).into_owned();
+        match reply.status {
+            200 => Ok(body),
+            status => Err(ProductError::Refused { status, body }),
         }
-        Ok(started.elapsed())
     }
 
     /// Asks the server to end, and waits until it has.

@@ -3,6 +3,7 @@
 use crate::crypto::{Crypto, Operation};
 use crate::footprint::Footprint;
 use crate::http::{Request, Results, Store};
+use crate::million::Million;
 use crate::stats::figure;
 
 /// What Supabase Auth did with such chains, on PostgreSQL 15 with fsync on and 40 pooled connections
@@ -136,6 +137,19 @@ pub fn http(results: &[Results]) -> Vec<Target> {
         }
     }
     targets
+}
+
+/// The targets that a million sessions decide.
+pub fn million(million: &Million) -> Vec<Target> {
+    vec![
+        Target::at_most(
+            "p99 of a refresh, a million sessions / a handful",
+            2.0,
+            million.quiet.p99,
+            " ×",
+        ),
+        Target::at_most("the same beside the sweep", 2.0, million.swept.p99, " ×"),
+    ]
 }
 
 /// The targets that the figures of tokens decide.

@@ -1,8 +1,6 @@
 //! Whatever one side writes, the other reads, in both encodings; and whatever else arrives, nothing
 //! panics.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
-
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -192,7 +192,7 @@ async fn connect(addr: SocketAddr, number: usize) -> Outcome<TcpStream> {
         )?;
     }
     let length = (commands.len() as u16).to_be_bytes();
-    let mut frame = vec![0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    let mut frame = vec![0x81, 0xfe, length[0], length[1], 0, 0, 0, 0];
     frame.extend(commands.as_bytes());
     stream.write_all(&frame).await?;
     hear(&mut stream, b"\"id\":6,\"subscribe\":{}}").await?;

@@ -46,7 +46,8 @@ pub struct Config {
     /// one more is refused with error 111, and one that is sent without waiting for a reply closes the
     /// connection with 3013. 0: any number.
     pub max_commands_per_second: u32,
-    /// How many publications one reply carries at most: of history, and of what was missed.
+    /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
+    /// them is the bound in any case.
     pub max_publications: usize,
     /// Whether topics have numbers that stand for their names in pushes, for clients that understand it
     /// and speak JSON.

@@ -2,19 +2,27 @@
 //! through [`Authority`] for everything that needs knowledge.
 //!
 //! Start reading at [`engine`]: what the host holds. Then
-//! - [`authority`]: what the host answers: who is connecting, is the newer token good.
+//! - [`authority`]: what the host answers: who is connecting, who may listen and speak where.
 //! - [`config`], [`origin`]: what can be set, and which pages may connect.
 //! - [`stats`]: what is counted.
-//! - `transport`: how bytes become messages; today `transport::websocket`.
+//! - `transport`: how bytes become messages: WebSockets, and for clients that cannot have one, streams
+//!   of an HTTP response beside posts.
 //! - `commands`: one file per command of the protocol.
 //! - `connection`, `outbound`: one open connection: its life, and its way out to the socket.
-//! - `hub`: all of them, by session, user and app, so that a revocation finds them.
-//! - `wheel`: one timer for all of them.
+//!   `subscriptions`, `server_side`: what it listens to.
+//! - [`topics`]: who listens to what, and the way of a publication to them. [`broker`]: what is kept.
+//! - `hub`: all connections by session, user and app, so that a revocation finds them.
+//! - `wheel`: one timer for all of them. `arrivals`: how many may come.
 //!
 //! What an idle connection costs was decided on purpose: one task, one registration with the reactor,
-//! one entry in the wheel. It has no read buffer (reads go through a buffer of the worker thread), no
-//! write queue (writes go straight to the socket from whoever writes; a queue exists only while the
-//! socket is full), no channel and no timer of its own.
+//! one entry in the wheel, and a small entry for each topic that it listens to. It has no read buffer
+//! (reads go through a buffer of the worker thread), no write queue (writes go straight to the socket
+//! from whoever writes; a queue exists only while the socket is full), no channel and no timer of its
+//! own.
+//!
+//! A publication is numbered under its topic's lock, encoded once for all subscribers whose wire looks
+//! the same, and written to their sockets by one task, which holds no lock meanwhile; what is published
+//! while it is at work goes out together with the next round.
 
 mod arrivals;
 pub mod authority;

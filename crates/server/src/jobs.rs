@@ -31,14 +31,7 @@ pub(crate) fn start(auth: &Auth, stop: &CancellationToken, tasks: &TaskTracker) 
     every("log pruning", 3600, &auth, stop, tasks, |auth| async move {
         auth.prune_logs().await
     });
-    let sweep = std::sync::Arc::new(Sweep::default());
-    every("session sweep", 600, &auth, stop, tasks, move |auth| {
-        let sweep = std::sync::Arc::clone(&sweep);
-        async move {
-            while !auth.sweep_sessions(&sweep).await? {}
-            Ok(())
-        }
-    });
+    tasks.spawn(sweep(auth.clone(), stop.clone()));
     let (following, stop) = (auth, stop.clone());
     tasks.spawn(async move {
         tokio::select! {
@@ -46,6 +39,34 @@ pub(crate) fn start(auth: &Auth, stop: &CancellationToken, tasks: &TaskTracker) 
             () = stop.cancelled() => {}
         }
     });
+}
+
+/// How long after the start the first sweep begins: a server that restarts often sweeps as well.
+const BEFORE_SWEEPS: Duration = Duration::from_secs(10);
+/// How long the sweep rests between two steps, so that it never is more than one write among many: a
+/// million sessions take two minutes.
+const BETWEEN_STEPS: Duration = Duration::from_millis(10);
+/// How long after the end of one sweep the next begins.
+const BETWEEN_SWEEPS: Duration = Duration::from_mins(10);
+
+/// Walks the table of sessions over and over, and deletes what nobody can use any more.
+async fn sweep(auth: Auth, stop: CancellationToken) {
+    let sweep = Sweep::default();
+    let mut rest = BEFORE_SWEEPS;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = stop.cancelled() => return,
+        }
+        rest = match auth.sweep_sessions(&sweep).await {
+            Ok(true) => BETWEEN_SWEEPS,
+            Ok(false) => BETWEEN_STEPS,
+            Err(error) => {
+                tracing::warn!(job = "session sweep", %error, "a background job failed; it runs again");
+                BETWEEN_SWEEPS
+            }
+        };
+    }
 }
 
 fn every<F>(

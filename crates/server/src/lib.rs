@@ -20,6 +20,7 @@ mod rights;
 mod running;
 mod sockets;
 mod topics;
+mod workers;
 
 pub use lifecycle::asked_to_end;
 pub use running::{Server, StartError};

@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::workers::Workers;
+
 /// Serves `router` on `listener` until `stop` is cancelled; then finishes the requests that are under
 /// way. Every task it starts is tracked by `tasks`.
 pub(crate) async fn serve(
@@ -21,6 +23,7 @@ pub(crate) async fn serve(
     router: Router,
     head_timeout: Duration,
     stop: CancellationToken,
+    workers: Workers,
     tasks: TaskTracker,
 ) {
     loop {
@@ -30,13 +33,13 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                tasks.spawn(connection(
-                    stream,
-                    peer,
-                    router.clone(),
-                    head_timeout,
-                    stop.clone(),
-                ));
+                let (router, stop) = (router.clone(), stop.clone());
+                let handed = workers.spawn(stream, &tasks, move |stream| {
+                    connection(stream, peer, router, head_timeout, stop)
+                });
+                if let Err(error) = handed {
+                    tracing::debug!(%error, "a connection ended before it was served");
+                }
             }
             Err(error) => {
                 // Out of file descriptors, mostly. Accepting again at once would spin.

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::authority::TokenAuthority;
 use crate::config::Config;
+use crate::workers::Workers;
 use crate::{jobs, listen, sockets, telemetry};
 
 /// Why a server does not start.
@@ -28,6 +29,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The threads that serve connections cannot be started.
+    #[error("the threads that serve connections cannot be started: {0}")]
+    Threads(std::io::Error),
     /// The token service cannot be opened.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -49,6 +53,8 @@ pub struct Server {
     stop: CancellationToken,
     listeners: TaskTracker,
     connections: TaskTracker,
+    /// The threads that serve connections, for as long as the server is there.
+    _workers: Workers,
 }
 
 impl Server {
@@ -89,12 +95,14 @@ impl Server {
         let (listeners, connections) = (TaskTracker::new(), TaskTracker::new());
         jobs::start(&auth, &stop, &listeners);
         let head_timeout = Duration::from_millis(config.request_timeout.as_millis().unsigned_abs());
+        let workers = Workers::start().map_err(StartError::Threads)?;
         for listener in [api_listener, realtime_listener] {
             listeners.spawn(listen::serve(
                 listener,
                 router.clone(),
                 head_timeout,
                 stop.clone(),
+                workers.clone(),
                 connections.clone(),
             ));
         }
@@ -107,6 +115,7 @@ impl Server {
             stop,
             listeners,
             connections,
+            _workers: workers,
         })
     }
 

@@ -40,6 +40,8 @@ pub(crate) fn engine(
         expired_close_delay: Duration::from_millis(
             config.expired_close_delay.as_millis().unsigned_abs(),
         ),
+        // Far above what a client of a chat sends, and enough to keep a mad one from taking a core.
+        max_commands_per_second: 200,
         ..EngineConfig::default()
     };
     Engine::new(

@@ -17,6 +17,10 @@ const READ_SHARED: Locking = Locking {
          FROM api_keys WHERE id = $1 FOR SHARE",
     ),
 };
+/// Waits for everyone who holds a key, and stands before whoever wants one next. An UPDATE of the row alone
+/// would wait for a share lock after the other, for as long as they overlap: a stolen key that is used
+/// without pause could not be revoked.
+const ALONE: Sql = Sql::new("LOCK TABLE api_keys IN EXCLUSIVE MODE");
 const OF_APP: Sql = Sql::new(
     "SELECT id, app_id, env, hash, last4, name, scopes, created_at, expires_at, revoked_at, last_used_at
      FROM api_keys WHERE app_id = $1 ORDER BY created_at, id",
@@ -81,6 +85,16 @@ impl Tx<'_> {
         crate::sql::first(rows).map(api_key).transpose()
     }
 
+    /// Waits until nobody holds an API key; until this unit of work has ended nobody else will. What
+    /// changes a key does this by itself. A unit that locks other rows before, or holds a key already, does
+    /// it first, so that no two wait for each other.
+    pub async fn hold_all_api_keys(&mut self) -> Result<(), StoreError> {
+        if self.has_other_writers() {
+            self.execute(ALONE, &[]).await?;
+        }
+        Ok(())
+    }
+
     /// Adds an API key; [`StoreError::Duplicate`] where its id is taken.
     pub async fn insert_api_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         self.execute(
@@ -110,6 +124,7 @@ impl Tx<'_> {
         id: &KeyId,
         now: Millis,
     ) -> Result<bool, StoreError> {
+        self.hold_all_api_keys().await?;
         let args = [now.into(), id.as_str().into(), app.as_str().into()];
         Ok(self.execute(REVOKE, &args).await? > 0)
     }
@@ -117,6 +132,7 @@ impl Tx<'_> {
     /// Lets the key `id` work until `at` and no longer; an earlier end stands. Says whether its end
     /// changed.
     pub async fn expire_api_key(&mut self, id: &KeyId, at: Millis) -> Result<bool, StoreError> {
+        self.hold_all_api_keys().await?;
         Ok(self
             .execute(EXPIRE, &[at.into(), id.as_str().into()])
             .await?
@@ -128,6 +144,7 @@ impl Tx<'_> {
         &mut self,
         mut used: Vec<(KeyId, Millis)>,
     ) -> Result<(), StoreError> {
+        self.hold_all_api_keys().await?;
         // In the order of their ids, as everyone locks them.
         used.sort();
         for (id, at) in used {

@@ -57,6 +57,7 @@ pub(crate) struct Postgres {
     pool: Pool,
     rotators: Pool,
     rotations: mpsc::Sender<batches::Job>,
+    under_way: batches::UnderWay,
     /// Units of work and batches that are under way, for [`Postgres::close`] to wait for.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -75,12 +76,14 @@ impl Postgres {
         let found = migrate::run(&mut *pool.get().await?).await?;
         let (rotations, queue) = mpsc::channel(QUEUE);
         let tasks = TaskTracker::new();
-        batches::spawn(&tasks, &rotators, queue, ROTATORS);
+        let under_way = batches::UnderWay::default();
+        batches::spawn(&tasks, &rotators, queue, &under_way, ROTATORS);
         Ok(Self {
             server,
             pool,
             rotators,
             rotations,
+            under_way,
             tasks,
             stop: CancellationToken::new(),
             head: Mutex::default(),
@@ -153,6 +156,12 @@ impl Postgres {
     }
 
     pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<bool, StoreError> {
+        if !self.stop.is_cancelled()
+            && let Some(_counted) = self.under_way.enter_alone()
+        {
+            let _waited_for = self.tasks.token();
+            return batches::alone(&self.pool, &rotation).await;
+        }
         let (reply, answer) = oneshot::channel();
         self.rotations
             .send(batches::Job::Rotate(rotation, reply))

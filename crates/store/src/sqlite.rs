@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use chatsdk_types::{Millis, SessionId};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::sql::{Arg, Row, Sql};
@@ -31,7 +32,7 @@ pub(crate) use unit::SqliteTx;
 
 use readers::Readers;
 use signal::Signal;
-use writer::Job;
+use writer::{Desk, Job};
 
 /// How many jobs may wait for the writer before callers wait to hand theirs in.
 const QUEUE: usize = 4096;
@@ -40,6 +41,9 @@ const QUEUE: usize = 4096;
 pub(crate) struct Sqlite {
     path: PathBuf,
     jobs: mpsc::Sender<Job>,
+    /// The writer's connection, for rotations that come alone. None where the runtime has a single thread:
+    /// it has more to do than to wait for a disk.
+    desk: Option<Desk>,
     readers: Arc<Readers>,
     /// Stops the thread that follows the control log.
     looks: Arc<Signal>,
@@ -57,10 +61,11 @@ struct Threads {
 impl Sqlite {
     /// Opens the file at `path`, creates and migrates it, and starts its threads.
     pub(crate) async fn open(path: PathBuf) -> Result<Self, StoreError> {
-        blocking(move || Self::start(path)).await
+        let workers = Handle::current().metrics().num_workers();
+        blocking(move || Self::start(path, workers)).await
     }
 
-    fn start(path: PathBuf) -> Result<Self, StoreError> {
+    fn start(path: PathBuf, workers: usize) -> Result<Self, StoreError> {
         let (connection, found) = open::writer(&path)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let checkpoints = Arc::new(Signal::default());
@@ -71,11 +76,13 @@ impl Sqlite {
             Arc::clone(&checkpoints),
             Arc::clone(&log),
         )?);
-        running.push(writer::spawn(connection, queue, checkpoints, log)?);
+        let desk = Desk::new(connection, checkpoints, log);
+        running.push(writer::spawn(desk.clone(), queue)?);
         Ok(Self {
             readers: Arc::new(Readers::new(path.clone())),
             path,
             jobs,
+            desk: (workers > 1).then_some(desk),
             looks: Arc::new(Signal::default()),
             threads: Mutex::new(Threads {
                 running,
@@ -114,6 +121,12 @@ impl Sqlite {
     }
 
     pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<bool, StoreError> {
+        // Whoever is in the queue already is the thread's, and company.
+        if self.jobs.capacity() == QUEUE
+            && let Some(rotated) = self.desk.as_ref().and_then(|desk| desk.rotate(&rotation))
+        {
+            return rotated;
+        }
         let (reply, answer) = oneshot::channel();
         self.hand_in(Job::Rotate(rotation, reply)).await?;
         answer.await.unwrap_or(Err(StoreError::Closed))

@@ -2,7 +2,7 @@
 //!
 //! A delta says how to make a target from a base that the other side has: `size\n`, then any of
 //! `len@offset,` (copy from the base) and `len:bytes` (take these), then `checksum;`. Numbers are in base
-//! 64 with digits of their own, see [`number`].
+//! 64 with digits of their own.
 //!
 //! - [`create`]: the delta from a base to a target. [`apply`]: the target again.
 //! - [`Delta`]: a publication as subscriptions with delta get it.

@@ -127,7 +127,7 @@ impl<A: Authority> Session<A> {
             return next;
         }
         // At once, because timers and other tasks may talk to the client from here on.
-        self.flush(replies);
+        self.flush(replies, true);
         let jitter = u32::from_be_bytes(entropy::bytes(&*shared.entropy));
         let interval = config.ping_interval.as_millis() as u64;
         // Spread over the second half of the interval: after a restart all clients come at once, and

@@ -9,7 +9,7 @@ use chatsdk_protocol::{ErrorCode, Publication, ReplyBody};
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest, RecoverRequest};
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
-use crate::commands::{Session, checked};
+use crate::commands::{Session, checked, fitting};
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -64,6 +64,7 @@ impl<A: Authority> Session<A> {
             }
         };
         self.leave_out_what_is_not_json(&mut publications);
+        publications.truncate(fitting(&publications));
         let Position { offset, epoch } = top;
         Ok(HistoryResult {
             publications,

@@ -24,7 +24,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chatsdk_protocol::{
-    Command, Disconnect, DisconnectCode, ErrorCode, Frame, Method, NotJson, Reply, ReplyBody,
+    Command, Disconnect, DisconnectCode, ErrorCode, Frame, Method, NotJson, Publication, Reply,
+    ReplyBody,
 };
 use http::HeaderMap;
 
@@ -92,10 +93,10 @@ impl<A: Authority> Session<A> {
                 break;
             }
             if replies.is_full() {
-                self.flush(&mut replies);
+                self.flush(&mut replies, true);
             }
         }
-        self.flush(&mut replies);
+        self.flush(&mut replies, true);
     }
 
     async fn command(&mut self, command: Command<'_>, replies: &mut Frame) -> Next {
@@ -172,16 +173,20 @@ impl<A: Authority> Session<A> {
 
     /// Sends what was answered so far, then the close frame.
     fn close(&mut self, why: impl Into<Disconnect>, replies: &mut Frame) -> Next {
-        self.flush(replies);
+        self.flush(replies, true);
         self.connection.close(&why.into());
         Next::Stop
     }
 
-    /// Sends what was answered so far; then subscriptions that were answered begin.
-    fn flush(&mut self, replies: &mut Frame) {
+    /// Sends what was answered so far; then, with `begin`, subscriptions that were answered begin.
+    fn flush(&mut self, replies: &mut Frame, begin: bool) {
         if let Some(messages) = replies.take() {
             let connection = &self.connection;
             connection.send_now(connection.shape().frame(&messages), 1);
+        }
+        if !begin {
+            // The last of them may be waiting for the reply that is to come.
+            return;
         }
         for (subscription, base) in std::mem::take(&mut self.joining) {
             let shared = self.engine.shared();
@@ -194,6 +199,23 @@ impl<A: Authority> Session<A> {
             }
         }
     }
+}
+
+/// How many bytes of payloads one reply carries at most: clients refuse frames of more than a MiB, and
+/// each payload has something around it.
+const MAX_REPLY: usize = 512 * 1024;
+
+/// How many of `publications`, from the first on, fit into one reply; the first always does.
+fn fitting(publications: &[Publication]) -> usize {
+    let mut bytes = 0;
+    publications
+        .iter()
+        .take_while(|publication| {
+            let first = bytes == 0;
+            bytes += publication.data.bytes().len() + 64;
+            first || bytes <= MAX_REPLY
+        })
+        .count()
 }
 
 /// Whether `channel` can be one.
@@ -233,7 +255,22 @@ fn terms_of(
 
 #[cfg(test)]
 mod tests {
-    use super::{ttl, valid};
+    use super::{MAX_REPLY, fitting, ttl, valid};
+    use chatsdk_protocol::{Payload, Publication};
+
+    #[test]
+    fn a_reply_is_bounded_but_never_empty() {
+        let publication = |size| Publication {
+            data: Payload::new(vec![b'1'; size]),
+            ..Publication::default()
+        };
+        let small = vec![publication(100); 300];
+        assert_eq!(fitting(&small), 300);
+        let large = vec![publication(64 * 1024); 300];
+        assert_eq!(fitting(&large), 7);
+        assert_eq!(fitting(&[publication(MAX_REPLY * 2)]), 1);
+        assert_eq!(fitting(&[]), 0);
+    }
 
     #[test]
     fn a_ttl_is_never_zero_nor_longer_than_a_year() {

@@ -16,7 +16,7 @@ use chatsdk_protocol::{ClientInfo, DisconnectCode, Encoding, ErrorCode, Publicat
 
 use crate::authority::{Authority, Denial, Grant, Identity, RecoverRequest, SubscribeRequest};
 use crate::broker::publication::Position;
-use crate::commands::{Session, checked, terms_of};
+use crate::commands::{Session, checked, fitting, terms_of};
 use crate::connection::Connection;
 use crate::stats::Stats;
 use crate::subscriptions::Taken;
@@ -102,6 +102,14 @@ impl<A: Authority> Session<A> {
             if let Some(top) = &past.top {
                 subscription.resume(top);
             }
+        }
+        let fits = |missed: &[Arc<Publication>]| {
+            let missed: Vec<Publication> = missed.iter().map(|it| (**it).clone()).collect();
+            fitting(&missed) == missed.len()
+        };
+        if recovering && past.recovered && !fits(&past.missed) {
+            past.recovered = false;
+            past.missed = Vec::new();
         }
         if recovering && !past.recovered && request.flag & flag::STRICT_RECOVERY != 0 {
             self.connection.leave(&subscription);

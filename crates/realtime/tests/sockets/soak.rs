@@ -1,5 +1,7 @@
 //! Nothing is lost, doubled or reordered, whatever happens to those who listen.
 
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
+
 use std::sync::Arc;
 
 use chatsdk_realtime::{Config, Payload, Publish, TopicOptions};

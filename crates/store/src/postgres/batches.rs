@@ -4,9 +4,13 @@
 //! Rows are locked in the order of their ids, by every batch and by every unit of work, so that no two
 //! can wait for each other. Two rotations of one session never share a batch: a statement sees a row as
 //! it was before it began, so it could not tell that the first has been there.
+//!
+//! A rotation that comes while no other is under way has no company to wait for, and is written by its
+//! caller's own task: two hand-overs less.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chatsdk_types::SessionId;
 use deadpool_postgres::{Client, Pool};
@@ -59,17 +63,52 @@ pub(super) enum Job {
     Stop,
 }
 
-type Waiting = (Rotation, oneshot::Sender<Result<bool, StoreError>>);
+/// How many rotations and batches of them are under way.
+#[derive(Debug, Default, Clone)]
+pub(super) struct UnderWay(Arc<AtomicUsize>);
 
-/// Starts `writers` tasks that share `queue`. While one waits for its commit, the other gathers.
-pub(super) fn spawn(tasks: &TaskTracker, pool: &Pool, queue: mpsc::Receiver<Job>, writers: usize) {
-    let queue = Arc::new(Mutex::new(queue));
-    for _ in 0..writers {
-        tasks.spawn(run(pool.clone(), Arc::clone(&queue)));
+impl UnderWay {
+    /// Counts one more, if there is no other.
+    pub(super) fn enter_alone(&self) -> Option<Counted<'_>> {
+        self.0
+            .compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed)
+            .ok()
+            .map(|_| Counted(&self.0))
+    }
+
+    fn enter(&self) -> Counted<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(&self.0)
     }
 }
 
-async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
+/// One that is under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+type Waiting = (Rotation, oneshot::Sender<Result<bool, StoreError>>);
+
+/// Starts `writers` tasks that share `queue`. While one waits for its commit, the other gathers.
+pub(super) fn spawn(
+    tasks: &TaskTracker,
+    pool: &Pool,
+    queue: mpsc::Receiver<Job>,
+    under_way: &UnderWay,
+    writers: usize,
+) {
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..writers {
+        tasks.spawn(run(pool.clone(), Arc::clone(&queue), under_way.clone()));
+    }
+}
+
+async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: UnderWay) {
     let mut jobs = Vec::with_capacity(BATCH);
     let mut waiting: Vec<Waiting> = Vec::with_capacity(BATCH);
     loop {
@@ -82,6 +121,7 @@ async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
                 queue.close();
             }
         }
+        let _counted = under_way.enter();
         waiting.extend(jobs.drain(..).filter_map(|job| match job {
             Job::Rotate(rotation, reply) => Some((rotation, reply)),
             Job::Stop => None,
@@ -103,6 +143,19 @@ fn without_repetition(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     *waiting = later;
     batch.sort_unstable_by(|(a, _), (b, _)| a.session.cmp(&b.session));
     batch
+}
+
+/// Writes a rotation in the task of its caller. One that stops waiting leaves a statement behind that is
+/// carried out or not, as a lost reply would.
+pub(super) async fn alone(pool: &Pool, rotation: &Rotation) -> Result<bool, StoreError> {
+    let mut revival = Revival::of(pool);
+    loop {
+        let client = pool.get().await?;
+        match one(&client, rotation).await {
+            Err(error) if revival.is_due(&error) => {}
+            changed => return Ok(changed?),
+        }
+    }
 }
 
 /// Writes a batch, and tells everyone in it.
@@ -131,7 +184,7 @@ async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<bool>, StoreError> 
     loop {
         let client = pool.get().await?;
         let changed = match batch {
-            [(rotation, _)] => one(&client, rotation).await,
+            [(rotation, _)] => one(&client, rotation).await.map(|changed| vec![changed]),
             _ => many(&client, batch).await,
         };
         match changed {
@@ -142,11 +195,11 @@ async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<bool>, StoreError> 
 }
 
 /// A rotation that is alone takes the plain statement: the arrays would cost half as much again.
-async fn one(client: &Client, rotation: &Rotation) -> Result<Vec<bool>, Error> {
+async fn one(client: &Client, rotation: &Rotation) -> Result<bool, Error> {
     let statement = client.prepare_cached(ROTATE.text()).await?;
     let args = rotation_args(rotation);
     let changed = client.execute(&statement, &super::refs(&args)).await?;
-    Ok(vec![changed > 0])
+    Ok(changed > 0)
 }
 
 async fn many(client: &Client, batch: &[Waiting]) -> Result<Vec<bool>, Error> {

@@ -49,6 +49,16 @@ impl Log {
             && self.nearly_copied.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether the writer has something to do about the log.
+    pub(super) fn is_due(&self) -> bool {
+        self.nearly_copied.load(Ordering::Relaxed) || self.is_too_long()
+    }
+
+    /// The writer can copy the rest.
+    pub(super) fn nearly_copied(&self) {
+        self.nearly_copied.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn is_too_long(&self) -> bool {
         self.pages.load(Ordering::Relaxed) > self.limit.load(Ordering::Relaxed)
     }
@@ -101,7 +111,7 @@ fn chase(connection: &Connection, log: &Log) -> Result<(), StoreError> {
         log.pages.store(pages, Ordering::Relaxed);
         let new = pages.checked_sub(copied).unwrap_or(pages);
         if new <= CLOSE {
-            log.nearly_copied.store(true, Ordering::Relaxed);
+            log.nearly_copied();
             return Ok(());
         }
         copied = pages;

@@ -3,10 +3,13 @@
 //!
 //! The commit itself is the batching window: while the disk is busy with one batch the next one
 //! gathers, so that nobody waits for company and 256 callers share a few flushes.
+//!
+//! A rotation that comes while nobody else writes has nobody to share a flush with. Its caller borrows the
+//! connection and commits on its own thread: handing it over and back would cost a third of its time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chatsdk_types::SessionId;
 use rusqlite::{Connection, params_from_iter};
@@ -20,6 +23,13 @@ use crate::{Rotation, StoreError};
 
 /// How many jobs share a transaction at most.
 const BATCH: usize = 512;
+
+/// After how many jobs in a row that had no company the next may be done on its caller's thread. A caller
+/// who holds up the others that its thread serves would cost more than it gains.
+const SOLITUDE: u32 = 4;
+
+/// How long a commit may take, so that the next may be done on a caller's thread.
+const SWIFT: Duration = Duration::from_millis(1);
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -69,23 +79,70 @@ impl Job {
     }
 }
 
+/// The write connection, which the thread shares with whoever finds it idle. Empty once the thread has
+/// ended.
+#[derive(Clone)]
+pub(super) struct Desk(Arc<Mutex<Option<Writer>>>);
+
+impl Desk {
+    pub(super) fn new(connection: Connection, checkpoints: Arc<Signal>, log: Arc<Log>) -> Self {
+        Self(Arc::new(Mutex::new(Some(Writer {
+            connection,
+            checkpoints,
+            log,
+            done: Vec::with_capacity(BATCH),
+            swift: false,
+            alone: 0,
+        }))))
+    }
+
+    /// Commits `rotation` on the calling thread, which it holds for the time of one flush. `None`, and
+    /// nothing was done, where that could take longer or hold others up: someone else is writing or was
+    /// lately, the disk was slow the last time, or the log is due to begin anew. Then it belongs into the
+    /// queue.
+    pub(super) fn rotate(&self, rotation: &Rotation) -> Option<Result<bool, StoreError>> {
+        // A lock that a panic left behind is the thread's to deal with, as well.
+        let mut writer = self.0.try_lock().ok()?;
+        let writer = writer.as_mut()?;
+        let idle = writer.connection.is_autocommit() && !writer.log.is_due();
+        if idle && writer.swift && writer.alone >= SOLITUDE {
+            writer.single(rotation)
+        } else {
+            None
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut queue: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(BATCH);
+        while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
+            if jobs.iter().any(|job| matches!(job, Job::Stop)) {
+                queue.close();
+            }
+            if let Some(writer) = self.lock().as_mut() {
+                writer.alone = match jobs.len() + queue.len() {
+                    1 => writer.alone.saturating_add(1),
+                    _ => 0,
+                };
+                writer.batch(&mut jobs);
+                writer.renew_log();
+            }
+        }
+        if let Some(writer) = self.lock().take() {
+            writer.end();
+        }
+    }
+}
+
 /// Starts the thread. It ends when it is told to stop or the last sender is gone, after everything
 /// that was queued.
-pub(super) fn spawn(
-    connection: Connection,
-    queue: mpsc::Receiver<Job>,
-    checkpoints: Arc<Signal>,
-    log: Arc<Log>,
-) -> Result<JoinHandle<()>, StoreError> {
-    let writer = Writer {
-        connection,
-        checkpoints,
-        log,
-        done: Vec::with_capacity(BATCH),
-    };
+pub(super) fn spawn(desk: Desk, queue: mpsc::Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
     std::thread::Builder::new()
         .name("store-writer".to_owned())
-        .spawn(move || writer.run(queue))
+        .spawn(move || desk.run(queue))
         .map_err(|error| StoreError::File(format!("the writer cannot be started: {error}")))
 }
 
@@ -95,22 +152,43 @@ struct Writer {
     log: Arc<Log>,
     /// The jobs of the transaction that is open; none where none is.
     done: Vec<Done>,
+    /// Whether the last commit took less than [`SWIFT`].
+    swift: bool,
+    /// How many jobs in a row had no company.
+    alone: u32,
 }
 
 impl Writer {
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut jobs = Vec::with_capacity(BATCH);
-        while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
-            if jobs.iter().any(|job| matches!(job, Job::Stop)) {
-                queue.close();
-            }
-            self.batch(&mut jobs);
-            self.renew_log();
-        }
+    fn end(self) {
         self.checkpoints.stop();
         // Leaves the database in one file, so that a copy of it alone is whole.
         if let Err(error) = self.checkpoint("TRUNCATE") {
             tracing::debug!(%error, "the last checkpoint was left to the next start");
+        }
+    }
+
+    /// Does one rotation. It needs no transaction around it, because it is one statement; `None` where
+    /// another process holds the lock.
+    fn single(&mut self, rotation: &Rotation) -> Option<Result<bool, StoreError>> {
+        if let Err(error) = self.connection.busy_timeout(Duration::ZERO) {
+            return Some(Err(error.into()));
+        }
+        let begin = Instant::now();
+        let changed = self.rotate(rotation);
+        if let Err(error) = self.connection.busy_timeout(super::open::BUSY) {
+            tracing::error!(%error, "the time to wait for other processes could not be set");
+        }
+        match changed {
+            Ok(changed) => {
+                if changed {
+                    self.swift = begin.elapsed() < SWIFT;
+                    self.checkpoints.raise();
+                }
+                Some(Ok(changed))
+            }
+            // The queue may wait for what a caller's thread should not, and says so where it was in vain.
+            Err(StoreError::Unavailable(_)) => None,
+            Err(error) => Some(Err(error)),
         }
     }
 
@@ -142,7 +220,9 @@ impl Writer {
         if self.connection.is_autocommit() {
             return;
         }
+        let begin = Instant::now();
         let commit = self.sql("COMMIT");
+        self.swift = begin.elapsed() < SWIFT;
         if let Err(error) = &commit {
             tracing::error!(%error, "a commit failed; nothing of it was written");
             self.abandon();
@@ -259,5 +339,107 @@ impl Writer {
     /// Runs a checkpoint; `None` where a reader or another process stood in its way.
     fn checkpoint(&self, mode: &str) -> Result<Option<u64>, StoreError> {
         super::checkpoint::run(&self.connection, mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::open;
+
+    /// A writer with one session in its file, whose thread was not started.
+    struct Fixture {
+        desk: Desk,
+        rotation: Rotation,
+        directory: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let (connection, _) = open::writer(&directory.path().join("chatsdk.db")).unwrap();
+            connection
+                .execute_batch(
+                    "INSERT INTO apps (id, name, created_at) VALUES ('app_a', 'Acme', 0);
+                     INSERT INTO users (app_id, id, created_at, updated_at) VALUES ('app_a', 'ann', 0, 0);
+                     INSERT INTO sessions (id, app_id, user_id, cur, prev, proven, rotated_at, rt_exp,
+                         abs_exp, rt_kid, access_ttl, idle_ttl, created_at)
+                     VALUES ('ses_00000000000000000000000001', 'app_a', 'ann', 1, 0, 0, 0, 9, 9, 'r1', 1, 1, 0);",
+                )
+                .unwrap();
+            let desk = Desk::new(connection, Arc::default(), Arc::default());
+            desk.with(|writer| {
+                writer.swift = true;
+                writer.alone = SOLITUDE;
+            });
+            let rotation = Rotation {
+                session: "ses_00000000000000000000000001".parse().unwrap(),
+                presented: 1,
+                seen: 0,
+                next: 2,
+                now: 5,
+                grace_since: 0,
+                rt_exp: 9,
+                rt_kid: "r1".to_owned(),
+            };
+            Self {
+                desk,
+                rotation,
+                directory,
+            }
+        }
+
+        /// The counter that another process finds.
+        fn counter(&self) -> i64 {
+            open::reader(&self.directory.path().join("chatsdk.db"))
+                .unwrap()
+                .query_row("SELECT cur FROM sessions", [], |row| row.get(0))
+                .unwrap()
+        }
+    }
+
+    impl Desk {
+        fn with(&self, change: impl FnOnce(&mut Writer)) {
+            change(self.lock().as_mut().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_comes_alone_is_committed_when_it_answers() {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(true)));
+        assert_eq!(fixture.counter(), 2);
+        fixture.desk.with(|writer| writer.swift = true);
+        // The condition does not hold any more, as in the queue.
+        assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(false)));
+    }
+
+    #[test]
+    fn it_belongs_into_the_queue_where_it_would_wait_or_hold_others_up() {
+        let fixture = Fixture::new();
+        let spoils: [fn(&mut Writer); 4] = [
+            |writer| writer.swift = false,
+            |writer| writer.alone = SOLITUDE - 1,
+            |writer| writer.sql("BEGIN IMMEDIATE").unwrap(),
+            |writer| writer.log.nearly_copied(),
+        ];
+        for spoil in spoils {
+            let fixture = Fixture::new();
+            fixture.desk.with(spoil);
+            assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
+            assert_eq!(fixture.counter(), 1);
+        }
+
+        // Another process writes: the caller's thread does not wait for it.
+        let other = open::plain(&fixture.directory.path().join("chatsdk.db")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
+        other.execute_batch("ROLLBACK").unwrap();
+        fixture.desk.with(|writer| writer.swift = true);
+        assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(true)));
+
+        // The thread has ended.
+        drop(fixture.desk.lock().take());
+        assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
     }
 }

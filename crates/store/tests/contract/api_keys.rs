@@ -1,9 +1,12 @@
 //! API keys.
 
-use chatsdk_store::{ApiKey, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chatsdk_store::{ApiKey, StoreError, UserPatch};
 use chatsdk_types::{AppId, Scope};
 
-use crate::harness::{NOW, app_id, contract, key_id, unit};
+use crate::harness::{NOW, app_id, contract, key_id, unit, user_id};
 
 fn key(app: &AppId, id: &str) -> ApiKey {
     ApiKey {
@@ -79,5 +82,45 @@ contract! {
         }).unwrap();
         assert_eq!(store.api_key(&one.id).await.unwrap().unwrap().last_used_at, Some(NOW + 7));
         assert_eq!(store.api_key(&two.id).await.unwrap().unwrap().last_used_at, Some(NOW + 5));
+    }
+
+    /// Minters whose hold on a key overlaps without end do not keep it from being revoked.
+    async fn a_key_in_constant_use_can_be_changed(database: Database) {
+        let store = database.open().await;
+        let key = key(&app_id(), "aaaaaaaa");
+        let row = key.clone();
+        unit!(store, |tx| tx.insert_api_key(&row).await?).unwrap();
+        let held = Arc::new(AtomicUsize::new(0));
+        let mut minters = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let (store, key, held) = (store.clone(), key.clone(), Arc::clone(&held));
+            minters.spawn(async move {
+                loop {
+                    let (app, id) = (key.app.clone(), key.id.clone());
+                    let found = unit!(store, |tx| {
+                        let found = tx.held_api_key(&id).await?.unwrap();
+                        // All but one wait here, with the key in their hands.
+                        tx.upsert_user(&app, &user_id("ann"), &UserPatch::default(), NOW).await?;
+                        for _ in 0..30 {
+                            tx.user(&app, &user_id("ann")).await?;
+                        }
+                        found
+                    });
+                    if found.unwrap().revoked_at.is_some() {
+                        return;
+                    }
+                    held.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while held.load(Ordering::Relaxed) < 50 {
+            tokio::task::yield_now().await;
+        }
+        let id = key.id.clone();
+        unit!(store, |tx| tx.touch_api_keys(vec![(id, NOW)]).await?).unwrap();
+        unit!(store, |tx| tx.revoke_api_key(&key.app, &key.id, NOW).await?).unwrap();
+        while let Some(minter) = minters.join_next().await {
+            minter.unwrap();
+        }
     }
 }

@@ -1,0 +1,81 @@
+//! The threads that serve connections: one a core, each with a reactor of its own.
+//!
+//! A connection stays on the thread that it was given. Where threads share one reactor, as in the runtime
+//! that everything else runs in, each request of a quiet server wakes two of them, one to answer and one
+//! to watch in its place, and the next request finds the first on the wrong core.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+/// Threads that serve connections. Clones share them; they end when the last is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    threads: Vec<Handle>,
+    next: AtomicUsize,
+    _stop: DropGuard,
+}
+
+impl Workers {
+    /// Starts a thread for each one of the runtime that this is called in. Where that has only the
+    /// caller's, as in tests, connections are served by it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let here = Handle::current();
+        let threads = if here.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            vec![here]
+        } else {
+            (0..here.metrics().num_workers())
+                .map(|_| thread(stop.clone()))
+                .collect::<io::Result<_>>()?
+        };
+        Ok(Self(Arc::new(Inner {
+            threads,
+            next: AtomicUsize::new(0),
+            _stop: stop.drop_guard(),
+        })))
+    }
+
+    /// Hands `stream` to the next thread, where `serve` makes it a task that `tasks` tracks.
+    pub(crate) fn spawn<F>(
+        &self,
+        stream: TcpStream,
+        tasks: &TaskTracker,
+        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) -> io::Result<()>
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let turn = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let thread = &self.0.threads[turn % self.0.threads.len()];
+        // The reactor that it was accepted in lets go of it, and that of the thread takes it.
+        let stream = stream.into_std()?;
+        tasks.spawn_on(
+            async move {
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => serve(stream).await,
+                    Err(error) => tracing::warn!(%error, "a connection could not be served"),
+                }
+            },
+            thread,
+        );
+        Ok(())
+    }
+}
+
+fn thread(stop: CancellationToken) -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("connections".to_owned())
+        .spawn(move || runtime.block_on(stop.cancelled()))?;
+    Ok(handle)
+}
