@@ -75,6 +75,9 @@ pub(crate) struct Draft<'a> {
 /// How long a key of [`Draft`] holds.
 const KEY_TTL: Duration = Duration::from_mins(5);
 
+/// How long a version holds after its last use.
+const VERSION_TTL: Duration = Duration::from_hours(24);
+
 /// What a new subscriber wants to be told of the past.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish<'a> {
@@ -121,7 +124,9 @@ impl Topic {
             return known.position;
         }
         if let Some((version, epoch)) = draft.version
-            && !inner.repeats().advance(version, epoch)
+            && !inner
+                .repeats()
+                .advance(version, epoch, now + VERSION_TTL.as_millis() as u64)
         {
             return inner.stream.as_ref().map(|stream| stream.top());
         }

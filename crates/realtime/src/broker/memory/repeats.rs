@@ -14,6 +14,8 @@ pub(crate) struct Repeats {
     by_age: VecDeque<(u64, Arc<str>)>,
     version: u64,
     version_epoch: Box<str>,
+    /// When the version is forgotten.
+    version_until: u64,
 }
 
 /// A publication that was made lately.
@@ -38,8 +40,10 @@ impl Repeats {
         self.by_age.push_back((until, key));
     }
 
-    /// Whether `version` is newer than all that came before it in its epoch; then it is the newest.
-    pub(crate) fn advance(&mut self, version: u64, epoch: &str) -> bool {
+    /// Whether `version` is newer than all that came before it in its epoch; then it is the newest, and
+    /// remembered `until`.
+    pub(crate) fn advance(&mut self, version: u64, epoch: &str, until: u64) -> bool {
+        self.version_until = until;
         let newer = version > self.version || *epoch != *self.version_epoch;
         if newer {
             self.version = version;
@@ -50,8 +54,11 @@ impl Repeats {
         newer
     }
 
-    /// Forgets old keys.
+    /// Forgets old keys, and an old version.
     pub(crate) fn tidy(&mut self, now: u64) {
+        if self.version_until <= now {
+            self.version = 0;
+        }
         while self.by_age.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, key)) = self.by_age.pop_front() {
                 self.by_key.remove(&key);
@@ -66,7 +73,12 @@ impl Repeats {
 
     /// When [`Repeats::tidy`] finds something to do next.
     pub(crate) fn next_tidy(&self) -> u64 {
-        self.by_age.front().map_or(u64::MAX, |(until, _)| *until)
+        let key = self.by_age.front().map_or(u64::MAX, |(until, _)| *until);
+        if self.version > 0 {
+            key.min(self.version_until)
+        } else {
+            key
+        }
     }
 }
 
@@ -89,11 +101,18 @@ mod tests {
     #[test]
     fn versions_only_rise_within_their_epoch() {
         let mut repeats = Repeats::default();
-        assert!(repeats.advance(5, ""));
-        assert!(!repeats.advance(5, ""));
-        assert!(!repeats.advance(4, ""));
-        assert!(repeats.advance(1, "b"));
-        assert!(!repeats.advance(1, "b"));
-        assert!(repeats.advance(2, "b"));
+        let mut advance = |version, epoch| repeats.advance(version, epoch, 100);
+        assert!(advance(5, ""));
+        assert!(!advance(5, ""));
+        assert!(!advance(4, ""));
+        assert!(advance(1, "b"));
+        assert!(!advance(1, "b"));
+        assert!(advance(2, "b"));
+        assert_eq!(repeats.next_tidy(), 100);
+        repeats.tidy(99);
+        assert!(!repeats.is_empty());
+        repeats.tidy(100);
+        assert!(repeats.is_empty());
+        assert!(repeats.advance(1, "b", 200));
     }
 }
