@@ -7,6 +7,7 @@ use chatsdk_types::Millis;
 
 use crate::connection::Connection;
 use crate::lock;
+use crate::stats::Stats;
 use crate::topics::event::What;
 use crate::topics::subscription::Subscription;
 
@@ -179,26 +180,39 @@ impl Connection {
 
     /// Ends a subscription that was taken out of the list.
     pub(crate) fn leave(&self, subscription: &Arc<Subscription>) {
-        subscription.end();
+        self.leave_because(subscription, None);
+    }
+
+    /// The same, for a reason that the client must be told; whether the caller has to, because the reply
+    /// to its subscribe command is out.
+    fn leave_because(
+        &self,
+        subscription: &Arc<Subscription>,
+        why: Option<UnsubscribeCode>,
+    ) -> bool {
+        let was_live = subscription.end(why);
         let topic = &subscription.topic;
         {
             let mut inner = lock(&topic.inner);
-            if inner.leave(subscription) && subscription.options.join_leave {
+            // One that was not live was not announced either.
+            if inner.leave(subscription) && was_live && subscription.options.join_leave {
                 let info = Arc::clone(&subscription.info);
                 topic.tell(&mut inner, &self.shared, What::Leave(info));
             }
         }
         self.shared.topics.release_if_idle(topic);
-        crate::stats::Stats::subtract(&self.shared.stats.subscriptions, 1);
+        Stats::subtract(&self.shared.stats.subscriptions, 1);
+        was_live
     }
 
     /// Ends the subscription to `channel`, or what is becoming one, and tells the client; `false`:
     /// there was none.
     pub(crate) fn unsubscribe(self: &Arc<Self>, channel: &str, why: UnsubscribeCode) -> bool {
         let (was, subscription) = self.subscriptions.take(channel);
-        if let Some(subscription) = subscription {
-            self.leave(&subscription);
-            self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
+        if let Some(subscription) = subscription
+            && self.leave_because(&subscription, Some(why))
+        {
+            self.tell_end(&subscription, why);
         }
         was
     }
@@ -232,8 +246,13 @@ impl Connection {
 
     fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, why: UnsubscribeCode) {
         if self.subscriptions.take_this(subscription) {
-            self.leave(subscription);
-            self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
+            self.leave_because(subscription, None);
+            self.tell_end(subscription, why);
         }
+    }
+
+    /// Tells the client that a subscription has ended.
+    pub(crate) fn tell_end(self: &Arc<Self>, subscription: &Subscription, why: UnsubscribeCode) {
+        self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
     }
 }

@@ -192,6 +192,8 @@ impl<A: Authority> Session<A> {
             let shared = self.engine.shared();
             if subscription.go_live(base).is_err() {
                 self.connection.lost_track(&subscription);
+            } else if let Some(why) = subscription.ended_early() {
+                self.connection.tell_end(&subscription, why);
             } else if subscription.options.join_leave && subscription.is_live() {
                 let info = Arc::clone(&subscription.info);
                 let topic = &subscription.topic;

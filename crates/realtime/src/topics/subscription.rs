@@ -9,9 +9,9 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-use chatsdk_protocol::Publication;
 use chatsdk_protocol::filter::Filter;
 use chatsdk_protocol::object::Tags;
+use chatsdk_protocol::{Publication, UnsubscribeCode};
 use chatsdk_types::Millis;
 
 use crate::broker::publication::{ClientInfo, Position};
@@ -71,6 +71,8 @@ struct State {
     epoch: Option<Arc<str>>,
     /// The offset of the publication that the client can apply a difference to; 0: none.
     base: u64,
+    /// Why it has ended, if its reply was not out then.
+    ended: Option<UnsubscribeCode>,
     /// What few subscriptions have.
     rare: Option<Box<Rare>>,
 }
@@ -128,6 +130,7 @@ impl Subscription {
                 offset: 0,
                 epoch: None,
                 base: 0,
+                ended: None,
                 rare: rare.is_needed().then(|| Box::new(rare)),
             }),
         })
@@ -200,12 +203,21 @@ impl Subscription {
         }
     }
 
-    /// To Gone; `false` when it was.
-    pub(crate) fn end(&self) -> bool {
+    /// To Gone, for this reason if there is one that the client must be told; whether it was Live. The
+    /// reason for one that was still Joining is told by whoever sends its reply.
+    pub(crate) fn end(&self, why: Option<UnsubscribeCode>) -> bool {
         let mut state = lock(&self.state);
         let was = std::mem::replace(&mut state.phase, Phase::Gone);
         state.rare = None;
-        was != Phase::Gone
+        if was == Phase::Joining {
+            state.ended = why;
+        }
+        was == Phase::Live
+    }
+
+    /// Why it has ended before its reply was out.
+    pub(crate) fn ended_early(&self) -> Option<UnsubscribeCode> {
+        lock(&self.state).ended
     }
 
     /// Takes away what the client does not want.

@@ -194,6 +194,65 @@ async fn an_order_to_leave_holds_for_a_wish_that_is_being_thought_about() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_to_leave_never_overtakes_the_reply() {
+    let server = server(TopicOptions::default()).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    // The reply to the first command waits for the second, which the authority thinks about.
+    server.authority.past_gate.forget_permits(1);
+    let host = TopicOptions {
+        history: History::Host,
+        force_recovery: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("slow", granted(host));
+    socket
+        .say("{\"id\":2,\"subscribe\":{\"channel\":\"t\"}}\n{\"id\":3,\"subscribe\":{\"channel\":\"slow\"}}")
+        .await;
+    server.authority.recovering.notified().await;
+    server
+        .handle()
+        .unsubscribe(&ANN, "t", UnsubscribeCode::Server);
+    server.authority.past_gate.add_permits(1);
+    assert!(socket.hear_line().await["subscribe"].is_object());
+    assert_eq!(socket.hear_line().await["error"]["code"], 100);
+    let push = socket.hear_line().await;
+    assert_eq!(push["push"]["unsubscribe"]["code"], 2000, "{push}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_flips_leave_nothing_behind() {
+    let server = server(TopicOptions {
+        join_leave: true,
+        presence: true,
+        ..TopicOptions::default()
+    })
+    .await;
+    let mut watcher = listening(&server, "s1").await;
+    let (mut socket, _) = server.connected("app/ann/s2/never").await;
+    for round in 0..1000 {
+        let flips: Vec<String> = (0..10)
+            .flat_map(|flip| {
+                let channel = if flip % 2 == 0 { "t" } else { "t-own" };
+                ["subscribe", "unsubscribe"].map(|command| {
+                    format!(
+                        r#"{{"id":{},"{command}":{{"channel":"{channel}"}}}}"#,
+                        round + 9
+                    )
+                })
+            })
+            .collect();
+        socket.say(&flips.join("\n")).await;
+        for _ in 0..20 {
+            let reply = socket.hear_line().await;
+            assert!(reply["error"].is_null(), "{reply}");
+        }
+    }
+    assert_eq!(server.handle().presence_stats("app", "t"), (1, 1));
+    assert_eq!(server.handle().topics(), 1);
+    watcher.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_come_and_go_are_announced_and_counted() {
     let options = TopicOptions {
         presence: true,
