@@ -1,5 +1,6 @@
 //! Where realtime connections enter, and what they are told when a session ends.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ALLOW, CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONNECTION,
+    SEC_WEBSOCKET_VERSION, UPGRADE, VARY,
+};
 use axum::http::{self, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -17,8 +21,7 @@ use chatsdk_realtime::{
     Config as EngineConfig, Disconnect, DisconnectCode, Engine, Handle, OriginPolicy, Whom,
 };
 use chatsdk_types::{Clock, Entropy, ErrorCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use http_body_util::BodyExt;
 
 use crate::authority::TokenAuthority;
 use crate::config::Config;
@@ -70,7 +73,7 @@ async fn http_stream(
     request: Request,
 ) -> Response {
     let remote = client(&request, remote);
-    engine.http_stream(request, remote).await.map(Body::new)
+    answered(engine.http_stream(request, remote).await).await
 }
 
 async fn events(
@@ -79,11 +82,20 @@ async fn events(
     request: Request,
 ) -> Response {
     let remote = client(&request, remote);
-    engine.events(request, remote).await.map(Body::new)
+    answered(engine.events(request, remote).await).await
 }
 
 async fn emulation(State(engine): State<Engine<TokenAuthority>>, request: Request) -> Response {
-    engine.emulation(request).await.map(Body::new)
+    answered(engine.emulation(request).await).await
+}
+
+/// An answer of the engine's, unless it is a refusal: that is told as everywhere else.
+async fn answered(response: http::Response<chatsdk_realtime::Body>) -> Response {
+    if response.status().is_success() {
+        response.map(Body::new)
+    } else {
+        refused(response).await
+    }
 }
 
 /// Where a request comes from: a proxy's word on the address is as good here as for any other request.
@@ -106,12 +118,18 @@ async fn upgrade(
     refused(response).await
 }
 
-/// A refused upgrade as a problem document: the engine knows statuses and sentences, not our codes.
-async fn refused(response: http::Response<Full<Bytes>>) -> Response {
+/// A refusal as a problem document: the engine knows statuses and sentences, not our codes.
+async fn refused<B>(response: http::Response<B>) -> Response
+where
+    B: http_body::Body<Error = Infallible>,
+{
     let (parts, sentence) = response.into_parts();
     let code = match parts.status {
         StatusCode::FORBIDDEN => ErrorCode::OriginForbidden,
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
         StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::PayloadTooLarge,
+        StatusCode::REQUEST_TIMEOUT => ErrorCode::RequestTimeout,
         StatusCode::UPGRADE_REQUIRED => ErrorCode::UpgradeRequired,
         StatusCode::SERVICE_UNAVAILABLE => ErrorCode::Unavailable,
         _ => ErrorCode::InvalidRequest,
@@ -120,9 +138,21 @@ async fn refused(response: http::Response<Full<Bytes>>) -> Response {
     let sentence = String::from_utf8_lossy(&sentence.to_bytes())
         .trim()
         .to_owned();
-    let problem = Problem::new(code).detail(sentence);
+    let mut problem = Problem::new(code);
+    if !sentence.is_empty() {
+        problem = problem.detail(sentence);
+    }
     let mut response = problem.into_response();
-    for name in [ALLOW, UPGRADE, CONNECTION, SEC_WEBSOCKET_VERSION] {
+    let kept = [
+        ALLOW,
+        UPGRADE,
+        CONNECTION,
+        SEC_WEBSOCKET_VERSION,
+        ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        VARY,
+    ];
+    for name in kept {
         if let Some(value) = parts.headers.get(&name) {
             response.headers_mut().insert(name, value.clone());
         }

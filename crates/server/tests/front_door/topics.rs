@@ -108,9 +108,20 @@ async fn clients_without_websockets_are_served_too() {
         .json(&unknown)
         .send()
         .await;
-    assert_eq!(reply.status, 404);
+    assert_eq!(reply.outcome(), "404 not_found");
     let reply = http::request(server.realtime(), "GET", "/connection/sse")
         .send()
         .await;
-    assert_eq!(reply.status, 400, "there is no connect command");
+    assert_eq!(reply.outcome(), "400 invalid_request", "no connect command");
+    let origin = "https://app.example";
+    let preflight = http::request(server.realtime(), "OPTIONS", "/emulation")
+        .header("origin", origin)
+        .header("access-control-request-headers", "content-type")
+        .send()
+        .await;
+    assert_eq!(preflight.status, 204);
+    assert_eq!(
+        preflight.header("access-control-allow-origin"),
+        Some(origin)
+    );
 }
