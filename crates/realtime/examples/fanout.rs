@@ -190,7 +190,7 @@ async fn clients(kind: &str, addr: SocketAddr, count: usize) -> Outcome {
         readers.spawn(async move {
             loop {
                 stream.readable().await?;
-                let mut buffer = [0; 64 * 1024];
+                let mut buffer = [0; 16 * 1024];
                 match stream.try_read(&mut buffer) {
                     Ok(0) => return Ok::<(), std::io::Error>(()),
                     Ok(_) => {}

@@ -195,7 +195,10 @@ impl Connection {
         {
             let mut inner = lock(&topic.inner);
             // One that was not live was not announced either.
-            if inner.leave(subscription) && was_live && subscription.options.join_leave {
+            if inner.leave(subscription, self.shared.wheel.now())
+                && was_live
+                && subscription.options.join_leave
+            {
                 let info = Arc::clone(&subscription.info);
                 topic.tell(&mut inner, &self.shared, What::Leave(info));
             }

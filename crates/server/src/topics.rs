@@ -13,9 +13,9 @@ use chatsdk_realtime::{History, Keep, TopicOptions};
 const PERSONAL: &str = "user:";
 const CUSTOM: &str = "custom:";
 
-/// How long the count of a topic's publications outlives them: as long as a client may be expected to
-/// come back.
-const COUNT_TTL: Duration = Duration::from_hours(24);
+/// How long the count of a topic's publications is kept: long enough for a client that comes back a
+/// little late to learn what it missed is gone, and not so long that names used once pile up.
+const COUNT_TTL: Duration = Duration::from_mins(15);
 
 /// What kind of topic a channel is, for one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! All topics: who listens to what, and the way of a publication to them.
 //!
 //! - [`options`]: how a topic behaves.
-//! - [`topic`]: one topic: its subscribers, its stream, what waits to be delivered.
-//! - [`subscription`]: one client in one topic.
-//! - [`event`], [`batch`]: what is delivered, encoded once for all that are alike.
-//! - [`sweep`]: the delivery.
-//! - [`janitor`]: lets old history go.
+//! - `topic`: one topic: its subscribers, its stream, what waits to be delivered.
+//! - `subscription`: one client in one topic.
+//! - `event`, `batch`: what is delivered, encoded once for all that are alike.
+//! - `sweep`: the delivery.
+//! - `janitor`: lets old history go.
 //!
 //! A topic exists while somebody listens to it or it remembers something. Its events have one order:
 //! they are numbered under its lock, wait in line, and are delivered by one task at a time.

@@ -51,7 +51,7 @@ pub struct Keep {
     pub size: usize,
     /// From the last publication until all of them are forgotten.
     pub ttl: Duration,
-    /// From the last use until even their count is forgotten.
+    /// From the last use until even their count is forgotten; a count of 0 is kept for `ttl`.
     pub count_ttl: Duration,
 }
 

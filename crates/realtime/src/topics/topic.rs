@@ -4,7 +4,7 @@
 //! the lock. Whoever takes a slot after an event was numbered knows the number, and passes over the
 //! events up to it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -315,7 +315,7 @@ impl Inner {
 
     /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls
     /// [`super::Topics::release_if_idle`] later.
-    pub(crate) fn leave(&mut self, subscription: &Arc<Subscription>) -> bool {
+    pub(crate) fn leave(&mut self, subscription: &Arc<Subscription>, now: u64) -> bool {
         let slot = subscription.slot.load(Ordering::Relaxed);
         let Some(entry) = self.slots.get_mut(slot as usize) else {
             return false;
@@ -326,6 +326,12 @@ impl Inner {
         if mine {
             *entry = None;
             self.free.push(slot);
+            // Whoever comes back in a moment shall be able to go on.
+            if let (Some(stream), History::Memory(keep)) =
+                (&mut self.stream, subscription.options.history)
+            {
+                stream.keep(keep.into(), now);
+            }
         }
         mine
     }
@@ -339,7 +345,7 @@ impl Inner {
 
     /// How many connections are there, of how many users.
     pub(crate) fn count_present(&self) -> (usize, usize) {
-        let users: BTreeSet<&str> = self
+        let users: HashSet<&str> = self
             .subscribers()
             .map(|subscription| &*subscription.info.user)
             .collect();

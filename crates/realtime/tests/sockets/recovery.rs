@@ -96,6 +96,30 @@ async fn what_was_missed_is_sent_or_said_to_be_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_kept_is_kept_from_the_end_of_the_last_subscription_on() {
+    let options = recoverable(5);
+    let server = server(options.clone()).await;
+    let (socket, first) = subscribe(&server, json!({})).await;
+    drop(socket);
+    server.empty().await;
+    tokio::time::advance(std::time::Duration::from_secs(200)).await;
+    let wish = json!({ "recover": true, "epoch": first["epoch"], "offset": 0 });
+    let (socket, again) = subscribe(&server, wish.clone()).await;
+    assert_eq!(again["recovered"], true, "{again}");
+    tokio::time::advance(std::time::Duration::from_secs(20)).await;
+    drop(socket);
+    server.empty().await;
+    tokio::time::advance(std::time::Duration::from_secs(290)).await;
+    publish(&server, &options, "t", "1");
+    let (_, again) = subscribe(&server, wish).await;
+    assert_eq!(
+        offsets(&again),
+        [1],
+        "kept from the end of the subscription on: {again}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cache_sends_the_newest_unless_it_is_known() {
     let options = TopicOptions {
         recovery: Recovery::Cache,

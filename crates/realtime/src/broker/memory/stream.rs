@@ -62,7 +62,7 @@ impl Stream {
             top: 0,
             items: VecDeque::new(),
             items_until: u64::MAX,
-            count_until: now.saturating_add(bounds.count_ttl),
+            count_until: now.saturating_add(bounds.ttl.min(bounds.count_ttl)),
         }
     }
 
@@ -94,9 +94,15 @@ impl Stream {
         publication
     }
 
-    /// Notes that the count is still of use to somebody.
+    /// Notes that the count is still of use to somebody. As long as it is 0 it is kept for as long as
+    /// publications are, and no longer: whoever listens to a million topics leaves no million counts.
     pub(crate) fn keep(&mut self, bounds: Bounds, now: u64) {
-        self.count_until = self.count_until.max(now.saturating_add(bounds.count_ttl));
+        let ttl = if self.top == 0 {
+            bounds.ttl.min(bounds.count_ttl)
+        } else {
+            bounds.count_ttl
+        };
+        self.count_until = self.count_until.max(now.saturating_add(ttl));
     }
 
     /// Keeps the count for an hour more: somebody counts along.
@@ -283,5 +289,13 @@ mod tests {
         assert!(!stream.tidy(5000));
         stream.keep(BOUNDS, 4000);
         assert!(stream.tidy(5000));
+    }
+
+    #[test]
+    fn the_count_of_nothing_goes_early() {
+        let mut empty = stream(0);
+        empty.keep(BOUNDS, 500);
+        assert!(empty.tidy(1499));
+        assert!(!empty.tidy(1500));
     }
 }
