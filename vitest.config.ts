@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // The sources are tested, not the build: the condition points every workspace package at its src/.
-const ssr = { resolve: { conditions: ['@chatsdk/source', 'node', 'import', 'module', 'default'] } };
+// Only what is not a matter of course: `import` named here would reach require() too, and break CommonJS.
+const ssr = { resolve: { conditions: ['@chatsdk/source', 'node'] } };
 
 export default defineConfig({
   ssr,
