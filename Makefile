@@ -20,12 +20,14 @@ test: web python ## Install what the tests need, and run every test
 	cargo build -p chatsdk-server
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider -c python/pyproject.toml python/tests tests/snippets
 
-check: web ## Format, lints, types, and that generated files are what their sources say
+check: web python ## Format, lints, types, and that generated files are what their sources say
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	npm run lint
 	npm run typecheck
+	cd python && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/mypy
 	scripts/generated.sh --check
 
 fmt: ## Format everything
@@ -56,10 +58,10 @@ node_modules/.package-lock.json: package-lock.json
 
 python: $(VENV)/.installed
 
-$(VENV)/.installed: tests/e2e/requirements.txt
+$(VENV)/.installed: tests/e2e/requirements.txt python/requirements.txt python/pyproject.toml
 	scripts/need.sh venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -r $<
+	$(VENV)/bin/pip install --quiet -r tests/e2e/requirements.txt -r python/requirements.txt -e 'python[verify,fastapi]'
 	touch $@
 
 clean: ## Remove what was built
