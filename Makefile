@@ -14,7 +14,7 @@ run: web ## Build everything and start `chatsdk dev`; it prints a page and a cur
 	cargo run --quiet --release -p chatsdk-server --bin chatsdk -- dev $(ARGS)
 
 test: web python ## Install what the tests need, and run every test
-	scripts/need.sh postgres chromium
+	scripts/need.sh postgres chromium go ruby
 	cargo test --workspace --no-fail-fast
 	npm test
 	cargo build -p chatsdk-server
