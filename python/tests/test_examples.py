@@ -35,9 +35,10 @@ class Backend:
         return {"authorization": f"Bearer {reply.json()['token']}"}
 
 
-def start(
-    command: list[str], directory: Path, log: Path, **environment: str
-) -> tuple[subprocess.Popen[bytes], str]:
+Process = subprocess.Popen[bytes]
+
+
+def start(command: list[str], directory: Path, log: Path, **environment: str) -> tuple[Process, str]:
     """Start a program and wait until it says where it listens."""
     with log.open("wb") as output:
         process = subprocess.Popen(
