@@ -62,6 +62,14 @@ def test_asks_for_the_keys_once_for_many_threads(server: Any, weather: Weather, 
     assert "x-api-key" not in weather.seen[0].headers
 
 
+def test_takes_tokens_of_its_own_app_alone(chat: Any, server: Any, tokens: Any) -> None:
+    app = chat.verify_token(tokens["accessToken"]).app_id
+    with ChatSDKServer(server.api, server.key, issuer=ISSUER, app_id=app) as own:
+        assert own.verify_token(tokens["accessToken"]).app_id == app
+    with ChatSDKServer(server.api, server.key, issuer=ISSUER, app_id=f"{app}x") as other:
+        assert refused(other, tokens["accessToken"]).code == "token_invalid"
+
+
 def test_tells_expired_from_invalid(chat: Any, tokens: Any, moved: Moved) -> None:
     moved.by = 3608
     chat.verify_token(tokens["accessToken"])

@@ -1,14 +1,14 @@
 """What networks do, between both clients and the real server."""
 
-import gc
 import logging
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from chatsdk import ChatSDKError, NetworkError, is_session_ended
+from chatsdk import AsyncChatSDKServer, ChatSDKError, ChatSDKServer, NetworkError, is_session_ended
 from clients import CLIENTS, Moved
 from weather import Answer, Fault, Weather
 
@@ -191,7 +191,15 @@ def test_no_failure_and_no_log_shows_the_key(
     assert server.key not in caplog.text
 
 
-def test_closes_what_it_opened(chat: Any, recwarn: pytest.WarningsRecorder) -> None:
-    chat.generate_token("ann")
-    gc.collect()
-    assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
+@pytest.mark.anyio
+async def test_closes_the_connections_that_are_its_own(server: Any) -> None:
+    with httpx.Client() as yours:
+        with ChatSDKServer(server.api, server.key, http=yours) as borrowed:
+            borrowed.generate_token("ann")
+        assert not yours.is_closed
+    with ChatSDKServer(server.api, server.key) as own:
+        own.generate_token("ann")
+    assert own._http.is_closed
+    async with AsyncChatSDKServer(server.api, server.key) as other:
+        await other.generate_token("ann")
+    assert other._http.is_closed

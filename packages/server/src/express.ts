@@ -28,7 +28,10 @@ export type Handler<Request extends IncomingMessage> = (
 export interface TokenRouteOptions<Request extends IncomingMessage> {
   /** Default: one with the address and the key of the environment. */
   chat?: ChatSDKServer | undefined;
-  /** Who is asking, by your own authentication: what to mint, or null where nobody is signed in. */
+  /**
+   * Who is asking, by your own authentication: what to mint, or null where nobody is signed in. In TypeScript,
+   * say that `req` is Express's `Request`.
+   */
   user: (
     req: Request,
   ) => TokenRequest | null | undefined | false | '' | Promise<TokenRequest | null | undefined | false | ''>;
@@ -95,6 +98,11 @@ function write(res: ServerResponse, answer: Answer): void {
   if (answer.retryAfter !== undefined) res.setHeader('Retry-After', String(answer.retryAfter));
   if (answer.body === null) {
     res.end();
+    return;
+  }
+  if (typeof answer.body === 'string') {
+    res.setHeader('Content-Type', 'text/plain; charset=utf-8');
+    res.end(answer.body);
     return;
   }
   const isProblem = 'code' in answer.body;

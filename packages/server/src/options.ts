@@ -29,6 +29,8 @@ export interface ChatSDKServerOptions {
   maxRetries?: number | undefined;
   /** The `iss` of access tokens: the deployment's `public_url`. Default: `apiUrl`. */
   issuer?: string | undefined;
+  /** The app that access tokens have to be of; needed where the deployment has several. Default: any. */
+  appId?: string | undefined;
   /** How far the clock of this machine may be off when access tokens are verified, in seconds. Default 10. */
   clockToleranceSeconds?: number | undefined;
   /** Replaces clock, chance or network, for tests and proxies. */
@@ -44,6 +46,7 @@ export interface Settings {
   readonly attemptTimeoutMs: number;
   readonly maxRetries: number;
   readonly issuer: string;
+  readonly appId: string | null;
   readonly clockToleranceSeconds: number;
   readonly runtime: Runtime;
 }
@@ -75,6 +78,7 @@ export function readOptions(options: ChatSDKServerOptions): Settings {
     attemptTimeoutMs: readNumber('attemptTimeoutMs', options.attemptTimeoutMs, 4_000, 1),
     maxRetries: readNumber('maxRetries', options.maxRetries, 3, 0),
     issuer: options.issuer ?? base,
+    appId: options.appId ?? null,
     clockToleranceSeconds: readNumber('clockToleranceSeconds', options.clockToleranceSeconds, 10, 0),
     runtime: {
       fetch: (input, init) => fetch(input, init),

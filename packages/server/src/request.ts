@@ -54,13 +54,15 @@ async function attempt(
   const headers: Record<string, string> = { Accept: 'application/json' };
   if (call.key) headers['X-API-Key'] = settings.apiKey();
   if (call.body !== undefined) headers['Content-Type'] = 'application/json';
+  // Outside of the try: what cannot be written as JSON is no failure of the network.
+  const body = call.body === undefined ? null : JSON.stringify(call.body());
   let reply: Response;
   let text: string;
   try {
     reply = await runtime.fetch(apiUrl + call.path, {
       method: call.method,
       headers,
-      body: call.body === undefined ? null : JSON.stringify(call.body()),
+      body,
       // A redirect would carry the API key to wherever it points.
       redirect: 'manual',
       signal: call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]),
@@ -78,9 +80,9 @@ async function attempt(
           cause,
         });
   }
-  const body = parse(text);
-  if (reply.ok && isRecord(body)) return { body };
-  return failure(apiUrl, reply, body);
+  const document = parse(text);
+  if (reply.ok && isRecord(document)) return { body: document };
+  return failure(apiUrl, reply, document);
 }
 
 function failure(apiUrl: string, reply: Response, body: unknown): ChatSDKError {

@@ -13,8 +13,8 @@ import type { TokenReply, TokenRequest } from './types.ts';
 /** An answer to be sent. */
 export interface Answer {
   readonly status: number;
-  /** Sent as JSON; null for none. */
-  readonly body: Record<string, unknown> | TokenReply | Omit<TokenReply, 'refreshToken'> | null;
+  /** An object is sent as JSON, a string as text; null for none. */
+  readonly body: Record<string, unknown> | TokenReply | Omit<TokenReply, 'refreshToken'> | string | null;
   /** A `Set-Cookie` header. */
   readonly cookie?: string;
   /** `Retry-After`, in seconds. */
@@ -49,7 +49,7 @@ export async function refresh(
   cookie: RefreshCookie,
 ): Promise<Answer> {
   if (refreshToken === null) {
-    return problem(401, 'refresh_token_missing', 'There is no refresh token: sign in again.');
+    return problem(401, 'refresh_token_invalid', 'There is no refresh token: sign in again.');
   }
   try {
     const reply = await chat.refresh(refreshToken, typeof sentAt === 'number' ? { sentAt } : {});
@@ -81,9 +81,12 @@ export async function logout(
   }
 }
 
-/** What a request from somebody else's page is answered. */
+/**
+ * What a request from somebody else's page is answered. Not in JSON: to the SDK, a 403 of its backend in JSON
+ * says that nobody is signed in, and a forgotten `allowedOrigins` is no reason to sign people out.
+ */
 export function crossOrigin(): Answer {
-  return problem(403, 'origin_forbidden', 'This route answers pages of its own origin.');
+  return { status: 403, body: 'Pages of this origin may not call this route: see allowedOrigins.' };
 }
 
 /** ChatSDK could not do it just now (503, 429), or never will without a change on your side (500). */
@@ -105,8 +108,8 @@ function trouble(error: unknown): Answer {
 }
 
 function pass(error: ApiError): Answer {
-  const { httpStatus, code, message, serverTime } = error;
-  return problem(httpStatus, code, message, serverTime === null ? {} : { serverTime });
+  const { httpStatus, code, message, requestId, serverTime } = error;
+  return problem(httpStatus, code, message, { requestId, ...(serverTime === null ? {} : { serverTime }) });
 }
 
 function problem(status: number, code: string, detail: string, more: Record<string, unknown> = {}): Answer {

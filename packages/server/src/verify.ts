@@ -34,7 +34,7 @@ export class TokenVerifier {
 
   async verify(token: string): Promise<AccessToken> {
     if (typeof token !== 'string') throw invalid('it is not a string');
-    const { issuer, clockToleranceSeconds, runtime } = this.#settings;
+    const { issuer, appId, clockToleranceSeconds, runtime } = this.#settings;
     try {
       const { payload } = await jwtVerify(token, this.#keys.find, {
         issuer,
@@ -46,7 +46,10 @@ export class TokenVerifier {
         requiredClaims: ['sub', 'sid', 'client_id', 'exp', 'iat', 'jti'],
         currentDate: new Date(runtime.wall()),
       });
-      return read(payload);
+      const read = readClaims(payload);
+      // All apps of a deployment share its keys.
+      if (appId !== null && read.appId !== appId) throw invalid('it belongs to another app');
+      return read;
     } catch (error) {
       if (error instanceof ChatSDKError) throw error;
       if (error instanceof errors.JWTExpired && error.claim === 'exp') {
@@ -58,7 +61,7 @@ export class TokenVerifier {
   }
 }
 
-function read(payload: JWTPayload): AccessToken {
+function readClaims(payload: JWTPayload): AccessToken {
   const { sub = '', sid, client_id, iat = 0, exp = 0, name, avatar, custom } = payload;
   if (typeof sid !== 'string' || typeof client_id !== 'string' || sub === '') {
     throw invalid('a claim has another type than ChatSDK gives it');

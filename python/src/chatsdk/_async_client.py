@@ -48,6 +48,7 @@ class AsyncChatSDKServer:
         attempt_timeout: float = 4.0,
         max_retries: int = 3,
         issuer: str | None = None,
+        app_id: str | None = None,
         clock_tolerance: float = 10.0,
         http: httpx.AsyncClient | None = None,
         runtime: Runtime | None = None,
@@ -59,6 +60,7 @@ class AsyncChatSDKServer:
             attempt_timeout=attempt_timeout,
             max_retries=max_retries,
             issuer=issuer,
+            app_id=app_id,
             clock_tolerance=clock_tolerance,
             runtime=runtime,
         )

@@ -84,10 +84,12 @@ class ChatSDKServer:
     Options:
         api_url: address of the API. Default: the environment variable ``CHATSDK_API_URL``.
         api_key: your API key, ``csk_…``. Default: the environment variable ``CHATSDK_API_KEY``.
-        timeout: how long a call may take with all its retries, in seconds; less than the SDKs wait for you.
-        attempt_timeout: how long one attempt may wait for the network, in seconds.
+        timeout: how long a call may take with all its retries, in seconds; less than the SDKs wait for you. No
+            attempt begins after it; one that is under way ends by its own bound.
+        attempt_timeout: how long one attempt may wait for the network each time that it does, in seconds.
         max_retries: how often a call is repeated.
         issuer: the ``iss`` of access tokens, the deployment's ``public_url``. Default: ``api_url``.
+        app_id: the app that access tokens have to be of; needed where the deployment has several.
         clock_tolerance: how far this machine's clock may be off when tokens are verified, in seconds.
         http: your own `httpx.Client`, which is then yours to close.
         runtime: other clocks, for tests.
@@ -102,6 +104,7 @@ class ChatSDKServer:
         attempt_timeout: float = 4.0,
         max_retries: int = 3,
         issuer: str | None = None,
+        app_id: str | None = None,
         clock_tolerance: float = 10.0,
         http: httpx.Client | None = None,
         runtime: Runtime | None = None,
@@ -113,6 +116,7 @@ class ChatSDKServer:
             attempt_timeout=attempt_timeout,
             max_retries=max_retries,
             issuer=issuer,
+            app_id=app_id,
             clock_tolerance=clock_tolerance,
             runtime=runtime,
         )

@@ -65,6 +65,7 @@ class Settings:
     attempt_timeout: float
     max_retries: int
     issuer: str
+    app_id: str | None
     clock_tolerance: float
     runtime: Runtime = field(repr=False)
 
@@ -77,6 +78,7 @@ def read_settings(
     attempt_timeout: float,
     max_retries: int,
     issuer: str | None,
+    app_id: str | None,
     clock_tolerance: float,
     runtime: Runtime | None,
 ) -> Settings:
@@ -96,6 +98,7 @@ def read_settings(
         attempt_timeout=_read_number("attempt_timeout", attempt_timeout, above=0),
         max_retries=int(_read_number("max_retries", max_retries, above=-1)),
         issuer=base if issuer is None else issuer,
+        app_id=app_id,
         clock_tolerance=_read_number("clock_tolerance", clock_tolerance, above=-1),
         runtime=runtime or Runtime(),
     )

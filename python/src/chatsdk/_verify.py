@@ -70,6 +70,9 @@ def _read(claims: dict[str, Any], settings: Settings) -> AccessToken:
         raise TokenVerificationError("token_expired", "The access token has expired.")
     if expires - issued > _LONGEST_LIFE:
         raise _invalid("it lives for longer than any access token")
+    # All apps of a deployment share its keys.
+    if settings.app_id is not None and app != settings.app_id:
+        raise _invalid("it belongs to another app")
     user = User(id=sub)
     if isinstance(claims.get("name"), str):
         user["name"] = claims["name"]

@@ -63,7 +63,13 @@ class RefreshCookie:
 
     def read(self, request: Request) -> str | None:
         """Find the refresh token."""
-        return request.cookies.get(self.name) or None
+        # Not `request.cookies`, where the last of several with one name wins: browsers send that of the closest
+        # path first, and one that a former version of your backend set for all paths may still be around.
+        for part in request.headers.get("cookie", "").split(";"):
+            name, _, value = part.partition("=")
+            if name.strip() == self.name:
+                return value.strip().strip('"') or None
+        return None
 
     def keep(self, response: Response, reply: TokenReply) -> None:
         """Set the cookie, for as long as its token lives."""
@@ -164,7 +170,7 @@ async def _refresh(
     on_error: OnError,
 ) -> Response:
     if refresh_token is None:
-        return _problem(401, "refresh_token_missing", "There is no refresh token: sign in again.")
+        return _problem(401, "refresh_token_invalid", "There is no refresh token: sign in again.")
     try:
         reply = await chat.refresh(refresh_token, sent_at=sent_at)
     except ChatSDKError as error:
@@ -223,7 +229,10 @@ def _with_cookie(reply: TokenReply, cookie: RefreshCookie) -> Response:
 
 
 def _cross_origin() -> Response:
-    return _problem(403, "origin_forbidden", "This route answers pages of its own origin.")
+    # Not in JSON: to the SDK, a 403 of its backend in JSON says that nobody is signed in, and a forgotten
+    # `allowed_origins` is no reason to sign people out.
+    text = "Pages of this origin may not call this route: see allowed_origins."
+    return Response(text, 403, {"Cache-Control": "no-store"}, "text/plain")
 
 
 def _trouble(error: ChatSDKError, on_error: OnError) -> Response:
@@ -245,12 +254,20 @@ def _trouble(error: ChatSDKError, on_error: OnError) -> Response:
 
 
 def _pass(error: ChatSDKError) -> Response:
-    more = {} if error.server_time is None else {"serverTime": error.server_time}
+    more: dict[str, object] = {"requestId": error.request_id}
+    if error.server_time is not None:
+        more["serverTime"] = error.server_time
     return _problem(error.http_status or 500, error.code, str(error), **more)
 
 
-def _problem(status: int, code: str, detail: str, **more: int) -> Response:
-    document = {"type": "about:blank", "title": detail, "status": status, "detail": detail, "code": code}
+def _problem(status: int, code: str, detail: str, **more: object) -> Response:
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": detail,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
     return _json(status, document | more, "application/problem+json")
 
 

@@ -182,11 +182,14 @@ it('an ended session is said to be one, and the cookie of a tab that was faster 
   const cookie = await signIn('eve');
   await chat.revokeUser('eve');
   const over = await post('/cookie/refresh', { cookie });
-  expect(over).toMatchObject({ status: 401, body: { code: 'session_revoked', status: 401 } });
+  expect(over).toMatchObject({
+    status: 401,
+    body: { code: 'session_revoked', status: 401, requestId: expect.any(String) },
+  });
   expect(over.cookie).toBeUndefined();
   expect(await post('/cookie/refresh')).toMatchObject({
     status: 401,
-    body: { code: 'refresh_token_missing' },
+    body: { code: 'refresh_token_invalid' },
   });
 });
 
@@ -218,9 +221,11 @@ it('other pages can neither refresh nor sign anybody out', async () => {
   const cookie = await signIn('hal');
   const evil = { cookie, 'x-user': 'hal', origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
   for (const path of ['/cookie/token', '/cookie/refresh', '/cookie/logout']) {
-    const answer = await post(path, evil);
-    expect(answer).toMatchObject({ status: 403, body: { code: 'origin_forbidden' } });
-    expect(answer.cookie).toBeUndefined();
+    const answer = await fetch(url + path, { method: 'POST', headers: evil });
+    expect(answer.status).toBe(403);
+    // To the SDK, a 403 of its backend in JSON would say that nobody is signed in.
+    expect(answer.headers.get('content-type')).toContain('text/plain');
+    expect(answer.headers.getSetCookie().join()).not.toContain('chatRefreshToken');
   }
   const app = { cookie, origin: 'https://app.example.com', 'sec-fetch-site': 'same-site' };
   expect((await post('/cookie/refresh', app)).status).toBe(200);

@@ -66,6 +66,15 @@ it('asks for the keys once for a thousand tokens', async () => {
   expect(weather.seen[0]?.headers).not.toHaveProperty('x-api-key');
 });
 
+it('takes tokens of its own app alone, where it is told which', async () => {
+  const { appId } = await chat.verifyToken(tokens.accessToken);
+  const options = { apiUrl: chatsdk.apiUrl, apiKey: chatsdk.apiKey, issuer: ISSUER };
+  const own = createChatSDKServer({ ...options, appId });
+  expect((await own.verifyToken(tokens.accessToken)).appId).toBe(appId);
+  const other = createChatSDKServer({ ...options, appId: `${appId}x` });
+  await expect(other.verifyToken(tokens.accessToken)).rejects.toMatchObject({ code: 'token_invalid' });
+});
+
 it('tells expired from invalid, with the tolerance that was asked for', async () => {
   moved = 3_600_000 + 8_000;
   await chat.verifyToken(tokens.accessToken);

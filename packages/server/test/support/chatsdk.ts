@@ -16,6 +16,7 @@ export class ChatSDK {
   readonly #directory: string;
   #child: ChildProcess | null = null;
   apiUrl = '';
+  realtimeUrl = '';
   apiKey = '';
 
   private constructor(directory: string) {
@@ -43,10 +44,11 @@ export class ChatSDK {
       child.on('error', fail);
       child.on('exit', (code) => fail(new Error(`${BINARY} ended with ${code}:\n${log}`)));
       createInterface(child.stdout).on('line', (line) => {
-        const event = JSON.parse(line) as { event: string; apiKey?: string; api?: string };
+        const event = JSON.parse(line) as { event: string; apiKey?: string; api?: string; realtime?: string };
         if (event.event === 'created') this.apiKey = event.apiKey ?? '';
         if (event.event !== 'ready') return;
         this.apiUrl = event.api ?? '';
+        this.realtimeUrl = event.realtime ?? '';
         ready();
       });
     });
