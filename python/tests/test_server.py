@@ -122,6 +122,11 @@ def test_tells_what_the_server_said_was_wrong(chat: Any) -> None:
         chat.revoke_session("gil", "ses_01h455vb4pex5vsknk084sn02q")
 
 
+def test_refuses_arguments_that_are_none_of_its_own(chat: Any) -> None:
+    with pytest.raises(TypeError, match="user_name"):
+        chat.generate_token("gil", user_name="Gil")
+
+
 @pytest.mark.parametrize("user_id", ["", None, 1.5, -1, True, {}])
 def test_refuses_ids_that_are_none(chat: Any, user_id: object) -> None:
     with pytest.raises(InvalidInputError):

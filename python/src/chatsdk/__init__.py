@@ -9,15 +9,14 @@ from chatsdk._client import ChatSDKServer
 from chatsdk._generate import generate_chatsdk_token, generate_chatsdk_token_async
 from chatsdk._settings import Runtime
 from chatsdk._types import (
-    UNSET,
     AccessReply,
     AccessToken,
     Introspection,
     Lifetime,
+    Profile,
     Session,
     TokenReply,
     TokenRequest,
-    Unset,
     User,
 )
 from chatsdk.errors import (
@@ -34,7 +33,6 @@ from chatsdk.errors import (
 __all__ = [
     "ERROR_CODES",
     "SESSION_ENDED_CODES",
-    "UNSET",
     "AccessReply",
     "AccessToken",
     "ApiError",
@@ -45,12 +43,12 @@ __all__ = [
     "InvalidInputError",
     "Lifetime",
     "NetworkError",
+    "Profile",
     "Runtime",
     "Session",
     "TokenReply",
     "TokenRequest",
     "TokenVerificationError",
-    "Unset",
     "User",
     "generate_chatsdk_token",
     "generate_chatsdk_token_async",

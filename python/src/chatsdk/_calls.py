@@ -6,30 +6,36 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
 from chatsdk._exchange import Call, Exchange, exchange, missing
-from chatsdk._types import UNSET, Introspection, Json, Session, TokenReply, TokenRequest
 from chatsdk.errors import ApiError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chatsdk._settings import Settings
+    from chatsdk._types import Introspection, Json, Profile, Session, TokenReply
 
 V = TypeVar("V")
 
 
-def mint(request: TokenRequest) -> Call[TokenReply]:
+_MEMBERS = {
+    "name": "name",
+    "avatar": "avatar",
+    "custom": "custom",
+    "access_token_expiry": "accessTokenExpiry",
+    "refresh_token_expiry": "refreshTokenExpiry",
+    "session_expiry": "sessionExpiry",
+    "device_id": "deviceId",
+    "device_name": "deviceName",
+}
+
+
+def mint(user_id: str | int, profile: Profile) -> Call[TokenReply]:
     """``POST /auth/tokens``."""
-    body: Json = {"userId": _user_id(request.user_id)}
-    profile = {"name": request.name, "avatar": request.avatar, "custom": request.custom}
-    body.update({name: value for name, value in profile.items() if value is not UNSET})
-    rest = {
-        "accessTokenExpiry": request.access_token_expiry,
-        "refreshTokenExpiry": request.refresh_token_expiry,
-        "sessionExpiry": request.session_expiry,
-        "deviceId": request.device_id,
-        "deviceName": request.device_name,
-    }
-    body.update({name: value for name, value in rest.items() if value is not None})
+    body: Json = {"userId": _user_id(user_id)}
+    for name, value in profile.items():
+        if name not in _MEMBERS:
+            raise TypeError(f"There is no argument {name!r}: there are user_id, {', '.join(_MEMBERS)}.")
+        body[_MEMBERS[name]] = value
     return Call("POST", "/auth/tokens", _tokens, lambda: body)
 
 

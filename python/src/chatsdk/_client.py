@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -13,24 +13,15 @@ from chatsdk import _calls
 from chatsdk._exchange import Call, Exchange, NoReply, Outcome, Reply, Send, exchange
 from chatsdk._keys import KeySet
 from chatsdk._settings import Runtime, Settings, read_settings
-from chatsdk._types import (
-    UNSET,
-    AccessToken,
-    Introspection,
-    Json,
-    Lifetime,
-    Session,
-    TokenReply,
-    TokenRequest,
-    Unset,
-)
 from chatsdk.errors import ChatSDKError
 
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from chatsdk._types import AccessToken, Introspection, Json, Profile, Session, TokenReply
 
 T = TypeVar("T")
 
@@ -126,40 +117,13 @@ class ChatSDKServer:
         self._owned = http is None
         self._http = httpx.Client(verify=tls()) if http is None else http
 
-    def generate_token(
-        self,
-        user_id: str | int,
-        *,
-        name: str | Literal[Unset.UNSET] | None = UNSET,
-        avatar: str | Literal[Unset.UNSET] | None = UNSET,
-        custom: Json | Literal[Unset.UNSET] | None = UNSET,
-        access_token_expiry: Lifetime | None = None,
-        refresh_token_expiry: Lifetime | None = None,
-        session_expiry: Lifetime | None = None,
-        device_id: str | None = None,
-        device_name: str | None = None,
-    ) -> TokenReply:
+    def generate_token(self, user_id: str | int, **profile: Unpack[Profile]) -> TokenReply:
         """Get tokens for a person that you know to be who they say. Creates or updates them in ChatSDK.
 
-        The arguments are the members of `TokenRequest`.
+        The arguments are the members of `TokenRequest`, so that one can be passed as ``**request``. What is left
+        out stays as ChatSDK knows it; ``None`` clears it.
         """
-        return self.generate_token_for(
-            TokenRequest(
-                user_id=user_id,
-                name=name,
-                avatar=avatar,
-                custom=custom,
-                access_token_expiry=access_token_expiry,
-                refresh_token_expiry=refresh_token_expiry,
-                session_expiry=session_expiry,
-                device_id=device_id,
-                device_name=device_name,
-            )
-        )
-
-    def generate_token_for(self, request: TokenRequest) -> TokenReply:
-        """Get tokens, as `generate_token` does."""
-        return self._call(_calls.mint(request))
+        return self._call(_calls.mint(user_id, profile))
 
     def refresh(self, refresh_token: str, *, sent_at: int | None = None) -> TokenReply:
         """Exchange a refresh token that you keep for somebody (see `chatsdk.fastapi.cookie_router`).

@@ -6,8 +6,7 @@ Times are milliseconds since the Unix epoch unless said otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 Json = dict[str, Any]
 """A JSON object."""
@@ -16,41 +15,36 @@ Lifetime = str | int
 """A time span: one to six digits and a unit (``ms`` to ``w``), such as ``"1h"``; or whole seconds."""
 
 
-class Unset(Enum):
-    """The type of `UNSET`."""
+class Profile(TypedDict, total=False):
+    """What you say of somebody and of their session. What is left out stays, or is the server's default."""
 
-    UNSET = "UNSET"
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Final = Unset.UNSET
-"""Leaves what ChatSDK knows of a person as it is; ``None`` clears it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenRequest:
-    """Who tokens are for, and what you say of them."""
-
-    user_id: str | int
-    """Your id of the person: 1 to 128 bytes, compared byte for byte. An integer is taken as its digits."""
-    name: str | Literal[Unset.UNSET] | None = UNSET
-    """The name to show."""
-    avatar: str | Literal[Unset.UNSET] | None = UNSET
-    """The https address of a picture."""
-    custom: Json | Literal[Unset.UNSET] | None = UNSET
+    name: str | None
+    """The name to show. None: none."""
+    avatar: str | None
+    """The https address of a picture. None: none."""
+    custom: Json | None
     """Your own data of the person, replaced as a whole, at most 1024 bytes of JSON. Its bearer can read it."""
-    access_token_expiry: Lifetime | None = None
+    access_token_expiry: Lifetime
     """How long access tokens of the session live. Default ``"1h"``."""
-    refresh_token_expiry: Lifetime | None = None
+    refresh_token_expiry: Lifetime
     """How long refresh tokens live unless they are exchanged. Default ``"7d"``."""
-    session_expiry: Lifetime | None = None
+    session_expiry: Lifetime
     """How long the session lives whatever happens. Default ``"90d"``."""
-    device_id: str | None = None
+    device_id: str | None
     """Your id of the device: another mint for the same device answers the session that is there."""
-    device_name: str | None = None
+    device_name: str | None
     """What to call the device in lists."""
+
+
+class _Whose(TypedDict):
+    user_id: str | int
+
+
+class TokenRequest(Profile, _Whose):
+    """Who tokens are for, and what you say of them: ``TokenRequest(user_id="user-123", name="Test User")``.
+
+    ``user_id`` is your id of the person: 1 to 128 bytes, compared byte for byte. An integer is taken as its digits.
+    """
 
 
 class _Person(TypedDict):

@@ -153,7 +153,7 @@ async def _issue(
     if who is None:
         return _json(401, {"error": "Unauthorized"})
     try:
-        reply = await chat.generate_token_for(who)
+        reply = await chat.generate_token(**who)
     except ChatSDKError as error:
         # Of what ChatSDK refuses here, this alone is about the person; the rest is about your backend.
         if isinstance(error, ApiError) and error.code == "user_banned":
