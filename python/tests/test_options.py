@@ -52,6 +52,12 @@ def test_refuses_what_cannot_work(kind: type, field: str, wrong: object) -> None
     assert "csk_" not in repr(caught.value) + str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [ChatSDKServer, AsyncChatSDKServer])
+def test_refuses_options_that_there_are_not(kind: type) -> None:
+    with pytest.raises(TypeError, match="timeout_ms"):
+        kind(**GOOD, timeout_ms=1)
+
+
 def test_takes_address_and_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHATSDK_API_URL", raising=False)
     monkeypatch.delenv("CHATSDK_API_KEY", raising=False)

@@ -111,6 +111,17 @@ def test_does_not_wait_for_longer_than_the_call_may_take(chat: Any, weather: Wea
     error = failure(chat.generate_token, "ann")
     assert (error.http_status, error.retry_after_ms, error.retryable) == (429, 120_000, True)
     assert len(weather.seen) == 1
+    for endless in (
+        Answer(503, {"Retry-After": "9" * 9}),
+        Answer(503, PROBLEM, '{"code":"x","retryAfterMs":1e999}'),
+    ):
+        weather.next(endless)
+        assert failure(chat.generate_token, "ann").retry_after_ms == 3_600_000
+
+
+def test_pauses_by_itself_where_no_other_pause_is_given(make: Callable[..., Any], weather: Weather) -> None:
+    weather.next("cut")
+    assert make(runtime=None).generate_token("ann")["user"]["id"] == "ann"
 
 
 @pytest.mark.parametrize(

@@ -136,11 +136,15 @@ function origin(target: string, base: string): string {
   return URL.canParse(target, base) ? new URL(target, base).origin : 'another address';
 }
 
+/** No answer may silence a caller for longer than this, in ms. */
+const LONGEST_WAIT = 3_600_000;
+
 function fromHeader(value: string | null): number {
-  return value !== null && /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1_000 : 0;
+  // The form that holds a date is not read: it would need this machine's clock to be right.
+  return value !== null && /^\d{1,9}$/.test(value.trim()) ? Math.min(Number(value) * 1_000, LONGEST_WAIT) : 0;
 }
 
 function fromDocument(body: unknown): number {
   const wait = isRecord(body) ? body.retryAfterMs : 0;
-  return typeof wait === 'number' && wait > 0 ? wait : 0;
+  return typeof wait === 'number' && wait > 0 ? Math.min(wait, LONGEST_WAIT) : 0;
 }

@@ -7,7 +7,7 @@ Start at `generate_chatsdk_token`, or at `ChatSDKServer` and `AsyncChatSDKServer
 from chatsdk._async_client import AsyncChatSDKServer
 from chatsdk._client import ChatSDKServer
 from chatsdk._generate import generate_chatsdk_token, generate_chatsdk_token_async
-from chatsdk._settings import Runtime
+from chatsdk._settings import Options, Runtime
 from chatsdk._types import (
     AccessReply,
     AccessToken,
@@ -43,6 +43,7 @@ __all__ = [
     "InvalidInputError",
     "Lifetime",
     "NetworkError",
+    "Options",
     "Profile",
     "Runtime",
     "Session",

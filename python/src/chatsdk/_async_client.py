@@ -11,7 +11,7 @@ from chatsdk import _calls
 from chatsdk._client import no_reply_of, reply_of, request_of, tls
 from chatsdk._exchange import Call, Exchange, NoReply, Outcome, Reply, Send, exchange
 from chatsdk._keys import KeySet
-from chatsdk._settings import Runtime, read_settings
+from chatsdk._settings import Options, read_settings
 from chatsdk.errors import ChatSDKError
 
 if TYPE_CHECKING:
@@ -35,26 +35,10 @@ class AsyncChatSDKServer:
         api_url: str | None = None,
         api_key: str | None = None,
         *,
-        timeout: float = 8.0,
-        attempt_timeout: float = 4.0,
-        max_retries: int = 3,
-        issuer: str | None = None,
-        app_id: str | None = None,
-        clock_tolerance: float = 10.0,
         http: httpx.AsyncClient | None = None,
-        runtime: Runtime | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self._settings = read_settings(
-            api_url,
-            api_key,
-            timeout=timeout,
-            attempt_timeout=attempt_timeout,
-            max_retries=max_retries,
-            issuer=issuer,
-            app_id=app_id,
-            clock_tolerance=clock_tolerance,
-            runtime=runtime,
-        )
+        self._settings = read_settings(api_url, api_key, options)
         self._clock = _calls.Clock(self._settings)
         self._keys = KeySet(self._settings)
         self._fetching = anyio.Lock()

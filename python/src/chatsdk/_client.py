@@ -12,7 +12,7 @@ import httpx
 from chatsdk import _calls
 from chatsdk._exchange import Call, Exchange, NoReply, Outcome, Reply, Send, exchange
 from chatsdk._keys import KeySet
-from chatsdk._settings import Runtime, Settings, read_settings
+from chatsdk._settings import Options, Settings, read_settings
 from chatsdk.errors import ChatSDKError
 
 if TYPE_CHECKING:
@@ -72,18 +72,8 @@ class ChatSDKServer:
     leaves a session that nobody holds, which makes room when it is in the way (with a ``device_id``, not even
     that: the second mint finds the session of the first).
 
-    Options:
-        api_url: address of the API. Default: the environment variable ``CHATSDK_API_URL``.
-        api_key: your API key, ``csk_…``. Default: the environment variable ``CHATSDK_API_KEY``.
-        timeout: how long a call may take with all its retries, in seconds; less than the SDKs wait for you. No
-            attempt begins after it; one that is under way ends by its own bound.
-        attempt_timeout: how long one attempt may wait for the network each time that it does, in seconds.
-        max_retries: how often a call is repeated.
-        issuer: the ``iss`` of access tokens, the deployment's ``public_url``. Default: ``api_url``.
-        app_id: the app that access tokens have to be of; needed where the deployment has several.
-        clock_tolerance: how far this machine's clock may be off when tokens are verified, in seconds.
-        http: your own `httpx.Client`, which is then yours to close.
-        runtime: other clocks, for tests.
+    ``api_url`` and ``api_key`` are by default the environment variables ``CHATSDK_API_URL`` and
+    ``CHATSDK_API_KEY``; ``http`` is your own `httpx.Client`, which is then yours to close; the rest are `Options`.
     """
 
     def __init__(
@@ -91,26 +81,10 @@ class ChatSDKServer:
         api_url: str | None = None,
         api_key: str | None = None,
         *,
-        timeout: float = 8.0,
-        attempt_timeout: float = 4.0,
-        max_retries: int = 3,
-        issuer: str | None = None,
-        app_id: str | None = None,
-        clock_tolerance: float = 10.0,
         http: httpx.Client | None = None,
-        runtime: Runtime | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self._settings = read_settings(
-            api_url,
-            api_key,
-            timeout=timeout,
-            attempt_timeout=attempt_timeout,
-            max_retries=max_retries,
-            issuer=issuer,
-            app_id=app_id,
-            clock_tolerance=clock_tolerance,
-            runtime=runtime,
-        )
+        self._settings = read_settings(api_url, api_key, options)
         self._clock = _calls.Clock(self._settings)
         self._keys = KeySet(self._settings)
         self._fetching = threading.Lock()

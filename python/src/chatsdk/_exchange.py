@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _LONGEST_PAUSE = 4.0
 """The largest pause that chance may choose, in seconds."""
+_LONGEST_WAIT = 3_600_000
+"""No answer may silence a caller for longer than this, in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,12 @@ def _text(body: dict[str, Any], member: str) -> str | None:
 
 
 def _from_header(value: str) -> int:
-    return int(value) * 1000 if re.fullmatch(r"[0-9]{1,9}", value.strip()) else 0
+    # The form that holds a date is not read: it would need this machine's clock to be right.
+    return min(int(value) * 1000, _LONGEST_WAIT) if re.fullmatch(r"[0-9]{1,9}", value.strip()) else 0
 
 
 def _from_document(body: dict[str, Any]) -> int:
     wait = body.get("retryAfterMs")
-    return int(wait) if isinstance(wait, (int, float)) and not isinstance(wait, bool) and wait > 0 else 0
+    if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not wait > 0:
+        return 0
+    return int(min(wait, _LONGEST_WAIT))

@@ -8,7 +8,7 @@ import random
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import httpx
 
@@ -70,19 +70,34 @@ class Settings:
     runtime: Runtime = field(repr=False)
 
 
-def read_settings(
-    api_url: str | None,
-    api_key: str | None,
-    *,
-    timeout: float,
-    attempt_timeout: float,
-    max_retries: int,
-    issuer: str | None,
-    app_id: str | None,
-    clock_tolerance: float,
-    runtime: Runtime | None,
-) -> Settings:
+class Options(TypedDict, total=False):
+    """What a client may be given beside address and key. Times are in seconds."""
+
+    timeout: float
+    """How long a call may take with all its retries; less than the SDKs wait for you. Default 8.
+
+    Without an event loop no attempt begins after it, and one that is under way ends by its own bound.
+    """
+    attempt_timeout: float
+    """How long one attempt may wait for the network each time that it does. Default 4."""
+    max_retries: int
+    """How often a call is repeated. Default 3."""
+    issuer: str | None
+    """The ``iss`` of access tokens: the deployment's ``public_url``. Default: the address."""
+    app_id: str | None
+    """The app that access tokens have to be of; needed where the deployment has several. Default: any."""
+    clock_tolerance: float
+    """How far this machine's clock may be off when access tokens are verified. Default 10."""
+    runtime: Runtime | None
+    """Other clocks and chance, for tests."""
+
+
+def read_settings(api_url: str | None, api_key: str | None, options: Options) -> Settings:
     """Make settings of the options and the environment."""
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(
+            f"There is no option {', '.join(sorted(unknown))}: there are {', '.join(Options.__annotations__)}."
+        )
     address = os.environ.get("CHATSDK_API_URL") if api_url is None else api_url
     if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
         raise InvalidInputError(
@@ -94,13 +109,13 @@ def read_settings(
     return Settings(
         api_url=base,
         api_key=_read_key(os.environ.get("CHATSDK_API_KEY") if api_key is None else api_key),
-        timeout=_read_number("timeout", timeout, above=0),
-        attempt_timeout=_read_number("attempt_timeout", attempt_timeout, above=0),
-        max_retries=int(_read_number("max_retries", max_retries, above=-1)),
-        issuer=base if issuer is None else issuer,
-        app_id=app_id,
-        clock_tolerance=_read_number("clock_tolerance", clock_tolerance, above=-1),
-        runtime=runtime or Runtime(),
+        timeout=_read_number("timeout", options.get("timeout", 8.0), above=0),
+        attempt_timeout=_read_number("attempt_timeout", options.get("attempt_timeout", 4.0), above=0),
+        max_retries=int(_read_number("max_retries", options.get("max_retries", 3), above=-1)),
+        issuer=options.get("issuer") or base,
+        app_id=options.get("app_id"),
+        clock_tolerance=_read_number("clock_tolerance", options.get("clock_tolerance", 10.0), above=-1),
+        runtime=options.get("runtime") or Runtime(),
     )
 
 

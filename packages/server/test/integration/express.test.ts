@@ -1,10 +1,10 @@
 /** The routes in a real Express, between a browser that is played here and the real server. */
-import type { AddressInfo } from 'node:net';
 import express, { type Request } from 'express';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { cookieRoutes, tokenRoute } from '../../src/express.ts';
 import { type ChatSDKServer, createChatSDKServer } from '../../src/index.ts';
 import { ChatSDK } from '../support/chatsdk.ts';
+import { listen } from '../support/listen.ts';
 import { type Fault, Weather } from '../support/weather.ts';
 
 let chatsdk: ChatSDK;
@@ -60,13 +60,7 @@ beforeEach(async () => {
   app.use(((error, _req, res, _next) => {
     res.status(500).json({ host: (error as Error).message });
   }) satisfies express.ErrorRequestHandler);
-  const server = app.listen(0, '127.0.0.1');
-  await new Promise((ready) => server.once('listening', ready));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  close = async () => {
-    server.closeAllConnections();
-    await new Promise((closed) => server.close(closed));
-  };
+  ({ url, close } = await listen(app));
 });
 afterEach(async () => await close());
 afterAll(async () => {

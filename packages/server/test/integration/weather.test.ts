@@ -126,6 +126,21 @@ it('does not wait for longer than the call may take, but tells how long', async 
   const error = await failure(chat.generateToken({ userId: 'ann' }));
   expect(error).toMatchObject({ httpStatus: 429, retryAfterMs: 120_000, retryable: true });
   expect(weather.seen).toHaveLength(1);
+  weather.next({ status: 503, headers: { 'retry-after': '999999999' } });
+  expect((await failure(chat.generateToken({ userId: 'ann' }))).retryAfterMs).toBe(3_600_000);
+});
+
+it('pauses by the timers of Node where no others are given', async () => {
+  const real = createChatSDKServer({ apiUrl: weather.url, apiKey: chatsdk.apiKey });
+  weather.next('cut');
+  expect((await real.generateToken({ userId: 'ann' })).user.id).toBe('ann');
+  const reason = new Error('The user went away.');
+  const abort = new AbortController();
+  weather.next({ status: 503, headers: { 'retry-after': '5' } });
+  const call = real.generateToken({ userId: 'ann' }, { signal: abort.signal });
+  while (weather.seen.length === 0) await new Promise((resume) => setImmediate(resume));
+  abort.abort(reason);
+  await expect(call).rejects.toBe(reason);
 });
 
 it.each([
