@@ -4,9 +4,9 @@ import { themes } from './support/scenarios/format.ts';
 import { run } from './support/scenarios/world.ts';
 
 for (const folder of ['client', 'server'] as const) {
-  describe.each(themes(folder))(`${folder}: $theme`, ({ scenarios }) => {
-    it.each(scenarios)('$name', async (scenario) => {
-      await run(scenario);
+  for (const { theme, scenarios } of themes(folder)) {
+    describe(theme, () => {
+      for (const scenario of scenarios) it(scenario.name, () => run(scenario));
     });
-  });
+  }
 }

@@ -70,7 +70,7 @@ export class ServerDouble {
     const { sid, sub, rc, exp } = read(token);
     if (this.now() >= exp * 1_000) return 'token_expired';
     if (rc > (this.#seen.get(sid)?.rc ?? 0)) this.#seen.set(sid, { rc, at: this.now() });
-    if (this.#sessions.get(sid)?.row.revoked ?? true) return 'session_revoked';
+    if (this.#sessions.get(sid)?.row.revoked ?? true) return 'token_revoked';
     return this.banned.has(sub) ? 'user_banned' : null;
   }
 

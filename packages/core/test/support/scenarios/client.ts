@@ -101,7 +101,7 @@ export class Client {
   }
 
   #given(pair: Tokens, given: JsonObject): { refreshToken?: string; expiresAt?: number | string } {
-    object(given, ['userID', 'token', 'refreshToken', 'expiresAt']);
+    object(given, ['token', 'refreshToken', 'expiresAt']);
     const made: Record<string, unknown> = {
       refreshToken: pair.refreshToken,
       expiresAt: pair.expiresAt,

@@ -6,6 +6,8 @@ export type JsonObject = { [key: string]: Json };
 
 export interface Scenario {
   readonly name: string;
+  /** Whether it runs against the real server too, in real time. */
+  readonly real: boolean;
   readonly world: JsonObject;
   readonly steps: readonly JsonObject[];
 }
@@ -22,11 +24,14 @@ export function themes(folder: 'client' | 'server'): { theme: string; scenarios:
   });
 }
 
+const KEYS = ['name', 'real', 'rules', 'cases', 'world', 'steps'];
+
 /** The scenario, or one for each of its cases, whose value stands for `$case` in its world and steps. */
 function expand(value: Json): Scenario[] {
-  const { name, cases, world = {}, steps } = object(value, ['name', 'rules', 'cases', 'world', 'steps']);
+  const { name, real, cases, world = {}, steps } = object(value, KEYS);
   const made = (label: string, fill: (value: Json) => Json): Scenario => ({
     name: text(name) + label,
+    real: flag(real, false),
     world: object(fill(world)),
     steps: list(fill(list(steps))).map((step) => object(step)),
   });
