@@ -182,7 +182,7 @@ export class Lifecycle {
       locks,
       channel,
       visible: true,
-      fetch: (url, init) => this.#send(url, init.body, init.signal),
+      fetch: (url, init) => this.#send(url, init.body ?? '', init.signal),
       storage: this.#storage(() => process),
     });
     const tab: Tab = {

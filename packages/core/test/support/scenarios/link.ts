@@ -42,13 +42,15 @@ export class Link {
   /** What a client fetches with. `sent` is called when the server has handled a refresh. */
   fetch(process: () => Process, sent: () => void): Platform['fetch'] {
     return async (url, init) => {
-      const body = object(JSON.parse(init.body));
+      const body = object(JSON.parse(init.body ?? '{}'));
       const kind = url.endsWith('/auth/refresh') ? 'refresh' : 'revoke';
       const stamp = typeof body.sentAt === 'number' ? body.sentAt : null;
       const aborted = new Promise<never>((_, reject) => {
         init.signal?.addEventListener('abort', () => reject(new Error('aborted')));
       });
-      const work = this.#send(kind, text(body.refreshToken), stamp, process(), sent);
+      // A session without a refresh token of its own is revoked with its access token.
+      const token = body.refreshToken ?? init.headers.Authorization?.replace('Bearer ', '');
+      const work = this.#send(kind, text(token), stamp, process(), sent);
       return await Promise.race([work, aborted]);
     };
   }
@@ -76,7 +78,7 @@ export class Link {
     process: Process,
     sent: () => void,
   ): Promise<HttpReply> {
-    const presented = this.#names.ofRefreshToken(token);
+    const presented = this.#names.of(token);
     const sentAt = stamp === null ? null : stamp - this.#server.now();
     const request = { kind, at: this.#device.elapsed, presented, sentAt, token, stamp };
     this.requests.push(request);

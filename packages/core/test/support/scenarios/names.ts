@@ -31,6 +31,11 @@ export class Names {
     return `${sid}.${(this.#pairs.get(sid) ?? []).findIndex((pair) => read(pair.accessToken).rc === rc)}`;
   }
 
+  /** What a token of either kind belongs to. */
+  of(token: string): string {
+    return 'rc' in read(token) ? this.ofAccessToken(token) : this.ofRefreshToken(token);
+  }
+
   /** The newest pair of a session. */
   newest(session: string): Tokens {
     return this.pair(`${session}.${(this.#pairs.get(session)?.length ?? 0) - 1}`);

@@ -86,7 +86,9 @@ export class World {
   }
 
   outbox(name: string): string[] {
-    return (this.#place(name).record?.revoke ?? []).map((token) => this.names.ofRefreshToken(token));
+    return (this.#place(name).record?.revoke ?? []).map((token) =>
+      this.names.of(token.replace('Bearer ', '')),
+    );
   }
 
   async take(step: JsonObject): Promise<void> {
