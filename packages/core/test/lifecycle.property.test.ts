@@ -72,6 +72,9 @@ describe('the tabs of a device', { timeout }, () => {
         life.awake();
         life.reopen();
         await life.device.advance(4 * MINUTE);
+        // A clock that was set back lets a token live longer than the server does: its refusal tells.
+        for (const nth of life.tabs.keys()) await life.happen({ do: 'use', tab: nth });
+        await life.device.advance(2 * MINUTE);
         stays(life);
         for (const { manager } of life.tabs) {
           expect(['valid', 'refreshing']).toContain(manager.state);
@@ -95,8 +98,9 @@ describe('the tabs of a device', { timeout }, () => {
         const life = await live(given, happened);
         const { manager, process } = life.tabs[nth % given.tabs] as Tab;
         fc.pre(process.alive && manager.tokens !== null);
-        process.thaw();
         process.atPoint = () => {};
+        process.thaw();
+        life.place.fault = 'none';
         // Tabs that are only just opening are a new sign-in.
         for (const one of life.tabs) if (one.manager.tokens === null) one.process.kill();
         await life.device.settle();
