@@ -5,7 +5,7 @@ import type { Process } from './process.ts';
 export const FAULTS = ['none', 'writes', 'reads', 'hang', 'slow'] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** How long a slow place takes, in ms. */
+/** How long a slow place takes to tell what stood there, and to write, in ms. */
 const SLOW = 2_000;
 
 export class Place {
@@ -60,18 +60,12 @@ export class Place {
   #do<T>(kind: 'reads' | 'writes', process: Process, work: () => T): T | Promise<T> {
     if (!process.alive || this.fault === 'hang') return new Promise(() => {});
     if (this.fault === kind) throw new Error(`the storage fails: ${kind}`);
-    if (this.fault === 'none' || this.fault !== 'slow') {
-      const value = work();
-      return process.alive ? value : new Promise(() => {});
-    }
-    return new Promise<T>((resolve, reject) => {
+    const value = kind === 'reads' || this.fault !== 'slow' ? work() : undefined;
+    if (this.fault !== 'slow') return process.alive ? (value as T) : new Promise(() => {});
+    return new Promise<T>((resolve) => {
       process.after(SLOW, () => {
-        try {
-          const value = work();
-          if (process.alive) resolve(value);
-        } catch (error) {
-          reject(error);
-        }
+        const late = kind === 'reads' ? (value as T) : work();
+        if (process.alive) resolve(late);
       });
     });
   }
