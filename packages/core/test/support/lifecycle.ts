@@ -158,6 +158,12 @@ export class Lifecycle {
     for (const [nth, { process }] of this.tabs.entries()) if (!process.alive) this.#open(nth);
   }
 
+  /** The tabs whose token the server would not have. */
+  get refused(): number[] {
+    const works = ({ manager }: Tab) => this.server.verify(manager.tokens?.accessToken ?? '') === null;
+    return this.tabs.flatMap((tab, nth) => (works(tab) ? [] : [nth]));
+  }
+
   /** The most refreshes that left within one minute of awake time. */
   get busiestMinute(): number {
     let most = 0;
