@@ -24,7 +24,7 @@ export class FakeSecureStore {
 
   async setItemAsync(key: string, value: string, options: unknown): Promise<void> {
     this.#check(key, options);
-    const bytes = new TextEncoder().encode(value).length;
+    const bytes = encodeURIComponent(value).replace(/%../g, '.').length;
     if (bytes > 2_048) throw new Error(`an item of ${bytes} bytes`);
     this.#change();
     this.items.set(key, value);
