@@ -1,5 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
+/** What the snippets and examples for React Native import, and only a device has. */
+const here = (path: string): string => new URL(path, import.meta.url).pathname;
+const native = {
+  'react-native': here('packages/react-native/test/support/react-native.ts'),
+  '@react-native-async-storage/async-storage': here('tests/snippets/frontend/support/async-storage.ts'),
+  'expo-secure-store': here('tests/snippets/frontend/support/expo-secure-store.ts'),
+};
+
 // The sources are tested, not the build: the condition points every workspace package at its src/.
 // Only what is not a matter of course: `import` named here would reach require() too, and break CommonJS.
 const ssr = { resolve: { conditions: ['@chatsdk/source', 'node'] } };
@@ -19,9 +27,10 @@ export default defineConfig({
       },
       {
         ssr,
+        resolve: { alias: native },
         test: {
           name: 'integration',
-          include: ['packages/*/test/integration/**/*.test.ts'],
+          include: ['packages/*/test/integration/**/*.test.ts', 'tests/snippets/frontend/native.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -30,7 +39,11 @@ export default defineConfig({
         ssr,
         test: {
           name: 'browser',
-          include: ['packages/*/test/browser/**/*.test.ts'],
+          include: [
+            'packages/*/test/browser/**/*.test.ts',
+            'tests/snippets/frontend/web.test.ts',
+            'tests/examples/*.test.ts',
+          ],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
