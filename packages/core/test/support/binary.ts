@@ -72,6 +72,11 @@ export class Binary {
     });
   }
 
+  /** The key of the app that it made at its first start. */
+  get apiKey(): string {
+    return this.#apiKey;
+  }
+
   /** Ends the process, and waits until it is gone. */
   async stop(): Promise<void> {
     const child = this.#child;

@@ -5,13 +5,18 @@ import { type AliasOptions, build, defaultClientConditions } from 'vite';
 export type Files = ReadonlyMap<string, string | Uint8Array>;
 
 /** Bundles the page whose `index.html` and, where there is one, `vite.config.ts` stand in `root`. */
-export async function bundlePage(root: string, alias: AliasOptions = {}): Promise<Files> {
+export async function bundlePage(
+  root: string,
+  alias: AliasOptions = {},
+  define: Record<string, string> = {},
+): Promise<Files> {
   // As on the command line. Vitest says `test` here, of which vite makes half a development build.
   const { NODE_ENV } = process.env;
   process.env.NODE_ENV = 'production';
   const result = await build({
     root,
     logLevel: 'error',
+    define,
     // The sources of this repository, and not what somebody built a while ago.
     resolve: { alias, conditions: ['@chatsdk/source', ...defaultClientConditions] },
     build: { write: false, minify: false },
