@@ -48,6 +48,11 @@ export class Device {
     this.wall += ms;
   }
 
+  /** The system holds timers back: both clocks go on, and what was due comes late. */
+  stall(ms: number): void {
+    this.#moveTo(this.mono + ms);
+  }
+
   setTimeout(fn: () => void, ms = 0): number {
     this.#lastTimer += 1;
     this.timers.set(this.#lastTimer, { at: this.mono + ms, fn });

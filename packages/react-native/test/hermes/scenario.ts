@@ -57,15 +57,26 @@ const missing = [
   .filter((name) => name in globalThis);
 
 install(device, server.fetch, server.webSocket);
-const sdk = new ChatSDK({
-  apiUrl: 'https://chat.example.com',
-  wsUrl: 'wss://chat.example.com/ws',
-  netInfo,
-  storage,
-  onTokenRefresh: (tokens) => void told.push(tokens.refreshToken),
-  onRefreshError: (error) => void errors.push(error.message),
-});
-sdk.on('connectivity', ({ state }) => void states.push(state));
+let sdk = start();
+
+function start(): ChatSDK {
+  const made = new ChatSDK({
+    apiUrl: 'https://chat.example.com',
+    wsUrl: 'wss://chat.example.com/ws',
+    netInfo,
+    storage,
+    onTokenRefresh: (tokens) => void told.push(tokens.refreshToken),
+    onRefreshError: (error) => void errors.push(error.message),
+  });
+  made.on('connectivity', ({ state }) => void states.push(state));
+  return made;
+}
+
+function goOnline(online: boolean): void {
+  server.reachable = online;
+  if (!online) server.drop();
+  netInfo.become(online);
+}
 
 async function day(): Promise<void> {
   print(JSON.stringify({ step: 'engine', missing, timers: device.timers.size }));
@@ -86,15 +97,37 @@ async function day(): Promise<void> {
   await device.advance(30_000);
   await report('resumed');
 
-  server.reachable = false;
-  server.drop();
-  netInfo.become(false);
+  goOnline(false);
   await device.advance(2 * HOUR);
   await report('offline for two hours');
-  server.reachable = true;
-  netInfo.become(true);
+  goOnline(true);
   await device.advance(30_000);
   await report('online again');
+
+  AppState.become('background');
+  device.sleep(90 * MINUTE);
+  goOnline(false);
+  AppState.become('active');
+  await device.advance(MINUTE);
+  await report('in airplane mode');
+  goOnline(true);
+  await device.advance(30_000);
+  await report('landed');
+
+  device.stall(65 * MINUTE);
+  await device.advance(30_000);
+  await report('timers came late');
+
+  await sdk.disconnect();
+  goOnline(false);
+  device.sleep(3 * HOUR);
+  sdk = start();
+  const saved = (await storage.get()) as StoredTokens & { accessToken: string };
+  await sdk.connect({ ...saved, token: saved.accessToken });
+  await report('started offline');
+  goOnline(true);
+  await device.advance(30_000);
+  await report('started, then online');
 
   await sdk.logout();
   await device.advance(MINUTE);

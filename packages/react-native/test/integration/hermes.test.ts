@@ -141,11 +141,44 @@ it('keeps the session through two hours without a network', () => {
   expect(at('online again')).toMatchObject({ state: 'connected', stored: 'refresh-4', errors: [] });
 });
 
+it('comes back in airplane mode without a word, and refreshes once when there is a network', () => {
+  expect(at('in airplane mode')).toMatchObject({ state: 'offline', user: 'ann', calls: [], errors: [] });
+  expect(at('landed')).toMatchObject({
+    state: 'connected',
+    calls: [{ path: '/auth/refresh', refreshToken: 'refresh-4' }],
+    stored: 'refresh-5',
+    errors: [],
+  });
+});
+
+it('bears timers that come after the token has expired', () => {
+  expect(at('timers came late')).toMatchObject({
+    state: 'connected',
+    calls: [{ path: '/auth/refresh', refreshToken: 'refresh-5' }],
+    stored: 'refresh-6',
+    errors: [],
+  });
+});
+
+it('starts offline with a token that expired, and goes on when there is a network', () => {
+  expect(at('started offline')).toMatchObject({
+    state: 'offline',
+    user: 'ann',
+    stored: 'refresh-6',
+    errors: [],
+  });
+  expect(at('started, then online')).toMatchObject({
+    state: 'connected',
+    calls: [{ path: '/auth/refresh', refreshToken: 'refresh-6' }],
+    stored: 'refresh-7',
+  });
+});
+
 it('logs out: revokes, removes the tokens, and leaves nothing running', () => {
   expect(at('logged out')).toMatchObject({
     state: null,
     user: null,
-    calls: [{ path: '/auth/revoke', refreshToken: 'refresh-4' }],
+    calls: [{ path: '/auth/revoke', refreshToken: 'refresh-7' }],
     stored: null,
     items: 1,
     timers: 0,
