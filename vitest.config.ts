@@ -5,6 +5,7 @@ const here = (path: string): string => new URL(path, import.meta.url).pathname;
 const native = {
   'react-native': here('packages/react-native/test/support/react-native.ts'),
   '@react-native-async-storage/async-storage': here('tests/snippets/frontend/support/async-storage.ts'),
+  '@react-native-community/netinfo': here('tests/snippets/frontend/support/net-info.ts'),
   'expo-secure-store': here('tests/snippets/frontend/support/expo-secure-store.ts'),
 };
 

@@ -2,6 +2,7 @@
  * The specification's snippets for React Native, in Node: the package and the server are the real ones, the
  * native modules are doubles, and the addresses of the snippets lead to servers on this machine.
  */
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
 import { Binary } from '../../../packages/core/test/support/binary.ts';
@@ -11,6 +12,7 @@ import { happened } from './host.ts';
 import { development, production } from './https-in-production.ts';
 import { getTokens } from './never-expose-api-keys.ts';
 import { initChat } from './react-native.ts';
+import { connect } from './react-native-readme.ts';
 import * as secureStore from './secure-store.ts';
 import AsyncStorage from './support/async-storage.ts';
 import { AUTH_TOKEN, Backend } from './support/backend.ts';
@@ -25,8 +27,8 @@ beforeAll(async () => {
   const leadHome = (url: string): string =>
     url
       .replace(/^https:\/\/your(api|-backend)\.com/i, backend.url)
-      .replace('https://your-chatsdk-api.com', chat.api)
-      .replace('wss://your-chatsdk-api.com', new URL(chat.realtime).origin);
+      .replace(/^https:\/\/(your-chatsdk-api|chat\.example)\.com/, chat.api)
+      .replace(/^wss:\/\/(your-chatsdk-api|chat\.example)\.com/, new URL(chat.realtime).origin);
   vi.stubGlobal('fetch', (url: string, init: RequestInit) => fetch(leadHome(url), init));
   vi.stubGlobal(
     'WebSocket',
@@ -59,6 +61,23 @@ it('React Native: connects, and saves what is refreshed', async () => {
   expect(second?.expiresAt).toBeGreaterThan(first.expiresAt);
   await sdk.logout();
   await expect(chat.refresh(second?.refreshToken ?? '')).rejects.toThrow('session_revoked');
+});
+
+it('the code of the README is the code that is run here', async () => {
+  const lines = async (path: string): Promise<string[]> => {
+    const text = await readFile(new URL(path, import.meta.url), 'utf8');
+    return text.split('\n').map((line) => line.trim());
+  };
+  const readme = await lines('../../../packages/react-native/README.md');
+  const code = readme.slice(readme.indexOf('```ts') + 1, readme.indexOf('```'));
+  expect(code.length).toBeGreaterThan(8);
+  const run = await lines('react-native-readme.ts');
+  expect(code.filter((line) => !run.includes(line))).toEqual([]);
+
+  const minted = await chat.mint('user-123', { accessTokenExpiry: '3s' });
+  const sdk = await connect('user-123', minted.accessToken, minted.refreshToken, minted.expiresAt);
+  expect(sdk.connectivity).toBe('connected');
+  await sdk.logout();
 });
 
 it('AsyncStorage and SecureStore: what is saved is loaded, and a real pair fits into one item', async () => {
