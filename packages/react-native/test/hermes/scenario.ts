@@ -19,6 +19,8 @@ const storage = secureStoreAdapter(secureStore, 'chat');
 const told: string[] = [];
 const errors: string[] = [];
 const states: string[] = [];
+/** What the client logs as an error: what it caught and should not have had to. */
+const faults: string[] = [];
 
 async function report(step: string): Promise<void> {
   await device.settle();
@@ -34,6 +36,7 @@ async function report(step: string): Promise<void> {
       told: told.splice(0),
       errors: errors.splice(0),
       states: states.splice(0),
+      faults: faults.splice(0),
       stored: stored?.refreshToken ?? null,
       items: secureStore.items.size,
       timers: device.timers.size,
@@ -65,6 +68,7 @@ function start(): ChatSDK {
     wsUrl: 'wss://chat.example.com/ws',
     netInfo,
     storage,
+    logger: { debug() {}, warn() {}, error: (text) => void faults.push(text) },
     onTokenRefresh: (tokens) => void told.push(tokens.refreshToken),
     onRefreshError: (error) => void errors.push(error.message),
   });

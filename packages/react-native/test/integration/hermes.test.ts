@@ -23,6 +23,7 @@ interface Report {
   readonly told: readonly string[];
   readonly errors: readonly string[];
   readonly states: readonly string[];
+  readonly faults: readonly string[];
   readonly stored: string | null;
   readonly items: number;
   readonly timers: number;
@@ -99,6 +100,7 @@ function at(step: string): Report {
 it('runs to the end, on an engine without the globals of browsers', () => {
   expect(at('engine')).toMatchObject({ missing: [], timers: 0 });
   expect(reports.at(-1)).toEqual({ step: 'end' });
+  expect(reports.flatMap((report) => report.faults ?? [])).toEqual([]);
 });
 
 it('connects, and knows the user', () => {
