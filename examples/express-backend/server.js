@@ -80,7 +80,6 @@ app.get('/api/whoami', async (req, res) => {
 });
 
 const server = app.listen(process.env.PORT ?? 3000, '127.0.0.1', () => {
-  // biome-ignore lint/suspicious/noConsole: a program says where it listens.
   console.log(`http://127.0.0.1:${server.address().port}`);
 });
 process.once('SIGTERM', () => server.close());
