@@ -31,7 +31,7 @@ export type {
   Platform,
   Timers,
 } from './platform/platform.ts';
-export { webPlatform } from './platform/web.ts';
+export { noLocks, sharedMap, webPlatform, webTimers } from './platform/web.ts';
 export type { ConnectionState } from './realtime/connection.ts';
 export type { ConnectInput } from './tokens/input.ts';
 export {

@@ -59,7 +59,7 @@ export class FakeServer {
 
   readonly fetch: Platform['fetch'] = async (url, init) => {
     const path = url.replace(/^https?:\/\/[^/]+/, '');
-    const body = JSON.parse(init.body) as Record<string, unknown>;
+    const body = JSON.parse(init.body ?? '{}') as Record<string, unknown>;
     const seen: Seen = { path, body, at: this.#device.mono - this.#begun };
     this.seen.push(seen);
     const work = Promise.resolve(this.intercept(seen)).then((answer) => answer ?? this.answer(seen));
