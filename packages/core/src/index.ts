@@ -33,14 +33,9 @@ export type {
 } from './platform/platform.ts';
 export { noLocks, sharedMap, webPlatform, webTimers } from './platform/web.ts';
 export type { ConnectionState } from './realtime/connection.ts';
+export type { EndReason, TokenEvents, TokenManagerOptions, TokenState } from './tokens/events.ts';
 export type { ConnectInput } from './tokens/input.ts';
-export {
-  type EndReason,
-  type TokenEvents,
-  TokenManager,
-  type TokenManagerOptions,
-  type TokenState,
-} from './tokens/manager.ts';
+export { TokenManager } from './tokens/manager.ts';
 export {
   localStorageAdapter,
   memoryStorage,

@@ -1,7 +1,7 @@
 /**
- * Keeps one user's access token alive. A state machine, and therefore larger than its neighbours: it decides
- * *when* to refresh, *whose* pair counts and *what is told to whom*; the refresh itself is `attempt.ts`, the
- * reading of answers `request.ts`, the shared storage `vault.ts`, the arithmetic `schedule.ts`.
+ * Keeps one user's access token alive: decides *whose* pair counts and what follows from each outcome. When to
+ * refresh is `timetable.ts`, the refresh itself `attempt.ts`, the reading of answers `request.ts`, failures in a
+ * row `outage.ts`, the app's callbacks `host.ts`, the shared storage `vault.ts`.
  *
  * `#epoch` grows whenever the session is closed. Everything that waited compares it before it goes on, so
  * that nothing is saved, told or scheduled for a session that is over.
@@ -14,7 +14,6 @@ import {
   InvalidInputError,
   NotConnectedError,
   RefreshError,
-  StorageError,
 } from '../errors.ts';
 import { type Logger, redacting, silent } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -22,74 +21,24 @@ import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
 import { within } from '../within.ts';
 import { type AttemptParts, attempt, type Outcome } from './attempt.ts';
-import { age, type Clocks, elapsed, isUsable, lifeLeft, makePair } from './pair.ts';
+import type { TokenEvents, TokenManagerOptions, TokenState } from './events.ts';
+import { Host } from './host.ts';
+import { Outage } from './outage.ts';
+import { age, type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
 import { Peers } from './peers.ts';
 import { requestFromHost, requestPair, type Stamp, type Trouble } from './request.ts';
 import { revokeLater, revokeOnce } from './revoke.ts';
-import { backoff, effectiveBuffer, floor, jitter, TICK } from './schedule.ts';
+import { effectiveBuffer, floor } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
-import type { TokenStorage } from './storage.ts';
+import { Timetable } from './timetable.ts';
 import type { Pair, Tokens } from './types.ts';
 import { Vault } from './vault.ts';
+import { Waiters } from './waiters.ts';
 
-/** What a {@link TokenManager} is made of. */
-export interface TokenManagerOptions {
-  /** Address of the API, without a slash at its end. */
-  apiUrl: string;
-  /** Whose tokens these are. */
-  userID: string;
-  /** How long before its end an access token is refreshed, in ms. Default: five minutes. */
-  refreshBufferMs?: number | undefined;
-  /** Told of each new pair before it is used, once and in order; waited for, up to 5 s. */
-  onTokenRefresh?: ((tokens: Tokens) => void | Promise<void>) | undefined;
-  /** Told when the session ended, and once in each outage that outlives the access token. */
-  onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
-  /** Where the pair is kept. Default: the platform's. */
-  storage?: TokenStorage | undefined;
-  /** Asks your backend for the next pair, where it keeps the refresh token. */
-  refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
-  logger?: Logger | undefined;
-  platform?: Platform | undefined;
-  /** Whether the token is in use though nobody is looking, by an open socket for instance. */
-  inUse?: (() => boolean) | undefined;
-}
-
-/**
- * Where the token stands: `unauthenticated` before the start and after the stop; `valid`; `refreshing`;
- * `stale` while refreshing fails and the token still works; `expired` when it works no longer and the
- * session is kept; `ended` when the user has to sign in again.
- */
-export type TokenState = 'unauthenticated' | 'valid' | 'refreshing' | 'stale' | 'expired' | 'ended';
-
-/** Why a session is over. */
-export type EndReason = FatalCode | 'refresh_token_missing' | 'logged_out';
-
-/** What a {@link TokenManager} tells of. */
-export interface TokenEvents {
-  /** Another pair is in use. */
-  tokens: { readonly user: User; readonly sid: string | null };
-  /** The session is over. `error` is null where the user logged out in another tab. */
-  ended: { readonly reason: EndReason; readonly error: RefreshError | null };
-  /** The storage failed; the session goes on in memory. */
-  storageError: StorageError;
-  state: TokenState;
-}
-
-interface Waiter {
-  /** The token that will not do. */
-  readonly not: string | null;
-  resolve(token: string): void;
-  reject(error: unknown): void;
-}
-
-/** How long the host's `onTokenRefresh` is waited for, in ms. */
-const CALLBACK_TIMEOUT = 5_000;
 /** How long another tab's refresh is waited for, in ms. */
 const LOCK_WAIT = 5_000;
 /** Pauses before a failed save is tried again, in ms. */
 const SAVE_RETRIES = [1_000, 5_000, 30_000];
-/** So many refreshes in a minute may be forced before they are due. */
-const EARLY_PER_MINUTE = 10;
 
 /** The sentences of the ends of a session. None may speak of the network: hosts tell by that word. */
 const SENTENCES: Record<FatalCode, string> = {
@@ -109,33 +58,25 @@ export class TokenManager {
   readonly #name: string;
   readonly #clocks: Clocks;
   readonly #vault: Vault;
+  readonly #host: Host;
+  readonly #timetable: Timetable;
+  readonly #outage: Outage;
+  readonly #waiters = new Waiters();
   readonly #events: Emitter<TokenEvents>;
 
   #epoch = 0;
   #state: TokenState = 'unauthenticated';
   #pair: Pair | null = null;
-  /** Drawn once for each pair. */
-  #jitter = 0;
   #peers: Peers | null = null;
   /** The last pair that another tab told of; in use once the host was told of it too. */
   #heard: Pair | null = null;
   #undo: (() => void)[] = [];
-  #cancelTick = (): void => {};
-  #cancelRetry: (() => void) | null = null;
-  /** Not before this moment of the monotonic clock may a retry come, online or not: the server said so. */
-  #retryNotBefore = 0;
   #flight: Promise<void> | null = null;
   #abort = new AbortController();
-  readonly #waiters = new Set<Waiter>();
   /** Lets {@link #pause} end early. */
   #wake = (): void => {};
-  #telling: Promise<void> = Promise.resolve();
-  #toldRank = Number.NEGATIVE_INFINITY;
-  #failures = 0;
-  #failingSince = 0;
-  #reported = false;
-  #lastError: RefreshError | null = null;
-  #early: number[] = [];
+  /** What ended the session, once something did. */
+  #endedBy: RefreshError | null = null;
 
   constructor(options: TokenManagerOptions) {
     this.#options = options;
@@ -154,6 +95,15 @@ export class TokenManager {
       this.#clocks,
       (error) => this.#events.emit('storageError', error),
     );
+    this.#host = new Host(options, this.#platform.timers, this.#logger);
+    this.#outage = new Outage(this.#platform);
+    this.#timetable = new Timetable({
+      platform: this.#platform,
+      buffer: this.#buffer,
+      canRefresh: (pair) => this.#canRefresh(pair),
+      inUse: () => options.inUse?.() ?? true,
+      go: () => void this.#refresh(),
+    });
   }
 
   /** Where the token stands. */
@@ -200,7 +150,7 @@ export class TokenManager {
     const { network, lifecycle } = this.#platform;
     this.#undo = [
       network.subscribe((online) => this.#onNetwork(online)),
-      lifecycle.onResume(() => this.#resume(0)),
+      lifecycle.onResume(() => this.#timetable.resume(0)),
       this.#vault.subscribe(() => void this.#look()),
     ];
     const mine = pair.tokens.accessToken === given.accessToken;
@@ -229,15 +179,15 @@ export class TokenManager {
     const left = lifeLeft(pair, this.#clocks.device);
     if (left > 0) {
       const margin = Math.min(options.minTtl ?? 30_000, effectiveBuffer(pair.ttl, this.#buffer));
-      if (left <= margin && this.#cancelRetry === null) void this.#refresh();
+      if (left <= margin && !this.#timetable.pausing) void this.#refresh();
       return pair.tokens.accessToken;
     }
     // Within the pause after a failure nobody gets further than the failure did.
-    if (this.#cancelRetry !== null && this.#lastError !== null) throw this.#lastError;
+    if (this.#timetable.pausing && this.#outage.error !== null) throw this.#outage.error;
     await this.#refresh();
     const now = this.#need();
     if (isUsable(now, this.#clocks.device)) return now.tokens.accessToken;
-    throw this.#lastError ?? new DisconnectedError();
+    throw this.#outage.error ?? new DisconnectedError();
   }
 
   /**
@@ -248,10 +198,9 @@ export class TokenManager {
     const pair = this.#need();
     const { accessToken } = pair.tokens;
     if (accessToken !== refused && isUsable(pair, this.#clocks.device)) return accessToken;
-    return await new Promise<string>((resolve, reject) => {
-      this.#waiters.add({ not: refused, resolve, reject });
-      if (this.#cancelRetry === null) void this.#refresh();
-    });
+    const token = this.#waiters.wait(refused);
+    if (!this.#timetable.pausing) void this.#refresh();
+    return await token;
   }
 
   /** Closes the session here, at once. What is stored stays, for the next start. */
@@ -283,51 +232,9 @@ export class TokenManager {
     };
   }
 
-  // ---- when -----------------------------------------------------------------------------------------------
-
-  /** When the pair in use is to be refreshed, in ms since it was taken up. */
-  #due(pair: Pair): number {
-    if (!this.#canRefresh(pair)) return pair.left;
-    return pair.left - effectiveBuffer(pair.ttl, this.#buffer) + this.#jitter;
-  }
-
-  /** Looks whether it is time. Never sets a long timer: sleep, throttling and jumps show within a tick. */
-  #tick(): void {
-    this.#cancelTick();
-    const pair = this.#pair;
-    if (pair === null || this.#flight !== null || this.#cancelRetry !== null) return;
-    const wait = this.#due(pair) - elapsed(pair, this.#clocks.device);
-    const idle = !this.#platform.lifecycle.visible() && !(this.#options.inUse?.() ?? true);
-    if (wait <= 0 && !idle) {
-      void this.#refresh();
-      return;
-    }
-    // Whole milliseconds, or rounding could leave a remainder that no clock can show to have passed.
-    const next = wait > 0 ? Math.min(Math.ceil(wait), TICK) : TICK;
-    this.#cancelTick = this.#platform.timers.after(next, () => this.#tick());
-  }
-
   #onNetwork(online: boolean): void {
     // Everybody comes back at the same moment; not everybody has to ask at the same moment.
-    if (online) this.#resume(this.#platform.random() * 3_000);
-  }
-
-  /** It may have slept, or the network is back: what waited for a retry goes `delay` ms from now. */
-  #resume(delay: number): void {
-    if (this.#pair === null) return;
-    if (this.#cancelRetry === null) {
-      this.#tick();
-      return;
-    }
-    this.#retryIn(Math.max(delay, this.#retryNotBefore - this.#clocks.device.mono()));
-  }
-
-  #retryIn(delay: number): void {
-    this.#cancelRetry?.();
-    this.#cancelRetry = this.#platform.timers.after(Math.min(delay, 3_600_000), () => {
-      this.#cancelRetry = null;
-      void this.#refresh();
-    });
+    if (online) this.#timetable.resume(this.#platform.random() * 3_000);
   }
 
   /** Another tab changed the storage. */
@@ -362,16 +269,14 @@ export class TokenManager {
       .finally(() => {
         if (this.#flight !== flight) return;
         this.#flight = null;
-        this.#tick();
+        this.#timetable.done();
       });
     this.#flight = flight;
     return flight;
   }
 
   async #run(old: Pair, epoch: number): Promise<void> {
-    this.#cancelTick();
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
+    this.#timetable.begin();
     if (!this.#canRefresh(old)) {
       // Nothing can be asked for. A token that still works goes on doing so.
       if (!isUsable(old, this.#clocks.device)) {
@@ -385,7 +290,7 @@ export class TokenManager {
     this.#setState('refreshing');
     await this.#pause(floor(old.ttl) - age(old, this.#clocks.device));
     if (epoch !== this.#epoch || this.#pair !== old) return this.#settle(epoch);
-    if (!this.#mayForce(old)) {
+    if (!this.#timetable.mayForce(old)) {
       const reason = 'the token was refused more than ten times in a minute';
       return this.#failed({ kind: 'protocol', reason, retryAfterMs: 60_000, status: null, requestId: null });
     }
@@ -455,16 +360,6 @@ export class TokenManager {
     return pair.tokens.refreshToken !== '' || this.#options.refreshTokens !== undefined;
   }
 
-  /** Counts refreshes that come before they are due, and stops them when something drives them in a circle. */
-  #mayForce(pair: Pair): boolean {
-    const now = this.#clocks.device.mono();
-    if (elapsed(pair, this.#clocks.device) >= this.#due(pair)) return true;
-    this.#early = this.#early.filter((at) => now - at < 60_000);
-    if (this.#early.length >= EARLY_PER_MINUTE) return false;
-    this.#early.push(now);
-    return true;
-  }
-
   /** Waits, unless a new pair or the end comes first. */
   async #pause(ms: number): Promise<void> {
     if (ms <= 0) return;
@@ -504,46 +399,22 @@ export class TokenManager {
   /** Tells the host of `pair`, and then uses it. It is saved already. */
   async #accept(pair: Pair): Promise<void> {
     const epoch = this.#epoch;
-    this.#telling = this.#telling.then(() => this.#tell(pair, epoch));
-    await this.#telling;
+    const failure = await this.#host.tell(pair, () => epoch === this.#epoch);
     if (epoch !== this.#epoch) return;
+    if (failure !== null) this.#events.emit('storageError', failure);
     if (this.#pair === null || pair.rank > this.#pair.rank) this.#publish(pair);
-  }
-
-  async #tell(pair: Pair, epoch: number): Promise<void> {
-    const { onTokenRefresh } = this.#options;
-    if (onTokenRefresh === undefined || epoch !== this.#epoch || pair.rank <= this.#toldRank) return;
-    this.#toldRank = pair.rank;
-    try {
-      await within(this.#platform.timers, CALLBACK_TIMEOUT, () => onTokenRefresh({ ...pair.tokens }));
-    } catch (error) {
-      this.#logger.error(`onTokenRefresh failed: ${String(error)}`);
-      if (epoch === this.#epoch)
-        this.#events.emit('storageError', new StorageError('onTokenRefresh failed', error));
-    }
   }
 
   /** Uses `pair` from now on. */
   #publish(pair: Pair): void {
     this.#pair = pair;
-    this.#jitter = jitter(effectiveBuffer(pair.ttl, this.#buffer), this.#platform.random());
-    this.#failures = 0;
-    this.#reported = false;
-    this.#lastError = null;
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
+    this.#outage.over();
     this.#wake();
     const usable = isUsable(pair, this.#clocks.device);
     this.#setState(usable ? 'valid' : 'expired');
-    if (usable) {
-      for (const waiter of [...this.#waiters]) {
-        if (waiter.not === pair.tokens.accessToken) continue;
-        this.#waiters.delete(waiter);
-        waiter.resolve(pair.tokens.accessToken);
-      }
-    }
+    if (usable) this.#waiters.resolve(pair.tokens.accessToken);
     this.#events.emit('tokens', { user: pair.user, sid: pair.sid });
-    this.#tick();
+    this.#timetable.follow(pair);
   }
 
   /** Tries again to save a pair that is in use though the storage failed. */
@@ -574,38 +445,20 @@ export class TokenManager {
   #failed(trouble: Trouble): void {
     const pair = this.#pair;
     if (pair === null) return;
-    const { clock, network, random } = this.#platform;
-    const now = clock.mono();
-    if (this.#failures === 0) this.#failingSince = now;
-    this.#failures += 1;
-    const usable = isUsable(pair, clock);
+    const usable = isUsable(pair, this.#clocks.device);
     this.#setState(usable ? 'stale' : 'expired');
-    const slow = trouble.kind === 'configuration' || trouble.status === 400 || !network.online();
-    const delay = Math.max(backoff(this.#failures, random()), trouble.retryAfterMs, slow ? 60_000 : 0);
-    this.#retryNotBefore = now + trouble.retryAfterMs;
-    this.#retryIn(delay);
-
-    const message = `Network error: could not refresh the chat session (attempt ${this.#failures}; will keep retrying): ${trouble.reason}`;
-    const { status, requestId, cause } = trouble;
-    const details = { status, requestId, ...(cause === undefined ? {} : { cause }) };
-    const error = new RefreshError(trouble.kind, trouble.kind, message, this.#failures, details);
-    this.#lastError = error;
+    const { error, delay, report } = this.#outage.failed(trouble, usable);
+    this.#timetable.retryIn(delay, trouble.retryAfterMs);
     this.#logger.warn(error.message);
-
-    // While the token works, nobody is told: it may be over before anybody would notice. An address that is
-    // wrong does not get right by itself, so that is told as soon as it matters.
-    const patient = this.#failures >= 5 && now - this.#failingSince >= 30_000;
-    if (usable || this.#reported || !(patient || trouble.kind === 'configuration')) return;
-    this.#reported = true;
-    this.#report(error);
+    if (report) this.#host.report(error);
   }
 
   #end(reason: FatalCode | 'refresh_token_missing', message: string, details = {}): void {
-    const error = new RefreshError('fatal', reason, message, this.#failures + 1, details);
+    const error = new RefreshError('fatal', reason, message, this.#outage.failures + 1, details);
     this.#close(error);
-    this.#lastError = error;
+    this.#endedBy = error;
     this.#setState('ended');
-    this.#report(error);
+    this.#host.report(error);
     this.#events.emit('ended', { reason, error });
   }
 
@@ -616,43 +469,28 @@ export class TokenManager {
     this.#events.emit('ended', { reason: 'logged_out', error: null });
   }
 
-  #report(error: RefreshError): void {
-    const { onRefreshError } = this.#options;
-    if (onRefreshError === undefined) {
-      this.#logger.error(error.message);
-      return;
-    }
-    new Promise<void>((call) => call(onRefreshError(error))).catch((thrown: unknown) => {
-      this.#logger.error(`onRefreshError failed: ${String(thrown)}`);
-    });
-  }
-
   /** Lets go of everything. Synchronous, so that nothing of a closed session happens afterwards. */
   #close(reason: Error): void {
     this.#epoch += 1;
     this.#pair = null;
     this.#heard = null;
     this.#flight = null;
-    this.#failures = 0;
-    this.#reported = false;
-    this.#lastError = null;
-    this.#toldRank = Number.NEGATIVE_INFINITY;
-    this.#cancelTick();
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
+    this.#endedBy = null;
+    this.#outage.over();
+    this.#host.forget();
+    this.#timetable.stop();
     this.#wake();
     this.#abort.abort();
     this.#abort = new AbortController();
     for (const undo of this.#undo.splice(0)) undo();
     this.#peers?.close();
     this.#peers = null;
-    for (const waiter of this.#waiters) waiter.reject(reason);
-    this.#waiters.clear();
+    this.#waiters.reject(reason);
   }
 
   #need(): Pair {
     if (this.#pair !== null) return this.#pair;
-    throw this.#state === 'ended' && this.#lastError !== null ? this.#lastError : new NotConnectedError();
+    throw this.#endedBy ?? new NotConnectedError();
   }
 
   #setState(state: TokenState): void {
