@@ -12,7 +12,7 @@ import type { Vault } from './vault.ts';
 
 /** What one refresh came to. */
 export type Outcome =
-  /** The newest pair there is, saved: ours, or one that another tab got. `stored` is false where saving failed. */
+  /** The newest pair there is: ours, or one that another tab got. Saved, unless `stored` is false. */
   | { readonly kind: 'pair'; readonly pair: Pair; readonly stored: boolean }
   | { readonly kind: 'fatal'; readonly verdict: Extract<Verdict, { kind: 'fatal' }>; readonly pair: Pair }
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
@@ -78,8 +78,11 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
       }
     }
   }
-  const trouble: Trouble = { kind: 'network', reason, retryAfterMs: 0, status: null, requestId: null };
-  return { kind: 'trouble', trouble };
+  return troubled('network', reason);
+}
+
+function troubled(kind: Trouble['kind'], reason: string): Outcome {
+  return { kind: 'trouble', trouble: { kind, reason, retryAfterMs: 0, status: null, requestId: null } };
 }
 
 /** The newest pair that storage, other tabs or this one know of. */
@@ -97,7 +100,10 @@ async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOu
 
 /** Saves a fresh pair before anybody uses it; what was asked for too long ago is asked for again. */
 async function keep(parts: AttemptParts, pair: Pair, stamp: Stamp): Promise<Outcome | 'late'> {
-  const saved = await parts.vault.save(pair, () => !isLate(stamp, parts.clock));
+  const saved = await parts.vault.save(pair, {
+    fresh: () => !isLate(stamp, parts.clock),
+    live: () => parts.live(),
+  });
   if (!parts.live()) return { kind: 'stopped' };
   switch (saved.kind) {
     case 'newer':
@@ -108,7 +114,12 @@ async function keep(parts: AttemptParts, pair: Pair, stamp: Stamp): Promise<Outc
       return 'late';
     case 'saved':
       return { kind: 'pair', pair: saved.pair, stored: true };
+    case 'stopped':
+      return { kind: 'stopped' };
     case 'failed':
-      return { kind: 'pair', pair, stored: false };
+      if (saved.safe) return { kind: 'pair', pair, stored: false };
+      // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the
+      // next start finds in the storage, for a thief's; unused, the older one is as good as ever.
+      return troubled('storage', 'the new tokens could not be saved');
   }
 }

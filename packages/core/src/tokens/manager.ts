@@ -9,11 +9,13 @@
 
 import { Emitter } from '../emitter.ts';
 import {
+  type ChatError,
   DisconnectedError,
-  type FatalCode,
+  type ErrorDetails,
   InvalidInputError,
   NotConnectedError,
   RefreshError,
+  type StorageError,
 } from '../errors.ts';
 import { type Logger, redacting, silent } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -21,15 +23,23 @@ import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
 import { within } from '../within.ts';
 import { type AttemptParts, attempt, type Outcome } from './attempt.ts';
-import type { TokenEvents, TokenManagerOptions, TokenState } from './events.ts';
+import type {
+  AuthReport,
+  FatalReason,
+  LastError,
+  TokenEvents,
+  TokenManagerOptions,
+  TokenState,
+} from './events.ts';
 import { Host } from './host.ts';
 import { Outage } from './outage.ts';
 import { age, type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
-import { Peers } from './peers.ts';
+import { type Logout, Peers, tellSignedOut } from './peers.ts';
 import { requestFromHost, requestPair, type Stamp, type Trouble } from './request.ts';
 import { revokeLater, revokeOnce } from './revoke.ts';
 import { effectiveBuffer, floor } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
+import { memoryStorage, type TokenStorage } from './storage.ts';
 import { Timetable } from './timetable.ts';
 import type { Pair, Tokens } from './types.ts';
 import { Vault } from './vault.ts';
@@ -37,16 +47,18 @@ import { Waiters } from './waiters.ts';
 
 /** How long another tab's refresh is waited for, in ms. */
 const LOCK_WAIT = 5_000;
-/** Pauses before a failed save is tried again, in ms. */
-const SAVE_RETRIES = [1_000, 5_000, 30_000];
+/** Pauses before a failed save is tried again, in ms; the last one repeats. */
+const SAVE_RETRIES = [1_000, 5_000, 30_000, 300_000];
 
 /** The sentences of the ends of a session. None may speak of the network: hosts tell by that word. */
-const SENTENCES: Record<FatalCode, string> = {
+const SENTENCES: Record<FatalReason, string> = {
   refresh_token_invalid: 'Refresh token invalid: sign in again.',
   refresh_token_expired: 'Refresh token expired: sign in again.',
   refresh_token_reused: 'Refresh token used twice: sign in again.',
   session_revoked: 'The session was ended: sign in again.',
   user_banned: 'This user is banned.',
+  refresh_token_missing: 'The access token has expired and there is no refresh token: sign in again.',
+  host_session_ended: 'Your backend has no session of this user any more: sign in again.',
 };
 
 /** Keeps an access token alive from {@link TokenManager.start} to {@link TokenManager.stop}. */
@@ -67,6 +79,8 @@ export class TokenManager {
   #epoch = 0;
   #state: TokenState = 'unauthenticated';
   #pair: Pair | null = null;
+  /** What is being begun with. */
+  #starting: { readonly pair: Pair; readonly done: Promise<void> } | null = null;
   #peers: Peers | null = null;
   /** The last pair that another tab told of; in use once the host was told of it too. */
   #heard: Pair | null = null;
@@ -77,6 +91,8 @@ export class TokenManager {
   #wake = (): void => {};
   /** What ended the session, once something did. */
   #endedBy: RefreshError | null = null;
+  #cancelSave = (): void => {};
+  #lastError: LastError | null = null;
 
   constructor(options: TokenManagerOptions) {
     this.#options = options;
@@ -88,12 +104,12 @@ export class TokenManager {
     const device = this.#platform.clock;
     this.#clocks = { device, server: new ServerClock(device) };
     this.#vault = new Vault(
-      options.storage ?? this.#platform.storage(this.#name),
+      options.storage ?? this.#ownStorage(),
       options.userID,
       `${this.#name}:save`,
       this.#platform,
       this.#clocks,
-      (error) => this.#events.emit('storageError', error),
+      (error) => this.#storageFailed(error),
     );
     this.#host = new Host(options, this.#platform.timers, this.#logger);
     this.#outage = new Outage(this.#platform);
@@ -129,43 +145,35 @@ export class TokenManager {
   /**
    * Begins with the pair that the host gave, or with a newer one of the same session that is in storage.
    * Does not wait for a refresh. Rejects with {@link InvalidInputError} where the token is not one of the
-   * user's.
+   * user's. Once begun, takes the pair up where it is newer.
    */
   async start(given: Tokens): Promise<void> {
-    if (this.#pair !== null) return await this.offer(given);
+    if (this.#pair !== null || this.#starting !== null) return await this.offer(given);
+    const pair = this.#read(given);
     this.#close(new DisconnectedError());
     const epoch = this.#epoch;
     this.#setState('unauthenticated');
-    const pair = await this.#vault.begin(this.#read(given));
-    if (epoch !== this.#epoch) return;
-    const { userID } = this.#options;
-    this.#peers = new Peers(this.#platform, this.#name, userID, this.#clocks, {
-      current: () => this.#pair,
-      onPair: (found) => {
-        this.#heard = found;
-        void this.#adopt(found);
-      },
-      onSignedOut: () => this.#signedOut(),
-    });
-    const { network, lifecycle } = this.#platform;
-    this.#undo = [
-      network.subscribe((online) => this.#onNetwork(online)),
-      lifecycle.onResume(() => this.#timetable.resume(0)),
-      this.#vault.subscribe(() => void this.#look()),
-    ];
-    const mine = pair.tokens.accessToken === given.accessToken;
-    // Read again, now that the stored estimate of the server's clock is taken up.
-    if (mine) this.#publish(this.#read(given, pair.receivedAt));
-    else await this.#accept(pair);
-    void this.#flushOutbox();
+    const done = this.#begin(pair, epoch);
+    const starting = { pair, done };
+    this.#starting = starting;
+    try {
+      await done;
+    } catch (error) {
+      if (epoch === this.#epoch) this.#close(new DisconnectedError());
+      throw error;
+    } finally {
+      if (this.#starting === starting) this.#starting = null;
+    }
   }
 
   /** Takes up a pair that the host got meanwhile, where it is newer than the one in use. */
   async offer(given: Tokens): Promise<void> {
     const pair = this.#read(given);
-    if (this.#pair === null || pair.rank <= this.#pair.rank) return;
     const epoch = this.#epoch;
-    const newest = await this.#vault.begin(pair);
+    // What came of the start is its caller's to hear.
+    await this.#starting?.done.catch(() => {});
+    if (epoch !== this.#epoch || this.#pair === null || pair.rank <= this.#pair.rank) return;
+    const newest = await this.#vault.begin(pair, () => epoch === this.#epoch);
     if (epoch === this.#epoch) await this.#adopt(newest);
   }
 
@@ -173,20 +181,24 @@ export class TokenManager {
    * A token that works now. Resolves at once while the one in use lives, and refreshes behind where its end
    * is near; waits for a refresh where it has ended.
    * @param options.minTtl how long the token should live, in ms; default 30 s
+   * @param options.refused the token that the server refused: another one is got, unless it was got meanwhile
    */
-  async getToken(options: { minTtl?: number } = {}): Promise<string> {
+  async getToken(options: { minTtl?: number; refused?: string } = {}): Promise<string> {
     const pair = this.#need();
+    const { accessToken } = pair.tokens;
+    if (!this.#canRefresh(pair)) return this.#only(pair, options.refused ?? null);
     const left = lifeLeft(pair, this.#clocks.device);
-    if (left > 0) {
+    if (left > 0 && accessToken !== options.refused) {
       const margin = Math.min(options.minTtl ?? 30_000, effectiveBuffer(pair.ttl, this.#buffer));
       if (left <= margin && !this.#timetable.pausing) void this.#refresh();
-      return pair.tokens.accessToken;
+      return accessToken;
     }
     // Within the pause after a failure nobody gets further than the failure did.
     if (this.#timetable.pausing && this.#outage.error !== null) throw this.#outage.error;
     await this.#refresh();
     const now = this.#need();
-    if (isUsable(now, this.#clocks.device)) return now.tokens.accessToken;
+    const usable = isUsable(now, this.#clocks.device) && now.tokens.accessToken !== options.refused;
+    if (usable) return now.tokens.accessToken;
     throw this.#outage.error ?? new DisconnectedError();
   }
 
@@ -197,6 +209,7 @@ export class TokenManager {
   async tokenOtherThan(refused: string | null): Promise<string> {
     const pair = this.#need();
     const { accessToken } = pair.tokens;
+    if (!this.#canRefresh(pair)) return this.#only(pair, refused);
     if (accessToken !== refused && isUsable(pair, this.#clocks.device)) return accessToken;
     const token = this.#waiters.wait(refused);
     if (!this.#timetable.pausing) void this.#refresh();
@@ -211,16 +224,44 @@ export class TokenManager {
 
   /**
    * Ends the session for every tab of this browser, at once here, and has the server revoke it: resolves when
-   * it was asked, and goes on asking where it did not answer.
+   * it was asked, and goes on asking where it did not answer. Works without a start too, for the session that is
+   * stored.
    */
   async logout(): Promise<void> {
-    const pair = this.#pair;
-    this.#peers?.tellSignedOut();
+    const pair = this.#pair ?? this.#starting?.pair ?? null;
     this.stop();
     const { apiUrl } = this.#options;
-    const waiting = await this.#vault.end(pair);
-    const left = await revokeOnce(this.#platform, apiUrl, this.#vault, waiting);
+    const { revoke, generation } = await this.#vault.end(pair);
+    // After the tombstone: who hears of it may sign in anew at once, and has to find it.
+    tellSignedOut(this.#platform, this.#name, { generation, sid: pair?.sid ?? null });
+    const left = await revokeOnce(this.#platform, apiUrl, this.#vault, revoke);
     void revokeLater(this.#platform, apiUrl, this.#vault, left);
+  }
+
+  /** How it stands, for people who look for a fault. Holds nothing secret. */
+  debug(): AuthReport {
+    const pair = this.#pair;
+    const { device, server } = this.#clocks;
+    return {
+      userID: this.#options.userID,
+      sid: pair?.sid ?? null,
+      state: this.#state,
+      expiresAt: pair?.tokens.expiresAt ?? null,
+      expiresInMs: pair === null ? null : Math.round(lifeLeft(pair, device)),
+      refreshInMs: pair === null || !this.#canRefresh(pair) ? null : Math.round(this.#timetable.next(pair)),
+      refreshing: this.#flight !== null,
+      failures: this.#outage.failures,
+      refreshToken: this.#options.refreshTokens
+        ? 'backend'
+        : pair === null || pair.tokens.refreshToken === ''
+          ? 'none'
+          : 'here',
+      storage: { kind: this.#storageKind, error: this.#vault.failure?.message ?? null },
+      serverClockAheadMs: Math.round(server.offset),
+      online: this.#platform.network.online(),
+      visible: this.#platform.lifecycle.visible(),
+      lastError: this.#lastError,
+    };
   }
 
   /** Its state, and nothing secret. */
@@ -230,6 +271,47 @@ export class TokenManager {
       state: this.#state,
       expiresAt: this.#pair?.tokens.expiresAt ?? null,
     };
+  }
+
+  /** The session, from storage and `given`; then everything that watches over it. */
+  async #begin(given: Pair, epoch: number): Promise<void> {
+    const live = (): boolean => epoch === this.#epoch;
+    const pair = await this.#vault.begin(given, live);
+    if (!live()) return;
+    const { userID } = this.#options;
+    this.#peers = new Peers(this.#platform, this.#name, userID, this.#clocks, {
+      current: () => this.#pair,
+      onPair: (found) => {
+        this.#heard = found;
+        void this.#adopt(found);
+      },
+      onSignedOut: (logout) => this.#onLogout(logout),
+    });
+    const { network, lifecycle } = this.#platform;
+    this.#undo.push(network.subscribe((online) => this.#onNetwork(online)));
+    this.#undo.push(lifecycle.onResume(() => this.#onResume()));
+    this.#undo.push(this.#vault.subscribe(() => void this.#look()));
+    // Read again, now that the stored estimate of the server's clock is taken up.
+    if (pair.tokens.accessToken === given.tokens.accessToken)
+      this.#publish(this.#read(given.tokens, pair.receivedAt));
+    else await this.#accept(pair);
+    if (live()) void this.#flushOutbox();
+  }
+
+  #ownStorage(): TokenStorage {
+    // Where the backend keeps the refresh token in a cookie, it wants no token in the reach of scripts.
+    return this.#options.refreshTokens ? memoryStorage() : this.#platform.storage(this.#name);
+  }
+
+  get #storageKind(): AuthReport['storage']['kind'] {
+    if (this.#options.storage) return 'given';
+    return this.#options.refreshTokens ? 'memory' : 'platform';
+  }
+
+  #onResume(): void {
+    this.#timetable.resume(0);
+    // A page that was frozen has heard nothing: of pairs, nor of a logout.
+    void this.#look();
   }
 
   #onNetwork(online: boolean): void {
@@ -246,6 +328,14 @@ export class TokenManager {
     else if (stored.pair !== null) await this.#adopt(stored.pair);
   }
 
+  /** Another tab tells of a logout: of this session, or of one that came before a logout this tab knows of. */
+  #onLogout({ generation, sid }: Logout): void {
+    const ours = sid !== null && sid === this.#pair?.sid;
+    if (!ours && generation <= this.#vault.generation) return;
+    void this.#vault.heed(generation);
+    this.#signedOut();
+  }
+
   // ---- the refresh ----------------------------------------------------------------------------------------
 
   /** Refreshes once for all who ask. Settles, and never rejects, when there is a pair, a failure or an end. */
@@ -253,6 +343,11 @@ export class TokenManager {
     if (this.#flight !== null) return this.#flight;
     const pair = this.#pair;
     if (pair === null) return Promise.resolve();
+    if (!this.#canRefresh(pair)) {
+      // Expired by this device's clock, which may be wrong: the server's refusal is what ends it.
+      if (!isUsable(pair, this.#clocks.device)) this.#setState('expired');
+      return Promise.resolve();
+    }
     const epoch = this.#epoch;
     const flight = this.#run(pair, epoch)
       .catch((error: unknown) => {
@@ -277,16 +372,6 @@ export class TokenManager {
 
   async #run(old: Pair, epoch: number): Promise<void> {
     this.#timetable.begin();
-    if (!this.#canRefresh(old)) {
-      // Nothing can be asked for. A token that still works goes on doing so.
-      if (!isUsable(old, this.#clocks.device)) {
-        this.#end(
-          'refresh_token_missing',
-          'The access token has expired and there is no refresh token: sign in again.',
-        );
-      }
-      return;
-    }
     this.#setState('refreshing');
     await this.#pause(floor(old.ttl) - age(old, this.#clocks.device));
     if (epoch !== this.#epoch || this.#pair !== old) return this.#settle(epoch);
@@ -343,15 +428,15 @@ export class TokenManager {
         return this.#failed(outcome.trouble);
       case 'fatal': {
         const { code, status, requestId } = outcome.verdict;
-        this.#end(code, SENTENCES[code], { status, requestId });
+        this.#end(code, { status, requestId });
         return await this.#vault.discard(outcome.pair);
       }
       case 'pair': {
         const epoch = this.#epoch;
         await this.#accept(outcome.pair);
         if (epoch !== this.#epoch) return;
-        if (outcome.stored) this.#peers?.tell(outcome.pair);
-        else this.#saveLater(outcome.pair, 0);
+        this.#peers?.tell(outcome.pair);
+        if (!outcome.stored) this.#saveLater(outcome.pair, 0);
       }
     }
   }
@@ -401,7 +486,7 @@ export class TokenManager {
     const epoch = this.#epoch;
     const failure = await this.#host.tell(pair, () => epoch === this.#epoch);
     if (epoch !== this.#epoch) return;
-    if (failure !== null) this.#events.emit('storageError', failure);
+    if (failure !== null) this.#storageFailed(failure);
     if (this.#pair === null || pair.rank > this.#pair.rank) this.#publish(pair);
   }
 
@@ -419,19 +504,18 @@ export class TokenManager {
 
   /** Tries again to save a pair that is in use though the storage failed. */
   #saveLater(pair: Pair, nth: number): void {
-    const delay = SAVE_RETRIES[nth];
-    if (delay === undefined) return;
+    const delay = SAVE_RETRIES[Math.min(nth, SAVE_RETRIES.length - 1)] ?? 0;
     const epoch = this.#epoch;
-    this.#undo.push(
-      this.#platform.timers.after(delay, async () => {
-        if (epoch !== this.#epoch || this.#pair !== pair) return;
-        const saved = await this.#vault.save(pair);
-        if (epoch !== this.#epoch) return;
-        if (saved.kind === 'failed') this.#saveLater(pair, nth + 1);
-        if (saved.kind === 'newer') await this.#adopt(saved.pair);
-        if (saved.kind === 'signedOut') this.#signedOut();
-      }),
-    );
+    const live = (): boolean => epoch === this.#epoch && this.#pair === pair;
+    this.#cancelSave();
+    this.#cancelSave = this.#platform.timers.after(delay, async () => {
+      if (!live()) return;
+      const saved = await this.#vault.save(pair, { live });
+      if (!live()) return;
+      if (saved.kind === 'failed') this.#saveLater(pair, nth + 1);
+      if (saved.kind === 'newer') await this.#adopt(saved.pair);
+      if (saved.kind === 'signedOut') this.#signedOut();
+    });
   }
 
   async #flushOutbox(): Promise<void> {
@@ -450,16 +534,20 @@ export class TokenManager {
     const { error, delay, report } = this.#outage.failed(trouble, usable);
     this.#timetable.retryIn(delay, trouble.retryAfterMs);
     this.#logger.warn(error.message);
+    this.#note(error);
     if (report) this.#host.report(error);
   }
 
-  #end(reason: FatalCode | 'refresh_token_missing', message: string, details = {}): void {
-    const error = new RefreshError('fatal', reason, message, this.#outage.failures + 1, details);
+  #end(reason: FatalReason, details: ErrorDetails = {}): RefreshError {
+    const error = new RefreshError('fatal', reason, SENTENCES[reason], this.#outage.failures + 1, details);
     this.#close(error);
     this.#endedBy = error;
+    this.#note(error);
     this.#setState('ended');
-    this.#host.report(error);
+    // In this order: the app may sign the user in anew out of its callback.
     this.#events.emit('ended', { reason, error });
+    this.#host.report(error);
+    return error;
   }
 
   #signedOut(): void {
@@ -479,6 +567,8 @@ export class TokenManager {
     this.#outage.over();
     this.#host.forget();
     this.#timetable.stop();
+    this.#cancelSave();
+    this.#starting = null;
     this.#wake();
     this.#abort.abort();
     this.#abort = new AbortController();
@@ -486,6 +576,21 @@ export class TokenManager {
     this.#peers?.close();
     this.#peers = null;
     this.#waiters.reject(reason);
+  }
+
+  /** The token of a pair that nothing can replace. The server's refusal ends the session, no clock does. */
+  #only(pair: Pair, refused: string | null): string {
+    if (pair.tokens.accessToken !== refused) return pair.tokens.accessToken;
+    throw this.#end('refresh_token_missing');
+  }
+
+  #storageFailed(error: StorageError): void {
+    this.#note(error);
+    this.#events.emit('storageError', error);
+  }
+
+  #note({ code, message, status, requestId }: ChatError): void {
+    this.#lastError = { code, message, status, requestId, at: this.#clocks.device.wall() };
   }
 
   #need(): Pair {

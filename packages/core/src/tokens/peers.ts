@@ -13,7 +13,26 @@ export interface PeerListener {
   /** A tab has a pair. */
   onPair(pair: Pair): void;
   /** The user logged out in a tab. */
-  onSignedOut(): void;
+  onSignedOut(logout: Logout): void;
+}
+
+/** A logout, as tabs tell each other of it. */
+export interface Logout {
+  /** How many logouts there have been, this one included. */
+  readonly generation: number;
+  /** The session that was ended, where it is known. */
+  readonly sid: string | null;
+}
+
+/** Tells the other tabs that the user logged out, and leaves nothing open. */
+export function tellSignedOut(platform: Platform, name: string, logout: Logout): void {
+  const channel = platform.channel(name, () => {});
+  try {
+    channel?.post({ type: 'signedOut', ...logout });
+  } catch {
+    // They find the tombstone in the storage.
+  }
+  channel?.close();
 }
 
 export class Peers {
@@ -35,11 +54,6 @@ export class Peers {
   tell(pair: Pair): void {
     const { tokens, ttl, receivedAt } = pair;
     this.#post({ type: 'tokens', tokens, ttl, receivedAt, offset: this.#clocks.server.offset });
-  }
-
-  /** Tells the others that the user logged out. */
-  tellSignedOut(): void {
-    this.#post({ type: 'signedOut' });
   }
 
   /** Asks the others for their pairs, and waits until they have had time to answer. */
@@ -65,7 +79,13 @@ export class Peers {
 
   #receive(message: unknown): void {
     if (!isRecord(message)) return;
-    if (message.type === 'signedOut') this.#listener.onSignedOut();
+    if (message.type === 'signedOut') {
+      const { generation, sid } = message;
+      this.#listener.onSignedOut({
+        generation: typeof generation === 'number' ? generation : 0,
+        sid: typeof sid === 'string' ? sid : null,
+      });
+    }
     if (message.type === 'who') {
       const pair = this.#listener.current();
       if (pair !== null) this.tell(pair);

@@ -1,7 +1,7 @@
 /** When the pair in use is refreshed: its due moment, and the retries after failures. */
 import type { Platform } from '../platform/platform.ts';
 import { elapsed } from './pair.ts';
-import { effectiveBuffer, jitter, TICK } from './schedule.ts';
+import { effectiveBuffer, jitter, patience, TICK } from './schedule.ts';
 import type { Pair } from './types.ts';
 
 /** No retry is further away than this, in ms. */
@@ -32,6 +32,7 @@ export class Timetable {
   #cancelRetry: (() => void) | null = null;
   /** Not before this moment of the monotonic clock may a retry come, online or not: the server said so. */
   #retryNotBefore = 0;
+  #retryAt = 0;
   #early: number[] = [];
 
   constructor(parts: TimetableParts) {
@@ -79,14 +80,23 @@ export class Timetable {
     return pair.left - effectiveBuffer(pair.ttl, this.#parts.buffer) + this.#jitter;
   }
 
+  /** How long until the refresh of `pair`, or the retry of one that failed, in ms. */
+  next(pair: Pair): number {
+    const { clock } = this.#parts.platform;
+    return this.pausing ? this.#retryAt - clock.mono() : this.due(pair) - elapsed(pair, clock);
+  }
+
   /** Looks whether it is time. Never sets a long timer: sleep, throttling and jumps show within a tick. */
   tick(): void {
     this.#cancelTick();
     const pair = this.#pair;
     if (pair === null || this.#busy || this.#cancelRetry !== null) return;
     const { platform, inUse, go } = this.#parts;
-    const wait = this.due(pair) - elapsed(pair, platform.clock);
-    const idle = !platform.lifecycle.visible() && !inUse();
+    const hidden = !platform.lifecycle.visible();
+    const idle = hidden && !inUse();
+    // A tab that somebody looks at goes first; what it gets is this one's too.
+    const courtesy = hidden ? patience(effectiveBuffer(pair.ttl, this.#parts.buffer)) : 0;
+    const wait = this.due(pair) + courtesy - elapsed(pair, platform.clock);
     if (wait <= 0 && !idle) {
       go();
       return;
@@ -122,7 +132,10 @@ export class Timetable {
 
   #setRetry(delay: number): void {
     this.#dropRetry();
-    this.#cancelRetry = this.#parts.platform.timers.after(Math.min(delay, LONGEST_PAUSE), () => {
+    const { clock, timers } = this.#parts.platform;
+    const pause = Math.min(delay, LONGEST_PAUSE);
+    this.#retryAt = clock.mono() + pause;
+    this.#cancelRetry = timers.after(pause, () => {
       this.#cancelRetry = null;
       this.#parts.go();
     });
