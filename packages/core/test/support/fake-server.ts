@@ -18,6 +18,8 @@ interface Session {
 export interface Seen {
   readonly path: string;
   readonly body: Record<string, unknown>;
+  /** The header of this name, or the empty string. */
+  readonly authorization: string;
   /** Since the start of the test, ms. */
   readonly at: number;
 }
@@ -60,7 +62,8 @@ export class FakeServer {
   readonly fetch: Platform['fetch'] = async (url, init) => {
     const path = url.replace(/^https?:\/\/[^/]+/, '');
     const body = JSON.parse(init.body ?? '{}') as Record<string, unknown>;
-    const seen: Seen = { path, body, at: this.#device.mono - this.#begun };
+    const authorization = init.headers.Authorization ?? '';
+    const seen: Seen = { path, body, authorization, at: this.#device.mono - this.#begun };
     this.seen.push(seen);
     const work = Promise.resolve(this.intercept(seen)).then((answer) => answer ?? this.answer(seen));
     const aborted = new Promise<never>((_, reject) => {
@@ -70,9 +73,9 @@ export class FakeServer {
   };
 
   /** What the server says, once the request has reached it. */
-  answer({ path, body }: Seen): HttpReply {
+  answer({ path, body, authorization }: Seen): HttpReply {
     if (path.endsWith('/auth/revoke')) {
-      const session = this.sessions.get(this.#read(String(body.refreshToken)).sid);
+      const session = this.sessions.get(this.#read(String(body.refreshToken ?? authorization)).sid);
       if (session) session.revoked = true;
       return reply(200, {});
     }
