@@ -60,6 +60,7 @@ export class FakeServer {
   }
 
   readonly fetch: Platform['fetch'] = async (url, init) => {
+    if (init.signal?.aborted) throw new DOMException('aborted', 'AbortError');
     const path = url.replace(/^https?:\/\/[^/]+/, '');
     const body = JSON.parse(init.body ?? '{}') as Record<string, unknown>;
     const authorization = init.headers.Authorization ?? '';
@@ -71,6 +72,13 @@ export class FakeServer {
     });
     return await Promise.race([work, aborted]);
   };
+
+  /** An access token was verified: its counter is seen in use. */
+  show(accessToken: string): void {
+    const { sid, rc } = JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString());
+    const session = this.sessions.get(sid);
+    if (session) session.proven = Math.max(session.proven, rc);
+  }
 
   /** What the server says, once the request has reached it. */
   answer({ path, body, authorization }: Seen): HttpReply {
