@@ -8,7 +8,7 @@ import { isUsable } from './pair.ts';
 import type { Peers } from './peers.ts';
 import { isLate, type Stamp, type Trouble, type Verdict } from './request.ts';
 import type { Pair } from './types.ts';
-import type { Vault } from './vault.ts';
+import type { Saved, Vault } from './vault.ts';
 
 /** What one refresh came to. */
 export type Outcome =
@@ -36,11 +36,13 @@ export interface AttemptParts {
 
 /** How often one refresh asks again where the server or the clock asks it to. */
 const ROUNDS = 3;
+const LATE = 'the reply came too late';
 
 /** Gets a pair newer than `old`. */
 export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> {
   let base = old;
   let reason = '';
+  const live = (): boolean => parts.live();
   for (let round = 0; round < ROUNDS; round += 1) {
     // Taken before storage is read: a tab that freezes in between presents what it read with the time at
     // which it read it, and is told that it is stale instead of being taken for a thief.
@@ -49,17 +51,20 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
     if (!parts.live()) return { kind: 'stopped' };
     if (found === 'signedOut') return { kind: 'signedOut' };
     // A tab was faster. Where its access token has ended too, its refresh token is the one to present.
-    if (found.rank > old.rank && isUsable(found, parts.clock))
-      return { kind: 'pair', pair: found, stored: true };
+    if (found.rank > old.rank && isUsable(found, parts.clock)) {
+      // Its storage need not be this tab's.
+      return outcomeOf(await parts.vault.save(found, { live }), found);
+    }
     base = found;
 
     const verdict = await parts.present(base, stamp);
     if (!parts.live()) return { kind: 'stopped' };
     switch (verdict.kind) {
       case 'pair': {
-        const kept = await keep(parts, verdict.pair, stamp);
-        if (kept !== 'late') return kept;
-        reason = 'the reply came too late';
+        const fresh = (): boolean => !isLate(stamp, parts.clock);
+        const saved = await parts.vault.save(verdict.pair, { fresh, live });
+        if (saved.kind !== 'late') return outcomeOf(saved, verdict.pair);
+        reason = LATE;
         break;
       }
       case 'trouble':
@@ -72,7 +77,9 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
         if (!parts.live()) return { kind: 'stopped' };
         if (after === 'signedOut') return { kind: 'signedOut' };
         if (after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
-        if (isUsable(after, parts.clock)) return { kind: 'pair', pair: after, stored: true };
+        if (isUsable(after, parts.clock)) {
+          return outcomeOf(await parts.vault.save(after, { live }), after);
+        }
         base = after;
         break;
       }
@@ -98,24 +105,17 @@ async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOu
   return best;
 }
 
-/** Saves a fresh pair before anybody uses it; what was asked for too long ago is asked for again. */
-async function keep(parts: AttemptParts, pair: Pair, stamp: Stamp): Promise<Outcome | 'late'> {
-  const saved = await parts.vault.save(pair, {
-    fresh: () => !isLate(stamp, parts.clock),
-    live: () => parts.live(),
-  });
-  if (!parts.live()) return { kind: 'stopped' };
+/** What it comes to that `pair` was saved, or was not. Nobody uses a pair before. */
+export function outcomeOf(saved: Saved, pair: Pair): Outcome {
   switch (saved.kind) {
+    case 'saved':
     case 'newer':
       return { kind: 'pair', pair: saved.pair, stored: true };
     case 'signedOut':
-      return { kind: 'signedOut' };
-    case 'late':
-      return 'late';
-    case 'saved':
-      return { kind: 'pair', pair: saved.pair, stored: true };
     case 'stopped':
-      return { kind: 'stopped' };
+      return { kind: saved.kind };
+    case 'late':
+      return troubled('network', LATE);
     case 'failed':
       if (saved.safe) return { kind: 'pair', pair, stored: false };
       // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the

@@ -22,7 +22,7 @@ import type { Platform } from '../platform/platform.ts';
 import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
 import { within } from '../within.ts';
-import { type AttemptParts, attempt, type Outcome } from './attempt.ts';
+import { type AttemptParts, attempt, type Outcome, outcomeOf } from './attempt.ts';
 import type {
   AuthReport,
   FatalReason,
@@ -283,7 +283,7 @@ export class TokenManager {
       current: () => this.#pair,
       onPair: (found) => {
         this.#heard = found;
-        void this.#adopt(found);
+        void this.#hear(found);
       },
       onSignedOut: (logout) => this.#onLogout(logout),
     });
@@ -476,7 +476,18 @@ export class TokenManager {
     return this.#heard.rank > this.#pair.rank ? this.#heard : this.#pair;
   }
 
-  /** Takes up a pair that another tab got, where it is newer. */
+  /** Another tab told of a pair. Its storage need not be this one's, so that it is saved before it is used. */
+  async #hear(pair: Pair): Promise<void> {
+    if (this.#pair === null || pair.rank <= this.#pair.rank) return;
+    const epoch = this.#epoch;
+    const live = (): boolean => epoch === this.#epoch;
+    const outcome = outcomeOf(await this.#vault.save(pair, { live }), pair);
+    if (!live()) return;
+    if (outcome.kind === 'signedOut') this.#signedOut();
+    if (outcome.kind === 'pair') await this.#adopt(outcome.pair);
+  }
+
+  /** Takes up a pair that is saved, where it is newer. */
   async #adopt(pair: Pair): Promise<void> {
     if (this.#pair !== null && pair.rank > this.#pair.rank) await this.#accept(pair);
   }
