@@ -17,7 +17,7 @@ import { type Seat, Session } from './session.ts';
 import type { AuthReport, EndReason } from './tokens/events.ts';
 import { type ConnectInput, readConnectInput, refuseApiKey } from './tokens/input.ts';
 import { LastUser } from './tokens/last-user.ts';
-import { readBuffer, TokenManager } from './tokens/manager.ts';
+import { readBuffer } from './tokens/manager.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
 import type { User } from './user.ts';
@@ -183,22 +183,13 @@ export class ChatSDK {
    * connection: after a `disconnect`, or in a page just loaded, it ends the session that is stored.
    */
   async logout(options: LogoutOptions = {}): Promise<void> {
-    const membership = this.#membership;
     const lastUser = this.#lastUser();
-    if (membership !== null && (options.userID ?? membership.userID) === membership.userID) {
-      const done = membership.session.logout(membership.seat);
-      void this.#leave();
-      await done;
-      await lastUser.forget(membership.userID);
-      return;
-    }
-    const userID = options.userID ?? this.#lastUserID ?? (await lastUser.recall());
+    const { userID = this.#membership?.userID ?? this.#lastUserID ?? (await lastUser.recall()) } = options;
     if (userID === null) return;
-    const { storage, refreshTokens } = this.#options;
-    const [apiUrl, platform, logger] = [this.#apiUrl, this.#platform, this.#logger];
-    const manager = new TokenManager({ apiUrl, userID, storage, refreshTokens, logger, platform });
-    manager.on('storageError', (error) => this.#events.emit('storageError', error));
-    await manager.logout();
+    const membership = this.#membership?.userID === userID ? this.#membership : null;
+    const done = (membership?.session ?? this.#session(userID)).logout(membership?.seat);
+    if (membership !== null) void this.#leave();
+    await done;
     await lastUser.forget(userID);
   }
 
@@ -233,10 +224,9 @@ export class ChatSDK {
     };
   }
 
-  #join(userID: string, tokens: Tokens): Promise<User> {
-    const { refreshBufferMs, onTokenRefresh, onRefreshError, storage, refreshTokens } = this.#options;
-    const platform = this.#platform;
-    const session = Session.of({
+  #session(userID: string): Session {
+    const { refreshBufferMs, storage, refreshTokens } = this.#options;
+    return Session.of({
       apiUrl: this.#apiUrl,
       wsUrl: this.#wsUrl,
       userID,
@@ -244,8 +234,14 @@ export class ChatSDK {
       storage,
       hosted: refreshTokens !== undefined,
       logger: this.#logger,
-      platform,
+      platform: this.#platform,
     });
+  }
+
+  #join(userID: string, tokens: Tokens): Promise<User> {
+    const { onTokenRefresh, onRefreshError, refreshTokens } = this.#options;
+    const platform = this.#platform;
+    const session = this.#session(userID);
     let waited = false;
     let settle = (): void => {};
     let fail: (error: unknown) => void = () => {};

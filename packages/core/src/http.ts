@@ -75,7 +75,7 @@ export async function send(
         signal: abort.signal,
         credentials: 'omit',
         cache: 'no-store',
-        ...(parts.keepalive ? { keepalive: true } : {}),
+        keepalive: parts.keepalive ?? false,
       });
       return { reply, text: await reply.text() };
     });

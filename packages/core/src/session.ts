@@ -12,6 +12,7 @@ import { TokenManager } from './tokens/manager.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
 import type { User } from './user.ts';
+import { guarded } from './within.ts';
 
 /** What a session is made of. Of the clients that share one, the first one's options count. */
 export interface SessionOptions {
@@ -96,6 +97,7 @@ export class Session {
       sid = now.sid;
     });
     manager.on('storageError', (error) => {
+      logger.warn(error.message);
       for (const seat of [...this.#seats]) seat.onStorageError(error);
     });
     manager.on('ended', ({ reason, error }) => this.#end(reason, error));
@@ -119,9 +121,10 @@ export class Session {
     if (!this.#seats.has(seat) || now === null || user === null) return;
     seat.onUser(user);
     if (now.accessToken !== tokens.accessToken && this.#told.get(seat) !== now.accessToken) {
-      this.#tell(seat, now).catch((error: unknown) => {
-        this.#logger.error(`onTokenRefresh failed: ${String(error)}`);
-      });
+      guarded(
+        () => this.#tell(seat, now),
+        (thrown) => this.#logger.error(`onTokenRefresh failed: ${String(thrown)}`),
+      );
     }
     this.#connection.open();
     if (this.connected) seat.onState('connected');
@@ -138,9 +141,9 @@ export class Session {
     if (this.#seats.size === 0) this.#close();
   }
 
-  /** Logs the user out, for every client. `seat` asked for it, and is not told. */
-  async logout(seat: Seat): Promise<void> {
-    this.#seats.delete(seat);
+  /** Logs the user out, for every client. `seat` asked for it, and is not told. Nobody need take part. */
+  async logout(seat?: Seat): Promise<void> {
+    if (seat !== undefined) this.#seats.delete(seat);
     const done = this.manager.logout();
     this.#end('logged_out', null);
     await done;
@@ -180,9 +183,10 @@ export class Session {
     const told = seats.filter((seat) => seat.onRefreshError !== undefined);
     if (told.length === 0) this.#logger.error(error.message);
     for (const seat of told) {
-      new Promise<void>((call) => call(seat.onRefreshError?.(error))).catch((thrown: unknown) => {
-        this.#logger.error(`onRefreshError failed: ${String(thrown)}`);
-      });
+      guarded(
+        () => seat.onRefreshError?.(error),
+        (thrown) => this.#logger.error(`onRefreshError failed: ${String(thrown)}`),
+      );
     }
   }
 }

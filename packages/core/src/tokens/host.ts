@@ -2,7 +2,7 @@
 import { type RefreshError, StorageError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Timers } from '../platform/platform.ts';
-import { within } from '../within.ts';
+import { guarded, within } from '../within.ts';
 import type { TokenManagerOptions } from './events.ts';
 import type { Pair } from './types.ts';
 
@@ -45,9 +45,10 @@ export class Host {
       this.#logger.error(error.message);
       return;
     }
-    new Promise<void>((call) => call(onRefreshError(error))).catch((thrown: unknown) => {
-      this.#logger.error(`onRefreshError failed: ${String(thrown)}`);
-    });
+    guarded(
+      () => onRefreshError(error),
+      (thrown) => this.#logger.error(`onRefreshError failed: ${String(thrown)}`),
+    );
   }
 
   async #tell(pair: Pair, live: () => boolean): Promise<StorageError | null> {

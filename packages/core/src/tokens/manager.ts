@@ -461,12 +461,7 @@ export class TokenManager {
   // ---- pairs ----------------------------------------------------------------------------------------------
 
   #read(tokens: Tokens, receivedAt?: number): Pair {
-    const pair = makePair(
-      this.#options.userID,
-      tokens,
-      this.#clocks,
-      receivedAt === undefined ? {} : { receivedAt },
-    );
+    const pair = makePair(this.#options.userID, tokens, this.#clocks, { receivedAt });
     if (pair === null) throw new InvalidInputError('token', 'The token is not an access token of this user.');
     return pair;
   }

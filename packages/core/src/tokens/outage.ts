@@ -51,10 +51,8 @@ export class Outage {
     const delay = Math.max(backoff(this.#failures, random()), trouble.retryAfterMs, slow ? 60_000 : 0);
 
     const message = `Network error: could not refresh the chat session (attempt ${this.#failures}; will keep retrying): ${trouble.reason}`;
-    const { status, requestId, cause } = trouble;
-    const details = { status, requestId, ...(cause === undefined ? {} : { cause }) };
     const code = trouble.kind === 'storage' ? 'storage_failed' : trouble.kind;
-    const error = new RefreshError(trouble.kind, code, message, this.#failures, details);
+    const error = new RefreshError(trouble.kind, code, message, this.#failures, trouble);
     this.#error = error;
 
     // While the token works, nobody is told: it may be over before anybody would notice. An address that is

@@ -14,12 +14,12 @@ export interface Clocks {
 
 interface Origin {
   /** The whole life of the access token in ms, where the reply says it. */
-  ttl?: number;
+  ttl?: number | undefined;
   /** How much of it is left, in ms, where that is better known than by comparing clocks. */
-  left?: number;
+  left?: number | undefined;
   /** When it was received, device wall ms; worked out from the token where absent. */
-  receivedAt?: number;
-  user?: User;
+  receivedAt?: number | undefined;
+  user?: User | undefined;
 }
 
 /** A pair whose access token is a JWT of `userID`, or null. */
@@ -66,14 +66,13 @@ export function pairFromReply(
   const ttl = typeof expiresIn === 'number' && expiresIn > 0 ? expiresIn * 1_000 : undefined;
   const tokens: Tokens = { accessToken, refreshToken, expiresAt };
   const user = isRecord(body.user) && body.user.id === userID ? readUser(userID, body.user) : undefined;
+  // The server's own two times, so that this device's clock has no say in it.
+  const served = typeof serverTime === 'number' ? expiresAt - serverTime : undefined;
   const pair = makePair(userID, tokens, clocks, {
-    ...(ttl === undefined ? {} : { ttl, left: ttl }),
-    // The server's own two times, so that this device's clock has no say in it.
-    ...(typeof serverTime === 'number'
-      ? { left: Math.min(ttl ?? expiresAt - serverTime, expiresAt - serverTime) }
-      : {}),
+    ttl,
+    left: served === undefined ? ttl : Math.min(ttl ?? served, served),
     receivedAt: clocks.device.wall(),
-    ...(user === undefined ? {} : { user }),
+    user,
   });
   if (pair === null) return 'the reply is for another user, or its accessToken is not a JWT';
   return pair.ttl > 0 && pair.left > 0 ? pair : 'the token of the reply has expired already';
@@ -83,12 +82,9 @@ export function pairFromReply(
 export function pairFromStored(record: StoredTokens, clocks: Clocks): Pair | null {
   const { accessToken, refreshToken, expiresAt, receivedAt } = record;
   if (accessToken === undefined || refreshToken === undefined || expiresAt === undefined) return null;
-  return makePair(
-    record.userID,
-    { accessToken, refreshToken, expiresAt },
-    clocks,
-    receivedAt === undefined ? {} : { receivedAt: Math.min(receivedAt, clocks.device.wall()) },
-  );
+  return makePair(record.userID, { accessToken, refreshToken, expiresAt }, clocks, {
+    receivedAt: receivedAt && Math.min(receivedAt, clocks.device.wall()),
+  });
 }
 
 /** Whether the access token of `pair` lives for `margin` ms more, by both clocks. */

@@ -99,12 +99,13 @@ export class Peers {
       )
         return;
       if (typeof message.offset === 'number') this.#clocks.server.assume(message.offset);
-      const origin = {
-        ...(typeof message.ttl === 'number' ? { ttl: message.ttl } : {}),
-        ...(typeof message.receivedAt === 'number' ? { receivedAt: message.receivedAt } : {}),
-      };
+      const origin = { ttl: number(message.ttl), receivedAt: number(message.receivedAt) };
       const pair = makePair(this.#userID, { accessToken, refreshToken, expiresAt }, this.#clocks, origin);
       if (pair !== null) this.#listener.onPair(pair);
     }
   }
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
 }
