@@ -1,4 +1,7 @@
 /** What an app pays for the package, minified and compressed. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
@@ -8,25 +11,21 @@ const INDEX = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
 
 /** The size in bytes of what `source` becomes. */
 async function size(source: string, external: string[]): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'chatsdk-size-'));
+  const entry = join(directory, 'app.js');
+  await writeFile(entry, source);
   const built = await build({
     configFile: false,
     logLevel: 'silent',
-    // An app's own file, which need not exist.
-    plugins: [
-      {
-        name: 'app',
-        resolveId: (id) => (id === 'app' ? '\0app' : undefined),
-        load: (id) => (id === '\0app' ? source : undefined),
-      },
-    ],
     resolve: { conditions: ['browser', 'module', 'import', 'default'] },
     build: {
       write: false,
       minify: true,
-      lib: { entry: 'app', formats: ['es'] },
+      lib: { entry, formats: ['es'] },
       rolldownOptions: { external, output: { minify: true } },
     },
   });
+  await rm(directory, { recursive: true });
   const outputs = [built].flat().flatMap((one) => ('output' in one ? one.output : []));
   const code = outputs.map((one) => (one.type === 'chunk' ? one.code : '')).join('');
   expect(code.includes('from"centrifuge"')).toBe(external.includes('centrifuge'));
