@@ -87,6 +87,16 @@ export class Binary {
     await gone;
   }
 
+  /** Ends the process as a power cut would. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null) return;
+    const gone = new Promise((resume) => child.once('exit', resume));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
   /** Ends the process and removes what it wrote. */
   async dispose(): Promise<void> {
     await this.stop();
