@@ -312,6 +312,58 @@ describe('a pair that cannot be saved', () => {
   });
 });
 
+describe('a storage that is locked when the app starts in the background', () => {
+  it('is waited for, since what stands there may be newer than what the app gave', async () => {
+    const scene = new Scene();
+    const kept = memoryStorage();
+    const given = scene.server.mint();
+    const before = scene.actor({ storage: kept });
+    await scene.start(before, given);
+    await scene.device.advance(3 * HOUR);
+    scene.server.show(await before.manager.getToken());
+    before.manager.stop();
+
+    let locked = true;
+    const open = <T>(work: () => T): T => {
+      if (locked) throw new Error('the keychain is locked');
+      return work();
+    };
+    const keychain: TokenStorage = {
+      get: () => open(() => kept.get()),
+      set: (value) => open(() => kept.set(value)),
+      remove: () => open(() => kept.remove()),
+    };
+    const actor = scene.actor({ storage: keychain }, (tab) => {
+      tab.visible = false;
+    });
+    const asked = scene.server.refreshes.length;
+    await scene.start(actor, given);
+    await scene.device.advance(30 * MINUTE);
+    expect(scene.server.refreshes).toHaveLength(asked);
+    expect(actor.manager.state).toBe('expired');
+    locked = false;
+    actor.tab.visible = true;
+    actor.tab.resume();
+    await scene.device.advance(2 * MINUTE);
+    expect(actor.ends).toEqual([]);
+    expect(actor.manager.state).toBe('valid');
+  });
+
+  it('is not waited for where a browser blocks it', async () => {
+    const scene = new Scene();
+    const storage = broken(() => {
+      throw new DOMException('denied', 'SecurityError');
+    });
+    const actor = scene.actor({ storage }, (tab) => {
+      tab.visible = false;
+    });
+    await scene.start(actor);
+    await scene.device.advance(3 * HOUR);
+    expect(actor.manager.state).toBe('valid');
+    expect(actor.told.length).toBeGreaterThanOrEqual(3);
+  });
+});
+
 describe('a storage that was left', () => {
   it('gets nothing from a refresh that was under way', async () => {
     const scene = new Scene();

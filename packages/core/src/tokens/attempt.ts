@@ -32,6 +32,8 @@ export interface AttemptParts {
   stamp(): Stamp;
   /** False once the session was closed. */
   live(): boolean;
+  /** Whether anybody is looking. */
+  visible(): boolean;
 }
 
 /** How often one refresh asks again where the server or the clock asks it to. */
@@ -50,6 +52,7 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
     const found = await newest(parts, base);
     if (!parts.live()) return { kind: 'stopped' };
     if (found === 'signedOut') return { kind: 'signedOut' };
+    if (found === 'locked') return troubled('storage', 'the storage cannot be read yet');
     // A tab was faster. Where its access token has ended too, its refresh token is the one to present.
     if (found.rank > old.rank && isUsable(found, parts.clock)) {
       // Its storage need not be this tab's.
@@ -76,7 +79,7 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
         const after = await newest(parts, base);
         if (!parts.live()) return { kind: 'stopped' };
         if (after === 'signedOut') return { kind: 'signedOut' };
-        if (after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
+        if (after === 'locked' || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
         if (isUsable(after, parts.clock)) {
           return outcomeOf(await parts.vault.save(after, { live }), after);
         }
@@ -93,9 +96,12 @@ function troubled(kind: Trouble['kind'], reason: string): Outcome {
 }
 
 /** The newest pair that storage, other tabs or this one know of. */
-async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut'> {
+async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut' | 'locked'> {
   const stored = await parts.vault.read();
   if (stored.signedOut) return 'signedOut';
+  // Started in the background, before the phone was unlocked: what the app gave may be long overtaken by what is
+  // stored. Once somebody looks at it, a storage that still cannot be read is broken, and the session goes on without.
+  if (stored.locked && !parts.visible()) return 'locked';
   // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
   if (stored.pair === null || stored.pair.rank <= base.rank) await parts.peers.ask();
   let best = base;

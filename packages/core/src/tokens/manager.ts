@@ -390,6 +390,7 @@ export class TokenManager {
         return { server: Math.round(server.now()), wall: device.wall(), mono: device.mono() };
       },
       live: () => epoch === this.#epoch,
+      visible: () => this.#platform.lifecycle.visible(),
     };
     // The lock is released before anything of the host's is called.
     const outcome = await this.#platform.locks.hold(`${this.#name}:refresh`, LOCK_WAIT, () =>

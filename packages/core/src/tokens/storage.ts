@@ -76,7 +76,9 @@ function webStorage(name: 'localStorage' | 'sessionStorage', key: string): Token
     globalThis as unknown as Record<string, unknown> & Partial<EventTarget>;
   const area = (): Area => {
     const found = host()[name];
-    if (found === undefined || found === null) throw new Error(`${name} is not available here`);
+    if (found === undefined || found === null) {
+      throw Object.assign(new Error(`${name} is not available here`), { name: 'SecurityError' });
+    }
     return found as Area;
   };
   return {

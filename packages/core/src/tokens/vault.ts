@@ -32,7 +32,12 @@ export type Saved =
   | { readonly kind: 'failed'; readonly safe: boolean };
 
 /** What stood in the storage. */
-export type Stored = { readonly pair: Pair | null; readonly signedOut: boolean };
+export interface Stored {
+  readonly pair: Pair | null;
+  readonly signedOut: boolean;
+  /** It cannot be read and never could be, as a keychain before the phone is unlocked: a newer pair may be there. */
+  readonly locked: boolean;
+}
 
 /** What a logout left to do. */
 export interface Ended {
@@ -59,6 +64,8 @@ export class Vault {
   readonly #onError: (error: StorageError) => void;
   /** Logouts that this manager knew of when it connected. */
   #generation = 0;
+  /** Whether the storage could ever be read. */
+  #opened = false;
   /** Whether the storage held a pair of this user when last seen: it may again, though it fails now. */
   #holds = false;
   #failure: StorageError | null = null;
@@ -84,10 +91,12 @@ export class Vault {
   /** What stands there now. A storage that fails counts as empty: unknown is not signed out. */
   async read(): Promise<Stored> {
     try {
-      return this.#judge(await this.#get());
+      return { ...this.#judge(await this.#get()), locked: false };
     } catch (error) {
       this.#fail('it could not be read', error);
-      return { pair: null, signedOut: false };
+      // What browsers block they block for good, and hold nothing of ours there.
+      const blocked = error instanceof Error && error.name === 'SecurityError';
+      return { pair: null, signedOut: false, locked: !this.#opened && !blocked };
     }
   }
 
@@ -227,7 +236,7 @@ export class Vault {
     }
   }
 
-  #judge(record: StoredTokens | null): Stored {
+  #judge(record: StoredTokens | null): Omit<Stored, 'locked'> {
     const mine = this.#mine(record);
     if (mine === null) return { pair: null, signedOut: false };
     if (mine.generation > this.#generation) return { pair: null, signedOut: true };
@@ -313,6 +322,7 @@ export class Vault {
       throw error;
     }
     const record = parseStored(value);
+    this.#opened = true;
     this.#holds = this.#mine(record)?.accessToken !== undefined;
     return record;
   }
