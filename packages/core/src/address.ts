@@ -1,8 +1,7 @@
 /** The addresses of a deployment. */
 import type { Logger } from './logger.ts';
 
-const HTTP = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i;
-const WEBSOCKET = /^wss?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i;
+const ADDRESS = /^(http|ws)s?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i;
 /** Hosts that no stranger sits in front of: this machine, and networks that are not routed. */
 const PRIVATE =
   /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\]|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+|172\.(1[6-9]|2\d|3[01])\.\d+\.\d+|\[f[cd][0-9a-f:]*\]|.*\.local)$/i;
@@ -12,7 +11,7 @@ const PRIVATE =
  * everybody on the way and `strict` forbids that; otherwise warns of it.
  */
 export function readApiUrl(value: unknown, logger: Logger, strict: boolean): string {
-  if (typeof value !== 'string' || !HTTP.test(value)) {
+  if (!isAddress(value, 'http')) {
     throw new TypeError('apiUrl has to be an http(s) address, such as https://chat.example.com.');
   }
   if (isOpen(value)) complain('apiUrl', logger, strict);
@@ -25,11 +24,15 @@ export function readApiUrl(value: unknown, logger: Logger, strict: boolean): str
  */
 export function readWsUrl(value: unknown, apiUrl: string, logger: Logger, strict: boolean): string {
   if (value === undefined) return `${apiUrl.replace(/^http/i, 'ws')}/connection/websocket`;
-  if (typeof value !== 'string' || !WEBSOCKET.test(value)) {
+  if (!isAddress(value, 'ws')) {
     throw new TypeError('wsUrl has to be a ws(s) address, such as wss://chat.example.com/ws.');
   }
   if (isOpen(value)) complain('wsUrl', logger, strict || /^https:/i.test(apiUrl));
   return value;
+}
+
+function isAddress(value: unknown, scheme: string): value is string {
+  return typeof value === 'string' && ADDRESS.exec(value)?.[1]?.toLowerCase() === scheme;
 }
 
 /** Whether tokens would travel unencrypted to a host that strangers may sit in front of. */

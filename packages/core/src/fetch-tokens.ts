@@ -1,7 +1,7 @@
 /** Asks the app's own backend for tokens. */
 import { FATAL_CODES, HostSessionEndedError } from './errors.ts';
 import type { Tokens } from './tokens/types.ts';
-import { isRecord } from './user.ts';
+import { isRecord } from './values.ts';
 
 /** How to ask. */
 export interface FetchTokensOptions {

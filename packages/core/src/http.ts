@@ -1,6 +1,6 @@
 /** One request, bounded in time, and what came of it. Never throws for what the network does. */
 import type { Platform } from './platform/platform.ts';
-import { isRecord } from './user.ts';
+import { isRecord, numberOf, textOf } from './values.ts';
 import { within } from './within.ts';
 
 /** Every request is given up after this long, in ms. */
@@ -90,7 +90,7 @@ export async function send(
     const retryAfterMs = Math.max(retryAfter(reply.headers.get('retry-after')), fromDocument(parsed));
     const type = reply.headers.get('content-type') ?? '';
     if (/^application\/problem\+json\b/i.test(type) && isRecord(parsed) && typeof parsed.code === 'string') {
-      const requestId = typeof parsed.requestId === 'string' ? parsed.requestId : null;
+      const requestId = textOf(parsed.requestId) ?? null;
       return {
         kind: 'problem',
         status,
@@ -128,6 +128,6 @@ function retryAfter(header: string | null): number {
 }
 
 function fromDocument(document: unknown): number {
-  const wait = isRecord(document) ? document.retryAfterMs : 0;
-  return typeof wait === 'number' && wait > 0 ? Math.min(wait, LONGEST_WAIT) : 0;
+  const wait = numberOf(isRecord(document) ? document.retryAfterMs : 0) ?? 0;
+  return Math.min(Math.max(wait, 0), LONGEST_WAIT);
 }

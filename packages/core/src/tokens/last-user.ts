@@ -2,7 +2,7 @@
 import type { Timers } from '../platform/platform.ts';
 import { within } from '../within.ts';
 import type { TokenStorage } from './storage.ts';
-import { parseStored } from './vault.ts';
+import { parseStored } from './stored.ts';
 
 /** How long the storage is waited for, in ms. */
 const PATIENCE = 5_000;

@@ -264,15 +264,6 @@ export class TokenManager {
     };
   }
 
-  /** Its state, and nothing secret. */
-  toJSON(): { userID: string; state: TokenState; expiresAt: number | null } {
-    return {
-      userID: this.#options.userID,
-      state: this.#state,
-      expiresAt: this.#pair?.tokens.expiresAt ?? null,
-    };
-  }
-
   /** The session, from storage and `given`; then everything that watches over it. */
   async #begin(given: Pair, epoch: number): Promise<void> {
     const live = (): boolean => epoch === this.#epoch;

@@ -1,6 +1,7 @@
 /** Makes pairs out of what a host, a server or a storage gave, or refuses. */
 import type { Clock } from '../platform/platform.ts';
-import { isRecord, readUser, type User } from '../user.ts';
+import { readUser, type User } from '../user.ts';
+import { isRecord, numberOf, textOf } from '../values.ts';
 import { readClaims } from './jwt.ts';
 import type { ServerClock } from './server-clock.ts';
 import type { StoredTokens } from './storage.ts';
@@ -56,18 +57,21 @@ export function pairFromReply(
   allowNoRefreshToken: boolean,
 ): Pair | string {
   if (!isRecord(body)) return 'the reply is not a JSON object';
-  const { accessToken, expiresAt, expiresIn, serverTime } = body;
-  const refreshToken = body.refreshToken ?? (allowNoRefreshToken ? '' : undefined);
-  if (typeof accessToken !== 'string' || accessToken === '') return 'the reply has no accessToken';
-  if (typeof refreshToken !== 'string' || (refreshToken === '' && !allowNoRefreshToken)) {
+  const accessToken = textOf(body.accessToken);
+  const refreshToken = textOf(body.refreshToken ?? (allowNoRefreshToken ? '' : undefined));
+  const expiresAt = numberOf(body.expiresAt);
+  const expiresIn = numberOf(body.expiresIn) ?? 0;
+  const serverTime = numberOf(body.serverTime);
+  if (!accessToken) return 'the reply has no accessToken';
+  if (refreshToken === undefined || (refreshToken === '' && !allowNoRefreshToken)) {
     return 'the reply has no refreshToken';
   }
-  if (typeof expiresAt !== 'number' || !Number.isFinite(expiresAt)) return 'the reply has no expiresAt';
-  const ttl = typeof expiresIn === 'number' && expiresIn > 0 ? expiresIn * 1_000 : undefined;
+  if (expiresAt === undefined) return 'the reply has no expiresAt';
+  const ttl = expiresIn > 0 ? expiresIn * 1_000 : undefined;
   const tokens: Tokens = { accessToken, refreshToken, expiresAt };
   const user = isRecord(body.user) && body.user.id === userID ? readUser(userID, body.user) : undefined;
   // The server's own two times, so that this device's clock has no say in it.
-  const served = typeof serverTime === 'number' ? expiresAt - serverTime : undefined;
+  const served = serverTime === undefined ? undefined : expiresAt - serverTime;
   const pair = makePair(userID, tokens, clocks, {
     ttl,
     left: served === undefined ? ttl : Math.min(ttl ?? served, served),

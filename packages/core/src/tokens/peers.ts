@@ -1,6 +1,6 @@
 /** The other tabs of the origin that have the same user connected to the same server. */
 import type { Channel, Platform } from '../platform/platform.ts';
-import { isRecord } from '../user.ts';
+import { isRecord, numberOf, textOf } from '../values.ts';
 import { type Clocks, makePair } from './pair.ts';
 import type { Pair } from './types.ts';
 
@@ -82,8 +82,8 @@ export class Peers {
     if (message.type === 'signedOut') {
       const { generation, sid } = message;
       this.#listener.onSignedOut({
-        generation: typeof generation === 'number' ? generation : 0,
-        sid: typeof sid === 'string' ? sid : null,
+        generation: numberOf(generation) ?? 0,
+        sid: textOf(sid) ?? null,
       });
     }
     if (message.type === 'who') {
@@ -91,21 +91,14 @@ export class Peers {
       if (pair !== null) this.tell(pair);
     }
     if (message.type === 'tokens' && isRecord(message.tokens)) {
-      const { accessToken, refreshToken, expiresAt } = message.tokens;
-      if (
-        typeof accessToken !== 'string' ||
-        typeof refreshToken !== 'string' ||
-        typeof expiresAt !== 'number'
-      )
-        return;
-      if (typeof message.offset === 'number') this.#clocks.server.assume(message.offset);
-      const origin = { ttl: number(message.ttl), receivedAt: number(message.receivedAt) };
+      const accessToken = textOf(message.tokens.accessToken);
+      const refreshToken = textOf(message.tokens.refreshToken);
+      const expiresAt = numberOf(message.tokens.expiresAt);
+      if (accessToken === undefined || refreshToken === undefined || expiresAt === undefined) return;
+      this.#clocks.server.assume(numberOf(message.offset));
+      const origin = { ttl: numberOf(message.ttl), receivedAt: numberOf(message.receivedAt) };
       const pair = makePair(this.#userID, { accessToken, refreshToken, expiresAt }, this.#clocks, origin);
       if (pair !== null) this.#listener.onPair(pair);
     }
   }
-}
-
-function number(value: unknown): number | undefined {
-  return typeof value === 'number' ? value : undefined;
 }

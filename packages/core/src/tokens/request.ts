@@ -2,7 +2,7 @@
 import { FATAL_CODES, type FatalCode, type RefreshErrorKind } from '../errors.ts';
 import { send } from '../http.ts';
 import type { Clock, Platform } from '../platform/platform.ts';
-import { isRecord } from '../user.ts';
+import { isRecord, textOf } from '../values.ts';
 import type { FatalReason } from './events.ts';
 import { type Clocks, pairFromReply } from './pair.ts';
 import type { Pair, Tokens } from './types.ts';
@@ -63,22 +63,13 @@ export async function requestPair(
   switch (answer.kind) {
     case 'unreachable':
       return trouble('network', 'nothing answered', answer);
-    case 'foreign':
-      if (answer.status === 404 || answer.status === 405) {
-        return trouble(
-          'configuration',
-          `${apiUrl}/auth/refresh answered ${answer.status}: check apiUrl`,
-          answer,
-        );
-      }
-      if (answer.status < 300) {
-        return trouble(
-          'protocol',
-          `the reply (${answer.status}) is not JSON: something else than the server answered`,
-          answer,
-        );
-      }
-      return trouble('network', `status ${answer.status}`, answer);
+    case 'foreign': {
+      const { status } = answer;
+      if (isMisplaced(status)) return misplaced(apiUrl, String(status), answer);
+      if (status >= 300) return trouble('network', `status ${status}`, answer);
+      const reason = `the reply (${status}) is not JSON: something else than the server answered`;
+      return trouble('protocol', reason, answer);
+    }
     case 'problem': {
       const { code, status, requestId } = answer;
       if (code === 'request_stale') {
@@ -86,9 +77,7 @@ export async function requestPair(
         return { kind: 'again', reason: 'the clock was wrong' };
       }
       if (isRefusal(status) && isFatal(code)) return { kind: 'fatal', code, status, requestId };
-      if (status === 404 || status === 405) {
-        return trouble('configuration', `${apiUrl}/auth/refresh answered ${code}: check apiUrl`, answer);
-      }
+      if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       if (status === 400 || status === 413 || status === 415) {
         return trouble('protocol', `the server did not understand the request (${code})`, answer);
       }
@@ -97,9 +86,7 @@ export async function requestPair(
     case 'ok': {
       const { body } = answer;
       if (isLate(stamp, clocks.device)) return { kind: 'again', reason: 'the reply came too late' };
-      if (typeof body === 'object' && body !== null && 'serverTime' in body) {
-        clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
-      }
+      if (isRecord(body)) clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
       const pair = pairFromReply(userID, body, clocks, false);
       return typeof pair === 'string' ? trouble('protocol', pair, answer) : { kind: 'pair', pair };
     }
@@ -118,7 +105,7 @@ export async function requestFromHost(
   try {
     const body: unknown = await refreshTokens();
     if (isRecord(body) && typeof body.code === 'string' && isFatal(body.code) && isRefusal(body.status)) {
-      const requestId = typeof body.requestId === 'string' ? body.requestId : null;
+      const requestId = textOf(body.requestId) ?? null;
       return { kind: 'fatal', code: body.code, status: Number(body.status), requestId };
     }
     const pair = pairFromReply(userID, body, clocks, true);
@@ -135,6 +122,15 @@ export async function requestFromHost(
 
 function isFatal(code: string): code is FatalCode {
   return (FATAL_CODES as readonly string[]).includes(code);
+}
+
+/** Whether nothing of ours is at this address. */
+function isMisplaced(status: number): boolean {
+  return status === 404 || status === 405;
+}
+
+function misplaced(apiUrl: string, what: string, answer: Parameters<typeof trouble>[2]): Verdict {
+  return trouble('configuration', `${apiUrl}/auth/refresh answered ${what}: check apiUrl`, answer);
 }
 
 function isRefusal(status: unknown): boolean {

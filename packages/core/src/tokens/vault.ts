@@ -4,11 +4,10 @@
  */
 import { StorageError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
-import { isRecord } from '../user.ts';
 import { TimeoutError, within } from '../within.ts';
-import { readClaims } from './jwt.ts';
 import { type Clocks, pairFromStored } from './pair.ts';
 import type { StoredTokens, TokenStorage } from './storage.ts';
+import { parseStored } from './stored.ts';
 import type { Pair } from './types.ts';
 
 /** No storage may hold a session up for longer than this, in ms. */
@@ -118,7 +117,7 @@ export class Vault {
     return await this.#alone('it could not be opened', given, async (record) => {
       const mine = this.#mine(record);
       this.#generation = Math.max(this.#generation, mine?.generation ?? 0);
-      if (mine?.offset !== undefined) this.#clocks.server.assume(mine.offset);
+      this.#clocks.server.assume(mine?.offset);
       const stored = mine === null ? null : pairFromStored(mine, this.#clocks);
       if (stored !== null && stored.sid === given.sid && stored.sid !== null && stored.rank >= given.rank) {
         return stored;
@@ -341,33 +340,4 @@ export class Vault {
 /** What ends the session of `pair` at the server. */
 function credential({ tokens }: Pair): string {
   return tokens.refreshToken === '' ? `Bearer ${tokens.accessToken}` : tokens.refreshToken;
-}
-
-/** Reads what stands in a storage: our record, or a bare pair that an app wrote there itself. */
-export function parseStored(value: unknown): StoredTokens | null {
-  if (!isRecord(value)) return null;
-  const text = (name: string): string | undefined => {
-    const found = value[name];
-    return typeof found === 'string' ? found : undefined;
-  };
-  const number = (name: string): number | undefined => {
-    const found = value[name];
-    return typeof found === 'number' && Number.isFinite(found) ? found : undefined;
-  };
-  const accessToken = text('accessToken');
-  const userID = text('userID') ?? (accessToken === undefined ? undefined : readClaims(accessToken)?.sub);
-  if (userID === undefined) return null;
-  const revoke = Array.isArray(value.revoke) ? value.revoke.filter((one) => typeof one === 'string') : [];
-  const record: StoredTokens = { v: 1, userID, generation: number('generation') ?? 0 };
-  const refreshToken = text('refreshToken');
-  const expiresAt = number('expiresAt');
-  if (accessToken !== undefined && refreshToken !== undefined && expiresAt !== undefined) {
-    Object.assign(record, { accessToken, refreshToken, expiresAt });
-  }
-  const receivedAt = number('receivedAt');
-  if (receivedAt !== undefined) record.receivedAt = receivedAt;
-  const offset = number('offset');
-  if (offset !== undefined) record.offset = offset;
-  if (revoke.length > 0) record.revoke = revoke;
-  return record;
 }
