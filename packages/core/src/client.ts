@@ -161,7 +161,7 @@ export class ChatSDK {
     if (this.#membership?.userID === userID) {
       const { session, ready } = this.#membership;
       session.manager.offer(tokens).catch((error: unknown) => {
-        this.#logger.error(`Newer tokens could not be taken up: ${String(error)}`);
+        this.#logger.error(String(error));
       });
       return ready;
     }

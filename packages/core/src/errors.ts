@@ -82,10 +82,7 @@ export class UserMismatchError extends ChatError {
   override name = 'UserMismatchError';
 
   constructor() {
-    super(
-      'user_mismatch',
-      'The token was made for another user than userID names. Pass the userId that your backend sent to POST /auth/tokens.',
-    );
+    super('user_mismatch', 'The token was made for another user than userID names.');
   }
 }
 

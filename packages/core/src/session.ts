@@ -169,8 +169,7 @@ export class Session {
   }
 
   async #tellAll(tokens: Tokens): Promise<void> {
-    const outcomes = await Promise.allSettled([...this.#seats].map((seat) => this.#tell(seat, tokens)));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    await Promise.all([...this.#seats].map((seat) => this.#tell(seat, tokens)));
   }
 
   async #tell(seat: Seat, tokens: Tokens): Promise<void> {

@@ -91,8 +91,9 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
   return troubled('network', reason);
 }
 
-function troubled(kind: Trouble['kind'], reason: string): Outcome {
-  return { kind: 'trouble', trouble: { kind, reason, retryAfterMs: 0, status: null, requestId: null } };
+/** A failure that no answer of a server stands behind. */
+export function troubled(kind: Trouble['kind'], reason: string, retryAfterMs = 0): Outcome {
+  return { kind: 'trouble', trouble: { kind, reason, retryAfterMs, status: null, requestId: null } };
 }
 
 /** The newest pair that storage, other tabs or this one know of. */

@@ -32,7 +32,7 @@ export function readConnectInput(
   if (typeof token !== 'string' || token === '') {
     throw new InvalidInputError(
       'token',
-      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error: look at what it returned.`,
+      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error.`,
     );
   }
   refuseApiKey('token', token);
@@ -66,7 +66,7 @@ export function refuseApiKey(field: string, value: string): void {
   if (value.trimStart().startsWith('csk_')) {
     throw new InvalidInputError(
       field,
-      'This is an API key. Keep it on your backend, replace it if it was published, and pass the tokens that your backend got with it.',
+      'This is an API key: keep it on your backend, and replace it where it was published.',
     );
   }
 }

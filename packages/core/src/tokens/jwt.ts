@@ -38,7 +38,8 @@ export function readClaims(token: string): Claims | null {
   }
 }
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const UPPER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+const ALPHABET = `${UPPER}${UPPER.toLowerCase()}0123456789-_`;
 
 /** Written out, because neither `atob` nor `TextDecoder` is everywhere that this runs. */
 function decodeBase64Url(text: string): string {

@@ -1,6 +1,6 @@
 /**
  * Keeps one user's access token alive: decides *whose* pair counts and what follows from each outcome. When to
- * refresh is `timetable.ts`, the refresh itself `attempt.ts`, the reading of answers `request.ts`, failures in a
+ * refresh is `timetable.ts`, the run of one `refresher.ts` and `attempt.ts`, the reading of answers `request.ts`, failures in a
  * row `outage.ts`, the app's callbacks `host.ts`, the shared storage `vault.ts`.
  *
  * `#epoch` grows whenever the session is closed. Everything that waited compares it before it goes on, so
@@ -14,15 +14,15 @@ import {
   type ErrorDetails,
   InvalidInputError,
   NotConnectedError,
-  RefreshError,
+  type RefreshError,
   type StorageError,
 } from '../errors.ts';
 import { type Logger, redacting, silent } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
-import { within } from '../within.ts';
-import { type AttemptParts, attempt, type Outcome, outcomeOf } from './attempt.ts';
+import { type Outcome, outcomeOf, troubled } from './attempt.ts';
+import { endedBy } from './ends.ts';
 import type {
   AuthReport,
   FatalReason,
@@ -33,11 +33,12 @@ import type {
 } from './events.ts';
 import { Host } from './host.ts';
 import { Outage } from './outage.ts';
-import { age, type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
+import { type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
 import { type Logout, Peers, tellSignedOut } from './peers.ts';
-import { requestFromHost, requestPair, type Stamp, type Trouble } from './request.ts';
+import { Refresher } from './refresher.ts';
+import type { Trouble } from './request.ts';
 import { revokeLater, revokeOnce } from './revoke.ts';
-import { effectiveBuffer, floor } from './schedule.ts';
+import { effectiveBuffer } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
 import { memoryStorage, type TokenStorage } from './storage.ts';
 import { Timetable } from './timetable.ts';
@@ -45,21 +46,8 @@ import type { Pair, Tokens } from './types.ts';
 import { Vault } from './vault.ts';
 import { Waiters } from './waiters.ts';
 
-/** How long another tab's refresh is waited for, in ms. */
-const LOCK_WAIT = 5_000;
 /** Pauses before a failed save is tried again, in ms; the last one repeats. */
 const SAVE_RETRIES = [1_000, 5_000, 30_000, 300_000];
-
-/** The sentences of the ends of a session. None may speak of the network: hosts tell by that word. */
-const SENTENCES: Record<FatalReason, string> = {
-  refresh_token_invalid: 'Refresh token invalid: sign in again.',
-  refresh_token_expired: 'Refresh token expired: sign in again.',
-  refresh_token_reused: 'Refresh token used twice: sign in again.',
-  session_revoked: 'The session was ended: sign in again.',
-  user_banned: 'This user is banned.',
-  refresh_token_missing: 'The access token has expired and there is no refresh token: sign in again.',
-  host_session_ended: 'Your backend has no session of this user any more: sign in again.',
-};
 
 /** Keeps an access token alive from {@link TokenManager.start} to {@link TokenManager.stop}. */
 export class TokenManager {
@@ -72,6 +60,7 @@ export class TokenManager {
   readonly #vault: Vault;
   readonly #host: Host;
   readonly #timetable: Timetable;
+  readonly #refresher: Refresher;
   readonly #outage: Outage;
   readonly #waiters = new Waiters();
   readonly #events: Emitter<TokenEvents>;
@@ -86,9 +75,6 @@ export class TokenManager {
   #heard: Pair | null = null;
   #undo: (() => void)[] = [];
   #flight: Promise<void> | null = null;
-  #abort = new AbortController();
-  /** Lets {@link #pause} end early. */
-  #wake = (): void => {};
   /** What ended the session, once something did. */
   #endedBy: RefreshError | null = null;
   #cancelSave = (): void => {};
@@ -119,6 +105,14 @@ export class TokenManager {
       canRefresh: (pair) => this.#canRefresh(pair),
       inUse: () => options.inUse?.() ?? true,
       go: () => void this.#refresh(),
+    });
+    this.#refresher = new Refresher({
+      options,
+      platform: this.#platform,
+      clocks: this.#clocks,
+      vault: this.#vault,
+      timetable: this.#timetable,
+      lock: `${this.#name}:refresh`,
     });
   }
 
@@ -340,74 +334,32 @@ export class TokenManager {
       return Promise.resolve();
     }
     const epoch = this.#epoch;
-    const flight = this.#run(pair, epoch)
-      .catch((error: unknown) => {
-        if (epoch !== this.#epoch) return;
-        this.#logger.error(`A refresh failed unexpectedly: ${String(error)}`);
-        this.#failed({
-          kind: 'protocol',
-          reason: 'unexpected',
-          retryAfterMs: 0,
-          status: null,
-          requestId: null,
-        });
-      })
-      .finally(() => {
-        if (this.#flight !== flight) return;
-        this.#flight = null;
-        this.#timetable.done();
-      });
+    const flight = this.#run(pair, epoch).finally(() => {
+      if (this.#flight !== flight) return;
+      this.#flight = null;
+      this.#timetable.done();
+    });
     this.#flight = flight;
     return flight;
   }
 
   async #run(old: Pair, epoch: number): Promise<void> {
+    const live = (): boolean => epoch === this.#epoch;
     this.#timetable.begin();
     this.#setState('refreshing');
-    await this.#pause(floor(old.ttl) - age(old, this.#clocks.device));
-    if (epoch !== this.#epoch || this.#pair !== old) return this.#settle(epoch);
-    if (!this.#timetable.mayForce(old)) {
-      const reason = 'the token was refused more than ten times in a minute';
-      return this.#failed({ kind: 'protocol', reason, retryAfterMs: 60_000, status: null, requestId: null });
+    try {
+      const outcome = await this.#refresher.run(old, {
+        peers: this.#peers as Peers,
+        live,
+        current: () => this.#pair,
+        newest: () => this.#newestHere(),
+      });
+      if (live()) await this.#conclude(outcome);
+    } catch (error) {
+      this.#logger.error(`A refresh failed unexpectedly: ${String(error)}`);
+      if (live()) await this.#conclude(troubled('protocol', 'unexpected'));
     }
-    const parts: AttemptParts = {
-      clock: this.#clocks.device,
-      vault: this.#vault,
-      peers: this.#peers as Peers,
-      current: () => this.#newestHere(),
-      present: (pair, stamp) => this.#present(pair, stamp),
-      stamp: () => {
-        const { device, server } = this.#clocks;
-        return { server: Math.round(server.now()), wall: device.wall(), mono: device.mono() };
-      },
-      live: () => epoch === this.#epoch,
-      visible: () => this.#platform.lifecycle.visible(),
-    };
-    // The lock is released before anything of the host's is called.
-    const outcome = await this.#platform.locks.hold(`${this.#name}:refresh`, LOCK_WAIT, () =>
-      attempt(parts, old),
-    );
-    if (epoch === this.#epoch) await this.#conclude(outcome);
-    this.#settle(epoch);
-  }
-
-  #settle(epoch: number): void {
-    if (epoch === this.#epoch && this.#state === 'refreshing') this.#setState('valid');
-  }
-
-  #present(pair: Pair, stamp: Stamp): ReturnType<typeof requestPair> {
-    const { apiUrl, userID, refreshTokens } = this.#options;
-    return refreshTokens === undefined
-      ? requestPair(
-          this.#platform,
-          apiUrl,
-          userID,
-          pair.tokens.refreshToken,
-          this.#clocks,
-          stamp,
-          this.#abort.signal,
-        )
-      : requestFromHost(() => within(this.#platform.timers, 10_000, refreshTokens), userID, this.#clocks);
+    if (live() && this.#state === 'refreshing') this.#setState('valid');
   }
 
   async #conclude(outcome: Outcome): Promise<void> {
@@ -435,19 +387,6 @@ export class TokenManager {
 
   #canRefresh(pair: Pair): boolean {
     return pair.tokens.refreshToken !== '' || this.#options.refreshTokens !== undefined;
-  }
-
-  /** Waits, unless a new pair or the end comes first. */
-  async #pause(ms: number): Promise<void> {
-    if (ms <= 0) return;
-    await new Promise<void>((resume) => {
-      const cancel = this.#platform.timers.after(Math.min(ms, 2 ** 31 - 1), resume);
-      this.#wake = () => {
-        cancel();
-        resume();
-      };
-    });
-    this.#wake = () => {};
   }
 
   // ---- pairs ----------------------------------------------------------------------------------------------
@@ -492,7 +431,7 @@ export class TokenManager {
   #publish(pair: Pair): void {
     this.#pair = pair;
     this.#outage.over();
-    this.#wake();
+    this.#refresher.wake();
     const usable = isUsable(pair, this.#clocks.device);
     this.#setState(usable ? 'valid' : 'expired');
     if (usable) this.#waiters.resolve(pair.tokens.accessToken);
@@ -537,7 +476,7 @@ export class TokenManager {
   }
 
   #end(reason: FatalReason, details: ErrorDetails = {}): RefreshError {
-    const error = new RefreshError('fatal', reason, SENTENCES[reason], this.#outage.failures + 1, details);
+    const error = endedBy(reason, this.#outage.failures + 1, details);
     this.#close(error);
     this.#endedBy = error;
     this.#note(error);
@@ -567,9 +506,7 @@ export class TokenManager {
     this.#timetable.stop();
     this.#cancelSave();
     this.#starting = null;
-    this.#wake();
-    this.#abort.abort();
-    this.#abort = new AbortController();
+    this.#refresher.stop();
     for (const undo of this.#undo.splice(0)) undo();
     this.#peers?.close();
     this.#peers = null;

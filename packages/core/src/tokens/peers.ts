@@ -1,7 +1,8 @@
 /** The other tabs of the origin that have the same user connected to the same server. */
 import type { Channel, Platform } from '../platform/platform.ts';
 import { isRecord, numberOf, textOf } from '../values.ts';
-import { type Clocks, makePair } from './pair.ts';
+import { type Clocks, pairFromStored } from './pair.ts';
+import { parseStored } from './stored.ts';
 import type { Pair } from './types.ts';
 
 /** How long to wait for other tabs to tell of their pairs, in ms. */
@@ -52,8 +53,9 @@ export class Peers {
 
   /** Tells the others of a pair that has been saved. */
   tell(pair: Pair): void {
-    const { tokens, ttl, receivedAt } = pair;
-    this.#post({ type: 'tokens', tokens, ttl, receivedAt, offset: this.#clocks.server.offset });
+    const { tokens, receivedAt } = pair;
+    const { offset } = this.#clocks.server;
+    this.#post({ type: 'tokens', record: { ...tokens, userID: this.#userID, receivedAt, offset } });
   }
 
   /** Asks the others for their pairs, and waits until they have had time to answer. */
@@ -90,15 +92,10 @@ export class Peers {
       const pair = this.#listener.current();
       if (pair !== null) this.tell(pair);
     }
-    if (message.type === 'tokens' && isRecord(message.tokens)) {
-      const accessToken = textOf(message.tokens.accessToken);
-      const refreshToken = textOf(message.tokens.refreshToken);
-      const expiresAt = numberOf(message.tokens.expiresAt);
-      if (accessToken === undefined || refreshToken === undefined || expiresAt === undefined) return;
-      this.#clocks.server.assume(numberOf(message.offset));
-      const origin = { ttl: numberOf(message.ttl), receivedAt: numberOf(message.receivedAt) };
-      const pair = makePair(this.#userID, { accessToken, refreshToken, expiresAt }, this.#clocks, origin);
-      if (pair !== null) this.#listener.onPair(pair);
-    }
+    const record = message.type === 'tokens' ? parseStored(message.record) : null;
+    if (record?.userID !== this.#userID) return;
+    this.#clocks.server.assume(record.offset);
+    const pair = pairFromStored(record, this.#clocks);
+    if (pair !== null) this.#listener.onPair(pair);
   }
 }
