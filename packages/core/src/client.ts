@@ -150,9 +150,7 @@ export class ChatSDK {
     try {
       read = readConnectInput(input, this.#platform.clock.wall(), this.#logger);
       if (typeof this.#platform.webSocket !== 'function') {
-        throw new TypeError(
-          'There is no WebSocket here: pass platform: { webSocket } (in Node 20, that of `ws`).',
-        );
+        throw new TypeError('There is no WebSocket here: pass platform: { webSocket } (in Node 20: `ws`).');
       }
     } catch (error) {
       return Promise.reject(error);

@@ -100,7 +100,7 @@ export class DisconnectedError extends ChatError {
   override name = 'DisconnectedError';
 
   constructor() {
-    super('disconnected', 'The connection was closed by this app before it was established.');
+    super('disconnected', 'The connection was closed by this app.');
   }
 }
 

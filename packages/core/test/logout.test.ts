@@ -141,6 +141,33 @@ describe('with a session', () => {
     expect(heard).not.toContain('accessToken');
   });
 
+  it('does not end what is begun before it is done', async () => {
+    const kept = sharedStorage();
+    // Slow, as storages of phones are; and no locks, as there.
+    const later = <T>(work: () => T | Promise<T>): Promise<T> =>
+      new Promise((resolve) => scene.tab.platform.timers.after(10, () => resolve(work())));
+    const storage: TokenStorage = {
+      get: () => later(() => kept.get()),
+      set: (value) => later(() => kept.set(value)),
+      remove: () => later(() => kept.remove()),
+    };
+    scene.tab.locks = false;
+    const { sdk, ends } = scene.client({ storage });
+    const first = sdk.connect(scene.input());
+    await scene.device.advance(1_000);
+    await first;
+    const done = sdk.logout();
+    const again = scene.input();
+    const second = sdk.connect(again);
+    await scene.device.advance(1_000);
+    await Promise.all([done, second]);
+    await scene.device.advance(2 * HOUR);
+    expect(ends.items).toEqual([]);
+    expect(sdk.connectivity).toBe('connected');
+    expect(sdk.debugAuth().auth?.sid).toBe(again.sid);
+    expect(JSON.parse(kept.text ?? '')).toMatchObject({ generation: 1, accessToken: expect.any(String) });
+  });
+
   it('does not end what was begun in another tab since', async () => {
     const one = scene.client({}, scene.newTab());
     const other = scene.client({}, scene.newTab());

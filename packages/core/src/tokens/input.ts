@@ -38,10 +38,7 @@ export function readConnectInput(
   refuseApiKey('token', token);
   const claims = readClaims(token);
   if (claims === null) {
-    throw new InvalidInputError(
-      'token',
-      'The token is not an access token of ChatSDK (a JWT with a subject).',
-    );
+    throw new InvalidInputError('token', 'The token is not an access token of ChatSDK.');
   }
   if (refreshToken !== undefined && refreshToken !== null && typeof refreshToken !== 'string') {
     throw new InvalidInputError('refreshToken', `Expected a string, got ${describe(refreshToken)}.`);

@@ -24,7 +24,7 @@ export class LastUser {
 
   /** Notes that `userID` signed in. */
   async remember(userID: string): Promise<void> {
-    if (this.#given || (await this.recall()) === userID) return;
+    if (this.#given) return;
     await this.#try(() => this.#storage.set({ v: 1, userID, generation: 0 }));
   }
 

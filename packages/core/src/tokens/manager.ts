@@ -236,8 +236,9 @@ export class TokenManager {
   debug(): AuthReport {
     const pair = this.#pair;
     const { device, server } = this.#clocks;
+    const { userID, storage, refreshTokens } = this.#options;
     return {
-      userID: this.#options.userID,
+      userID,
       sid: pair?.sid ?? null,
       state: this.#state,
       expiresAt: pair?.tokens.expiresAt ?? null,
@@ -245,12 +246,11 @@ export class TokenManager {
       refreshInMs: pair === null || !this.#canRefresh(pair) ? null : Math.round(this.#timetable.next(pair)),
       refreshing: this.#flight !== null,
       failures: this.#outage.failures,
-      refreshToken: this.#options.refreshTokens
-        ? 'backend'
-        : pair === null || pair.tokens.refreshToken === ''
-          ? 'none'
-          : 'here',
-      storage: { kind: this.#storageKind, error: this.#vault.failure?.message ?? null },
+      refreshToken: refreshTokens ? 'backend' : pair?.tokens.refreshToken ? 'here' : 'none',
+      storage: {
+        kind: storage ? 'given' : refreshTokens ? 'memory' : 'platform',
+        error: this.#vault.failure?.message ?? null,
+      },
       serverClockAheadMs: Math.round(server.offset),
       online: this.#platform.network.online(),
       visible: this.#platform.lifecycle.visible(),
@@ -286,11 +286,6 @@ export class TokenManager {
   #ownStorage(): TokenStorage {
     // Where the backend keeps the refresh token in a cookie, it wants no token in the reach of scripts.
     return this.#options.refreshTokens ? memoryStorage() : this.#platform.storage(this.#name);
-  }
-
-  get #storageKind(): AuthReport['storage']['kind'] {
-    if (this.#options.storage) return 'given';
-    return this.#options.refreshTokens ? 'memory' : 'platform';
   }
 
   #onResume(): void {

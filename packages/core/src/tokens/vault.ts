@@ -13,6 +13,12 @@ import type { Pair } from './types.ts';
 /** No storage may hold a session up for longer than this, in ms. */
 const STORAGE_TIMEOUT = 5_000;
 
+/**
+ * Where the platform has no locks, changes at least take turns in here, also those of a session that ends and of the
+ * next one that begins already.
+ */
+const QUEUES = new WeakMap<Platform, Map<string, Promise<unknown>>>();
+
 /** What came of a save. */
 export type Saved =
   | { readonly kind: 'saved'; readonly pair: Pair }
@@ -68,8 +74,6 @@ export class Vault {
   /** Whether the storage held a pair of this user when last seen: it may again, though it fails now. */
   #holds = false;
   #failure: StorageError | null = null;
-  /** Where the platform has no locks, changes at least take turns in here. */
-  #queue: Promise<unknown> = Promise.resolve();
 
   constructor(
     storage: TokenStorage,
@@ -297,7 +301,9 @@ export class Vault {
     otherwise: T | (() => T),
     change: (record: StoredTokens | null) => Promise<T>,
   ): Promise<T> {
-    const turn = this.#queue.then(() =>
+    const queues = QUEUES.get(this.#platform) ?? new Map<string, Promise<unknown>>();
+    QUEUES.set(this.#platform, queues);
+    const turn = Promise.resolve(queues.get(this.#lock)).then(() =>
       this.#platform.locks.hold(this.#lock, STORAGE_TIMEOUT, async () => {
         try {
           return await change(await this.#get());
@@ -307,7 +313,10 @@ export class Vault {
         }
       }),
     );
-    this.#queue = turn.catch(() => {});
+    queues.set(
+      this.#lock,
+      turn.catch(() => {}),
+    );
     return turn;
   }
 
