@@ -169,7 +169,13 @@ export class Session {
   }
 
   async #tellAll(tokens: Tokens): Promise<void> {
-    await Promise.all([...this.#seats].map((seat) => this.#tell(seat, tokens)));
+    const failures: unknown[] = [];
+    const telling = [...this.#seats].map((seat) =>
+      this.#tell(seat, tokens).catch((error: unknown) => failures.push(error)),
+    );
+    // By hand: the engine of older phones has no `Promise.allSettled`.
+    await Promise.all(telling);
+    if (failures.length > 0) throw failures[0];
   }
 
   async #tell(seat: Seat, tokens: Tokens): Promise<void> {

@@ -43,7 +43,7 @@ const faults = several(
   ...weather,
   fc.record({ do: fc.constant('open' as const), tab }),
   fc.record({ do: fc.constant('kill' as const), tab, after: fc.nat({ max: 40 }) }),
-  storage('slow', 'none'),
+  storage('slow', 'none', 'writes'),
 );
 /** Where the storage fails, what only it remembers is forgotten: the process has to live. */
 const failing = several(...weather, storage(...FAULTS), storage(...FAULTS));
@@ -78,7 +78,7 @@ describe('the tabs of a device', { timeout }, () => {
     await fc.assert(
       fc.asyncProperty(circumstances, faults, async (given, happened) => {
         const life = await live(given, happened);
-        life.awake();
+        await life.awake();
         life.reopen();
         await life.device.advance(4 * MINUTE);
         stays(life);
@@ -106,7 +106,7 @@ describe('the tabs of a device', { timeout }, () => {
     await fc.assert(
       fc.asyncProperty(circumstances, failing, async (given, happened) => {
         const life = await live({ ...given, tabs: 1 }, happened);
-        life.awake();
+        await life.awake();
         await life.device.advance(7 * MINUTE);
         stays(life);
         expect(['valid', 'refreshing']).toContain(life.tabs[0]?.manager.state);
@@ -123,7 +123,7 @@ describe('the tabs of a device', { timeout }, () => {
         const { manager, process } = life.tabs[nth % given.tabs] as Tab;
         fc.pre(process.alive && manager.tokens !== null);
         process.atPoint = () => {};
-        process.thaw();
+        await process.thaw();
         life.place.fault = 'none';
         // Tabs that are only just opening are a new sign-in.
         for (const one of life.tabs) if (one.manager.tokens === null) one.process.kill();
@@ -133,7 +133,7 @@ describe('the tabs of a device', { timeout }, () => {
         void manager.logout();
         expect(manager.tokens).toBeNull();
         await life.device.advance(MINUTE);
-        life.awake();
+        await life.awake();
         await life.device.advance(2 * given.ttl);
         for (const one of life.tabs.filter((each) => each.process.alive))
           expect(one.manager.tokens).toBeNull();

@@ -32,8 +32,6 @@ export interface AttemptParts {
   stamp(): Stamp;
   /** False once the session was closed. */
   live(): boolean;
-  /** Whether anybody is looking. */
-  visible(): boolean;
 }
 
 /** How often one refresh asks again where the server or the clock asks it to. */
@@ -52,7 +50,7 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
     const found = await newest(parts, base);
     if (!parts.live()) return { kind: 'stopped' };
     if (found === 'signedOut') return { kind: 'signedOut' };
-    if (found === 'locked') return troubled('storage', 'the storage cannot be read yet');
+    if (found === 'unknown') return troubled('storage', 'the storage cannot be read');
     // A tab was faster. Where its access token has ended too, its refresh token is the one to present.
     if (found.rank > old.rank && isUsable(found, parts.clock)) {
       // Its storage need not be this tab's.
@@ -79,7 +77,7 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
         const after = await newest(parts, base);
         if (!parts.live()) return { kind: 'stopped' };
         if (after === 'signedOut') return { kind: 'signedOut' };
-        if (after === 'locked' || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
+        if (after === 'unknown' || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
         if (isUsable(after, parts.clock)) {
           return outcomeOf(await parts.vault.save(after, { live }), after);
         }
@@ -97,12 +95,11 @@ export function troubled(kind: Trouble['kind'], reason: string, retryAfterMs = 0
 }
 
 /** The newest pair that storage, other tabs or this one know of. */
-async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut' | 'locked'> {
+async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut' | 'unknown'> {
   const stored = await parts.vault.read();
   if (stored.signedOut) return 'signedOut';
-  // Started in the background, before the phone was unlocked: what the app gave may be long overtaken by what is
-  // stored. Once somebody looks at it, a storage that still cannot be read is broken, and the session goes on without.
-  if (stored.locked && !parts.visible()) return 'locked';
+  // What this tab has may be long overtaken by what is stored, and the server would take it for a thief's.
+  if (stored.unknown) return 'unknown';
   // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
   if (stored.pair === null || stored.pair.rank <= base.rank) await parts.peers.ask();
   let best = base;

@@ -69,7 +69,6 @@ export class Refresher {
             return { server: Math.round(server.now()), wall: device.wall(), mono: device.mono() };
           },
           live: () => session.live(),
-          visible: () => platform.lifecycle.visible(),
         },
         old,
       ),

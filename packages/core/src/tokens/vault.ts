@@ -14,6 +14,12 @@ import type { Pair } from './types.ts';
 const STORAGE_TIMEOUT = 5_000;
 
 /**
+ * For how long, in ms awake, a storage that cannot be read counts as one that soon can. After that it is broken, and
+ * the session goes on with what is in memory: without it nobody would be signed in at all.
+ */
+const UNREADABLE_PATIENCE = 60_000;
+
+/**
  * Where the platform has no locks, changes at least take turns in here, also those of a session that ends and of the
  * next one that begins already.
  */
@@ -40,8 +46,8 @@ export type Saved =
 export interface Stored {
   readonly pair: Pair | null;
   readonly signedOut: boolean;
-  /** It cannot be read and never could be, as a keychain before the phone is unlocked: a newer pair may be there. */
-  readonly locked: boolean;
+  /** It cannot be read now, and a newer pair may stand there: nothing older is to be presented yet. */
+  readonly unknown: boolean;
 }
 
 /** What a logout left to do. */
@@ -71,6 +77,8 @@ export class Vault {
   #generation = 0;
   /** Whether the storage could ever be read. */
   #opened = false;
+  /** Since when it cannot be, by the clock that never jumps; null while it can. */
+  #unreadableSince: number | null = null;
   /** Whether the storage held a pair of this user when last seen: it may again, though it fails now. */
   #holds = false;
   #failure: StorageError | null = null;
@@ -91,15 +99,15 @@ export class Vault {
     this.#onError = onError;
   }
 
-  /** What stands there now. A storage that fails counts as empty: unknown is not signed out. */
+  /** What stands there now. Where it cannot be read, that is not known, which is not signed out. */
   async read(): Promise<Stored> {
     try {
-      return { ...this.#judge(await this.#get()), locked: false };
+      return { ...this.#judge(await this.#get()), unknown: false };
     } catch (error) {
       this.#fail('it could not be read', error);
       // What browsers block they block for good, and hold nothing of ours there.
       const blocked = error instanceof Error && error.name === 'SecurityError';
-      return { pair: null, signedOut: false, locked: !this.#opened && !blocked };
+      return { pair: null, signedOut: false, unknown: !blocked && this.#mayBeReadYet() };
     }
   }
 
@@ -239,7 +247,15 @@ export class Vault {
     }
   }
 
-  #judge(record: StoredTokens | null): Omit<Stored, 'locked'> {
+  #mayBeReadYet(): boolean {
+    const now = this.#clocks.device.mono();
+    this.#unreadableSince ??= now;
+    if (now - this.#unreadableSince < UNREADABLE_PATIENCE) return true;
+    // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
+    return !this.#opened && !this.#platform.lifecycle.visible();
+  }
+
+  #judge(record: StoredTokens | null): Omit<Stored, 'unknown'> {
     const mine = this.#mine(record);
     if (mine === null) return { pair: null, signedOut: false };
     if (mine.generation > this.#generation) return { pair: null, signedOut: true };
@@ -326,11 +342,15 @@ export class Vault {
       value = await within(this.#platform.timers, STORAGE_TIMEOUT, () => this.#storage.get());
     } catch (error) {
       // Corrupt text is as good as none, and the next save repairs it.
-      if (error instanceof SyntaxError) return null;
+      if (error instanceof SyntaxError) {
+        this.#unreadableSince = null;
+        return null;
+      }
       throw error;
     }
     const record = parseStored(value);
     this.#opened = true;
+    this.#unreadableSince = null;
     this.#holds = this.#mine(record)?.accessToken !== undefined;
     return record;
   }

@@ -105,7 +105,7 @@ export class Lifecycle {
         this.#tab(fault.tab).process.freeze();
         break;
       case 'thaw':
-        this.#tab(fault.tab).process.thaw();
+        await this.#tab(fault.tab).process.thaw();
         this.#tab(fault.tab).process.resume();
         break;
       case 'hide':
@@ -141,14 +141,14 @@ export class Lifecycle {
   }
 
   /** Everything works again, and every tab that is left is awake and looked at. */
-  awake(): void {
+  async awake(): Promise<void> {
     this.#weather.length = 0;
     this.place.fault = 'none';
     this.device.setOnline(true);
     for (const { process } of this.tabs) {
       process.atPoint = () => {};
       process.visible = true;
-      process.thaw();
+      await process.thaw();
       process.resume();
     }
   }

@@ -149,7 +149,7 @@ export class World {
       case 'thaw': {
         only();
         const { process } = this.client(text(value));
-        process.thaw();
+        await process.thaw();
         process.resume();
         break;
       }

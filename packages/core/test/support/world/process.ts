@@ -78,10 +78,14 @@ export class Process {
     this.#waiting ??= [];
   }
 
-  thaw(): void {
+  /** What it missed happens in its order, each in a turn of its own, as an event loop would have it. */
+  async thaw(): Promise<void> {
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
-    for (const fn of waiting) this.deliver(fn);
+    for (const fn of waiting) {
+      this.deliver(fn);
+      await this.device.settle();
+    }
   }
 
   /** It was shown, focused, thawed. */
