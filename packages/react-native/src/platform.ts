@@ -1,5 +1,12 @@
 /** The platform of React Native. Looks at globals and modules when it is called, never at import. */
-import { type Clock, type Lifecycle, memoryStorage, type Network, type Platform } from '@chatsdk/core';
+import {
+  type Clock,
+  type Lifecycle,
+  memoryStorage,
+  type Network,
+  type Platform,
+  sharedMap,
+} from '@chatsdk/core';
 import { appLocks } from './locks.ts';
 
 /** The part of React Native's `AppState` that is used. */
@@ -35,6 +42,8 @@ export function reactNativePlatform({ appState, netInfo }: ReactNativeModules): 
     locks: appLocks(timers),
     // An app is one process: nobody else has its tokens.
     channel: () => null,
+    // Clients of one user share a session, as on a page.
+    shared: sharedMap,
     storage: memoryStorage,
   };
 }
