@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench gen dist audit clean web python
+.PHONY: help run test check fmt bench gen docs soak dist audit clean web python
 
 BIN := target/debug/chatsdk
 VENV := target/venv
@@ -27,6 +27,7 @@ check: web python ## Format, lints, types, and that generated files are what the
 	cargo clippy --workspace --all-targets -- -D warnings
 	npm run lint
 	npm run typecheck
+	npm run --silent build -w api-docs
 	cd python && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/mypy
 	scripts/generated.sh --check
 
@@ -41,6 +42,15 @@ bench: ## Measure the product beside its floors, and write docs/benchmarks.md
 	scripts/need.sh postgres
 	cargo build --release -p chatsdk-server -p chatsdk-bench
 	target/release/chatsdk-bench all --write docs/benchmarks.md
+
+docs: web python ## Write the pages of every SDK from its sources: target/docs
+	npm run --silent build -w api-docs
+	cargo doc --no-deps -p chatsdk-client --target-dir target/docs/rust
+	$(VENV)/bin/python -m pdoc -o target/docs/python chatsdk
+
+soak: web ## Run the lifecycle of clients against faults for hours of virtual time, many times over (minutes)
+	cargo run --release -p chatsdk-simulator
+	LIFECYCLE_RUNS=$${LIFECYCLE_RUNS:-500} npx vitest run --project unit packages/core/test/lifecycle.property.test.ts
 
 dist: web ## Build the release binary with its pages: target/release/chatsdk
 	cargo build --release -p chatsdk-server

@@ -13,7 +13,14 @@ import { appLocks } from './locks.ts';
 export interface AppStateLike {
   /** `active`, `background`, `inactive` and, on some systems and at the start, others or nothing. */
   readonly currentState: string | null | undefined;
-  addEventListener(type: 'change', listener: (state: string) => void): { remove(): void };
+  /** Calls `listener` at each change. */
+  addEventListener(
+    type: 'change',
+    listener: (state: string) => void,
+  ): {
+    /** Ends it. */
+    remove(): void;
+  };
 }
 
 /** The part of `@react-native-community/netinfo` that is used. */

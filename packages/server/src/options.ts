@@ -4,6 +4,7 @@ import { InvalidInputError } from './errors.ts';
 
 /** The place that this runs in. */
 export interface Runtime {
+  /** The `fetch` that requests go through. */
   readonly fetch: typeof fetch;
   /** Milliseconds since the Unix epoch. */
   readonly wall: () => number;

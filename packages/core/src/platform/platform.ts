@@ -21,7 +21,11 @@ export interface Timers {
 /** The part of a fetch reply that is read. */
 export interface HttpReply {
   readonly status: number;
-  readonly headers: { get(name: string): string | null };
+  readonly headers: {
+    /** The header `name`, or null where it is absent. */
+    get(name: string): string | null;
+  };
+  /** The body. */
   text(): Promise<string>;
 }
 

@@ -3,8 +3,11 @@ import type { TokenStorage } from '@chatsdk/core';
 
 /** The part of `@react-native-async-storage/async-storage` that is used. */
 export interface AsyncStorageLike {
+  /** What stands under `key`, or null. */
   getItem(key: string): Promise<string | null>;
+  /** Puts `value` there. */
   setItem(key: string, value: string): Promise<void>;
+  /** Takes it away. */
   removeItem(key: string): Promise<void>;
 }
 

@@ -4,12 +4,15 @@ import type { TokenStorage } from '@chatsdk/core';
 /** The part of `react-native-keychain` that is used. */
 export interface KeychainLike<Accessible> {
   readonly ACCESSIBLE: { readonly AFTER_FIRST_UNLOCK: Accessible };
+  /** Puts a password there. */
   setGenericPassword(
     username: string,
     password: string,
     options: { service: string; accessible: Accessible },
   ): Promise<unknown>;
+  /** What stands there, or false. */
   getGenericPassword(options: { service: string }): Promise<false | { readonly password: string }>;
+  /** Takes it away. */
   resetGenericPassword(options: { service: string }): Promise<unknown>;
 }
 

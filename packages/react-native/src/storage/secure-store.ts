@@ -7,8 +7,11 @@ import { inTurn } from './turns.ts';
 /** The part of `expo-secure-store` that is used. */
 export interface SecureStoreLike {
   readonly AFTER_FIRST_UNLOCK: number;
+  /** What stands under `key`, or null. */
   getItemAsync(key: string, options: NativeOptions): Promise<string | null>;
+  /** Puts `value` there, at most 2,048 bytes of it. */
   setItemAsync(key: string, value: string, options: NativeOptions): Promise<void>;
+  /** Takes it away. */
   deleteItemAsync(key: string, options: NativeOptions): Promise<void>;
 }
 
