@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench gen dist audit clean web python
+.PHONY: help run test check fmt bench gen docs soak dist audit clean web python
 
 BIN := target/debug/chatsdk
 VENV := target/venv
@@ -14,20 +14,27 @@ run: web ## Build everything and start `chatsdk dev`; it prints a page and a cur
 	cargo run --quiet --release -p chatsdk-server --bin chatsdk -- dev $(ARGS)
 
 test: web python ## Install what the tests need, and run every test
-	scripts/need.sh postgres chromium
+	scripts/need.sh postgres chromium go ruby
 	cargo test --workspace --no-fail-fast
 	npm test
 	npm run test:realtime
 	cargo build -p chatsdk-server
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
+<<<<<<< HEAD
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e tests/realtime/python
 	if command -v go >/dev/null; then cd tests/realtime/go && go test ./...; else echo "no Go: its client was not tested"; fi
+=======
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider -c python/pyproject.toml python/tests tests/snippets/backend
+>>>>>>> main
 
-check: web ## Format, lints, types, and that generated files are what their sources say
+check: web python ## Format, lints, types, and that generated files are what their sources say
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	npm run lint
 	npm run typecheck
+	npm run --silent build -w api-docs
+	cd python && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/mypy
 	scripts/generated.sh --check
 
 fmt: ## Format everything
@@ -41,6 +48,15 @@ bench: ## Measure the product beside its floors, and write docs/benchmarks.md
 	scripts/need.sh postgres
 	cargo build --release -p chatsdk-server -p chatsdk-bench
 	target/release/chatsdk-bench all --write docs/benchmarks.md
+
+docs: web python ## Write the pages of every SDK from its sources: target/docs
+	npm run --silent build -w api-docs
+	cargo doc --no-deps -p chatsdk-client --target-dir target/docs/rust
+	$(VENV)/bin/python -m pdoc -o target/docs/python chatsdk
+
+soak: web ## Run the lifecycle of clients against faults for hours of virtual time, many times over (minutes)
+	cargo run --release -p chatsdk-simulator
+	LIFECYCLE_RUNS=$${LIFECYCLE_RUNS:-500} npx vitest run --project unit packages/core/test/lifecycle.property.test.ts
 
 dist: web ## Build the release binary with its pages: target/release/chatsdk
 	cargo build --release -p chatsdk-server
@@ -58,10 +74,17 @@ node_modules/.package-lock.json: package-lock.json
 
 python: $(VENV)/.installed
 
+<<<<<<< HEAD
 $(VENV)/.installed: tests/e2e/requirements.txt tests/realtime/python/requirements.txt
 	scripts/need.sh venv
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -r $< -r tests/realtime/python/requirements.txt
+=======
+$(VENV)/.installed: tests/e2e/requirements.txt python/requirements.txt python/pyproject.toml
+	scripts/need.sh venv
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -r tests/e2e/requirements.txt -r python/requirements.txt -e 'python[verify,fastapi]'
+>>>>>>> main
 	touch $@
 
 clean: ## Remove what was built

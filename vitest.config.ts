@@ -1,7 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
+/** What the snippets and examples for React Native import, and only a device has. */
+const here = (path: string): string => new URL(path, import.meta.url).pathname;
+const native = {
+  'react-native': here('packages/react-native/test/support/react-native.ts'),
+  '@react-native-async-storage/async-storage': here('tests/snippets/frontend/support/async-storage.ts'),
+  '@react-native-community/netinfo': here('tests/snippets/frontend/support/net-info.ts'),
+  'expo-secure-store': here('tests/snippets/frontend/support/expo-secure-store.ts'),
+};
+
 // The sources are tested, not the build: the condition points every workspace package at its src/.
-const ssr = { resolve: { conditions: ['@chatsdk/source', 'node', 'import', 'module', 'default'] } };
+// Only what is not a matter of course: `import` named here would reach require() too, and break CommonJS.
+const ssr = { resolve: { conditions: ['@chatsdk/source', 'node'] } };
 
 export default defineConfig({
   ssr,
@@ -18,9 +28,10 @@ export default defineConfig({
       },
       {
         ssr,
+        resolve: { alias: native },
         test: {
           name: 'integration',
-          include: ['packages/*/test/integration/**/*.test.ts'],
+          include: ['packages/*/test/integration/**/*.test.ts', 'tests/snippets/frontend/native.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -37,7 +48,11 @@ export default defineConfig({
         ssr,
         test: {
           name: 'browser',
-          include: ['packages/*/test/browser/**/*.test.ts'],
+          include: [
+            'packages/*/test/browser/**/*.test.ts',
+            'tests/snippets/frontend/web.test.ts',
+            'tests/examples/*.test.ts',
+          ],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

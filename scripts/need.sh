@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that the programs named are there: uses the machine's, installs them with apt where it
-# may, and otherwise says what is missing. Knows: postgres, chromium, venv.
+# may, and otherwise says what is missing. Knows: postgres, chromium, venv, go, ruby.
 set -euo pipefail
 
 present() {
@@ -8,6 +8,7 @@ present() {
     postgres) compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v initdb >/dev/null ;;
     chromium) [ -x "${CHROMIUM_BIN:-/usr/bin/chromium}" ] ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    go | ruby) command -v "$1" >/dev/null ;;
   esac
 }
 
@@ -16,6 +17,8 @@ package() {
     postgres) echo postgresql ;;
     chromium) echo chromium ;;
     venv) echo python3-venv ;;
+    go) echo golang-go ;;
+    ruby) echo ruby ;;
     *) echo "need.sh does not know $1" >&2; exit 2 ;;
   esac
 }

@@ -2,7 +2,7 @@
 //! empties it, next to a database that holds a handful.
 //!
 //! The full database is the product's own file, filled by SQL while the product is down. The first rows
-//! of the table ended long ago and are what the sweep, which begins ten seconds after the start, deletes.
+//! of the table ended long ago and are what the sweep, which begins half a minute after the start, deletes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub const CONNECTIONS: usize = 64;
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// How long to wait for the sweep.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Medians of refreshes in the two databases, which took turns.
 #[derive(Debug, Clone, Copy)]

@@ -42,7 +42,7 @@ pub(crate) fn start(auth: &Auth, stop: &CancellationToken, tasks: &TaskTracker) 
 }
 
 /// How long after the start the first sweep begins: a server that restarts often sweeps as well.
-const BEFORE_SWEEPS: Duration = Duration::from_secs(10);
+const BEFORE_SWEEPS: Duration = Duration::from_secs(30);
 /// How long the sweep rests between two steps, so that it never is more than one write among many: a
 /// million sessions take two minutes.
 const BETWEEN_STEPS: Duration = Duration::from_millis(10);

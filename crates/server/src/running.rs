@@ -95,7 +95,11 @@ impl Server {
         let (listeners, connections) = (TaskTracker::new(), TaskTracker::new());
         jobs::start(&auth, &stop, &listeners);
         let head_timeout = Duration::from_millis(config.request_timeout.as_millis().unsigned_abs());
-        let workers = Workers::start().map_err(StartError::Threads)?;
+        let workers = if config.shared_database {
+            Workers::shared()
+        } else {
+            Workers::start().map_err(StartError::Threads)?
+        };
         for listener in [api_listener, realtime_listener] {
             listeners.spawn(listen::serve(
                 listener,

@@ -28,20 +28,30 @@ impl Workers {
     /// Starts a thread for each one of the runtime that this is called in. Where that has only the
     /// caller's, as in tests, connections are served by it.
     pub(crate) fn start() -> io::Result<Self> {
-        let stop = CancellationToken::new();
         let here = Handle::current();
-        let threads = if here.runtime_flavor() == RuntimeFlavor::CurrentThread {
-            vec![here]
-        } else {
-            (0..here.metrics().num_workers())
-                .map(|_| thread(stop.clone()))
-                .collect::<io::Result<_>>()?
-        };
-        Ok(Self(Arc::new(Inner {
+        if here.runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return Ok(Self::shared());
+        }
+        let stop = CancellationToken::new();
+        let threads = (0..here.metrics().num_workers())
+            .map(|_| thread(stop.clone()))
+            .collect::<io::Result<_>>()?;
+        Ok(Self::of(threads, stop))
+    }
+
+    /// The threads of the runtime that this is called in. They are the better choice where requests talk
+    /// to a database server: its connections belong to that runtime, and a thread of one's own would wait
+    /// for another at each query.
+    pub(crate) fn shared() -> Self {
+        Self::of(vec![Handle::current()], CancellationToken::new())
+    }
+
+    fn of(threads: Vec<Handle>, stop: CancellationToken) -> Self {
+        Self(Arc::new(Inner {
             threads,
             next: AtomicUsize::new(0),
             _stop: stop.drop_guard(),
-        })))
+        }))
     }
 
     /// Hands `stream` to the next thread, where `serve` makes it a task that `tasks` tracks.

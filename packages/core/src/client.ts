@@ -1,13 +1,23 @@
 /** The way in: wires tokens and socket together, and owns no logic of either. */
 import { readApiUrl, readWsUrl } from './address.ts';
 import { Emitter } from './emitter.ts';
-import { DisconnectedError, NotConnectedError, type RefreshError, type StorageError } from './errors.ts';
+import {
+  DisconnectedError,
+  type HostSessionEndedError,
+  NotConnectedError,
+  type RefreshError,
+  type StorageError,
+} from './errors.ts';
 import { type Logger, redacting, silent } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { webPlatform } from './platform/web.ts';
-import { Connection, type ConnectionState } from './realtime/connection.ts';
+import type { ConnectionState } from './realtime/connection.ts';
+import { type RequestOptions, request } from './rest.ts';
+import { type Seat, Session } from './session.ts';
+import type { AuthReport, EndReason } from './tokens/events.ts';
 import { type ConnectInput, readConnectInput, refuseApiKey } from './tokens/input.ts';
-import { type EndReason, readBuffer, TokenManager } from './tokens/manager.ts';
+import { LastUser } from './tokens/last-user.ts';
+import { readBuffer } from './tokens/manager.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
 import type { User } from './user.ts';
@@ -27,10 +37,16 @@ export interface ChatSDKOptions {
    * and only then, the message contains `Network`; the session is kept and goes on by itself.
    */
   onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
-  /** Where the SDK keeps the pair. Default: `localStorage` in browsers, memory elsewhere. */
+  /** Where the SDK keeps the pair. Default: `localStorage` in browsers; memory elsewhere, and with `refreshTokens`. */
   storage?: TokenStorage | undefined;
-  /** Asks your backend for the next pair, where it keeps the refresh token in a cookie. */
+  /**
+   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. Resolves with
+   * `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
+   * session; whatever else it throws is taken for a failure that passes. See `fetchTokens`.
+   */
   refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
+  /** Refuses addresses that are not encrypted, unless on this machine or in a private network. Default: warns. */
+  strict?: boolean | undefined;
   /** Told what happens. Default: nobody. */
   logger?: Logger | undefined;
   /** The place that this runs in. Default: the browser, or Node. */
@@ -50,10 +66,26 @@ export interface ChatSDKEvents {
 /** How long `connect` waits for a connection before it resolves and leaves the rest to the background, in ms. */
 const CONNECT_PATIENCE = 10_000;
 
-interface Session {
+/** Whom `logout` is for. */
+export interface LogoutOptions {
+  /** Default: who is connected, or else who connected last on this device. */
+  userID?: string;
+}
+
+/** How a client stands, for people who look for a fault. Holds nothing secret. */
+export interface DebugReport {
+  readonly apiUrl: string;
+  readonly wsUrl: string;
+  readonly connectivity: ConnectionState | null;
+  /** The tokens, or null where there is no session. */
+  readonly auth: AuthReport | null;
+}
+
+/** This client's part in a session. */
+interface Membership {
   readonly userID: string;
-  readonly manager: TokenManager;
-  readonly connection: Connection;
+  readonly session: Session;
+  readonly seat: Seat;
   readonly ready: Promise<User>;
   readonly fail: (error: Error) => void;
 }
@@ -66,14 +98,17 @@ export class ChatSDK {
   readonly #platform: Platform;
   readonly #logger: Logger;
   readonly #events: Emitter<ChatSDKEvents>;
-  #session: Session | null = null;
+  #membership: Membership | null = null;
+  /** Who connected last here. */
+  #lastUserID: string | null = null;
   #user: User | null = null;
   #connectivity: ConnectionState | null = null;
 
   constructor(options: ChatSDKOptions) {
     this.#logger = redacting(options.logger ?? silent);
-    this.#apiUrl = readApiUrl(options.apiUrl, this.#logger);
-    this.#wsUrl = readWsUrl(options.wsUrl, this.#apiUrl, this.#logger);
+    const strict = options.strict ?? false;
+    this.#apiUrl = readApiUrl(options.apiUrl, this.#logger, strict);
+    this.#wsUrl = readWsUrl(options.wsUrl, this.#apiUrl, this.#logger, strict);
     for (const [name, value] of Object.entries(options)) {
       if (typeof value === 'string') refuseApiKey(name, value);
     }
@@ -115,42 +150,66 @@ export class ChatSDK {
     try {
       read = readConnectInput(input, this.#platform.clock.wall(), this.#logger);
       if (typeof this.#platform.webSocket !== 'function') {
-        throw new TypeError(
-          'There is no WebSocket here: pass platform: { webSocket } (in Node 20, that of `ws`).',
-        );
+        throw new TypeError('There is no WebSocket here: pass platform: { webSocket } (in Node 20: `ws`).');
       }
     } catch (error) {
       return Promise.reject(error);
     }
     const { userID, tokens } = read;
-    if (this.#session?.userID === userID) {
-      const { manager, ready } = this.#session;
-      void manager.offer(tokens);
+    if (this.#membership?.userID === userID) {
+      const { session, ready } = this.#membership;
+      session.manager.offer(tokens).catch((error: unknown) => {
+        this.#logger.error(String(error));
+      });
       return ready;
     }
-    this.#leave();
-    const session = this.#begin(userID, tokens);
-    this.#session = session;
-    // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
-    session.ready.catch(() => {});
-    return session.ready;
+    void this.#leave();
+    return this.#join(userID, tokens);
   }
 
-  /** Closes the connection and forgets the tokens in memory, at once. What is stored stays. */
+  /**
+   * Closes the connection and forgets the tokens in memory, at once. What is stored stays. Resolves when the socket
+   * is closed, which it is not where another client of the same page goes on with it.
+   */
   disconnect(): Promise<void> {
-    this.#leave();
-    return Promise.resolve();
+    return this.#leave();
   }
 
   /**
    * Disconnects at once, here and in the other tabs of this browser, removes the stored tokens, and has the
-   * server revoke the session. Resolves when that was tried; it is tried again until it is answered.
+   * server revoke the session. Resolves when that was tried; it is tried again until it is answered. Needs no
+   * connection: after a `disconnect`, or in a page just loaded, it ends the session that is stored.
    */
-  async logout(): Promise<void> {
-    const manager = this.#session?.manager;
-    const done = manager?.logout();
-    this.#leave();
+  async logout(options: LogoutOptions = {}): Promise<void> {
+    const lastUser = this.#lastUser();
+    const { userID = this.#membership?.userID ?? this.#lastUserID ?? (await lastUser.recall()) } = options;
+    if (userID === null) return;
+    const membership = this.#membership?.userID === userID ? this.#membership : null;
+    const done = (membership?.session ?? this.#session(userID)).logout(membership?.seat);
+    if (membership !== null) void this.#leave();
     await done;
+    await lastUser.forget(userID);
+  }
+
+  /**
+   * Sends a request to the API as the current user, and resolves with the body of the reply. Where the server says
+   * that the token has expired, gets another one and sends the request once more.
+   * @param path below `apiUrl`, with a slash at its start
+   */
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
+    const manager = this.#membership?.session.manager;
+    if (manager === undefined) throw new NotConnectedError();
+    return await request(this.#platform, this.#apiUrl, manager, method, path, options);
+  }
+
+  /** How it stands: tokens, clocks, storage, the last error. Holds nothing secret, and may be sent to whoever helps. */
+  debugAuth(): DebugReport {
+    return {
+      apiUrl: this.#apiUrl,
+      wsUrl: this.#wsUrl,
+      connectivity: this.#connectivity,
+      auth: this.#membership?.session.manager.debug() ?? null,
+    };
   }
 
   /** How it stands, and nothing secret. */
@@ -158,86 +217,104 @@ export class ChatSDK {
     return {
       apiUrl: this.#apiUrl,
       wsUrl: this.#wsUrl,
-      userID: this.#session?.userID ?? null,
+      userID: this.#membership?.userID ?? null,
       connectivity: this.#connectivity,
     };
   }
 
-  #begin(userID: string, tokens: Tokens): Session {
-    const { refreshBufferMs, onTokenRefresh, onRefreshError, storage, refreshTokens } = this.#options;
-    const platform = this.#platform;
-    const manager = new TokenManager({
+  #session(userID: string): Session {
+    const { refreshBufferMs, storage, refreshTokens } = this.#options;
+    return Session.of({
       apiUrl: this.#apiUrl,
+      wsUrl: this.#wsUrl,
       userID,
       refreshBufferMs,
+      storage,
+      hosted: refreshTokens !== undefined,
+      logger: this.#logger,
+      platform: this.#platform,
+    });
+  }
+
+  #join(userID: string, tokens: Tokens): Promise<User> {
+    const { onTokenRefresh, onRefreshError, refreshTokens } = this.#options;
+    const platform = this.#platform;
+    const session = this.#session(userID);
+    let waited = false;
+    let settle = (): void => {};
+    let fail: (error: unknown) => void = () => {};
+    const seat: Seat = {
       onTokenRefresh,
       onRefreshError,
-      storage,
       refreshTokens,
-      logger: this.#logger,
-      platform,
-      inUse: () => connection.connected,
-    });
-    let connected = (): void => {};
-    let fail: (error: Error) => void = () => {};
-    const connection = new Connection({
-      url: this.#wsUrl,
-      tokens: manager,
-      platform,
-      logger: this.#logger,
+      onUser: (user) => {
+        this.#user = user;
+      },
       onState: (state) => {
         this.#setConnectivity(state);
-        if (state === 'connected') connected();
+        if (state === 'connected') settle();
       },
-    });
-    let sid: string | null = null;
-    manager.on('tokens', (now) => {
-      this.#user = now.user;
-      // Another tab signed the same user in anew: what is open still belongs to the old session.
-      if (sid !== null && now.sid !== null && now.sid !== sid) connection.restart();
-      sid = now.sid;
-    });
-    manager.on('storageError', (error) => this.#events.emit('storageError', error));
-    manager.on('ended', ({ reason, error }) => {
-      this.#session = null;
-      connection.close();
-      this.#connectivity = null;
-      fail(error ?? new DisconnectedError());
-      this.#events.emit('sessionEnded', { reason, error });
-    });
+      onStorageError: (error) => this.#events.emit('storageError', error),
+      onEnded: (reason, error) => {
+        this.#membership = null;
+        this.#connectivity = null;
+        fail(error ?? new DisconnectedError());
+        this.#events.emit('sessionEnded', { reason, error });
+      },
+    };
     const ready = new Promise<User>((resolve, reject) => {
-      const settle = (): void => {
+      settle = () => {
         cancel();
         if (this.#user !== null) resolve(this.#user);
       };
-      const cancel = platform.timers.after(CONNECT_PATIENCE, settle);
-      connected = settle;
+      const cancel = platform.timers.after(CONNECT_PATIENCE, () => {
+        waited = true;
+        settle();
+      });
       fail = (error) => {
         cancel();
         reject(error);
       };
-      this.#setConnectivity('connecting');
-      manager.start(tokens).then(() => {
-        if (manager.tokens === null) return;
-        connection.open();
-        if (!platform.network.online()) {
-          this.#setConnectivity('offline');
-          settle();
-        }
-      }, reject);
     });
-    return { userID, manager, connection, ready, fail: (error) => fail(error) };
+    // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
+    ready.catch(() => {});
+    const membership: Membership = { userID, session, seat, ready, fail };
+    this.#membership = membership;
+    this.#lastUserID = userID;
+    this.#setConnectivity('connecting');
+    void this.#lastUser().remember(userID);
+    session.join(seat, tokens).then(
+      () => {
+        if (this.#membership !== membership) return;
+        const online = platform.network.online();
+        if (!online) this.#setConnectivity('offline');
+        if (!online || waited) settle();
+      },
+      (error: unknown) => {
+        fail(error);
+        // It never began: the next connect begins anew.
+        if (this.#membership === membership) void this.#leave();
+      },
+    );
+    return ready;
   }
 
-  #leave(): void {
-    const session = this.#session;
-    this.#session = null;
+  async #leave(): Promise<void> {
+    const membership = this.#membership;
+    this.#membership = null;
     this.#user = null;
     this.#connectivity = null;
-    if (session === null) return;
-    session.manager.stop();
-    session.connection.close();
-    session.fail(new DisconnectedError());
+    if (membership === null) return;
+    const left = membership.session.leave(membership.seat);
+    membership.fail(new DisconnectedError());
+    await left;
+  }
+
+  #lastUser(): LastUser {
+    const { storage } = this.#options;
+    const platform = this.#platform;
+    const place = storage ?? platform.storage(`chatsdk:${this.#apiUrl}`);
+    return new LastUser(place, storage !== undefined, platform.timers);
   }
 
   #setConnectivity(state: ConnectionState): void {

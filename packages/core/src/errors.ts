@@ -26,7 +26,11 @@ export type ClientCode =
   | 'network'
   | 'protocol'
   | 'configuration'
-  | 'refresh_token_missing';
+  | 'refresh_token_missing'
+  | 'host_session_ended';
+
+/** One of ours, one that ends a session, or another of the server's codes. */
+export type ErrorCode = ClientCode | FatalCode | (string & {});
 
 /** What every error of this package has beside its message. */
 export interface ErrorDetails {
@@ -43,8 +47,8 @@ export interface ErrorDetails {
 /** The ancestor of every error of this package. */
 export class ChatError extends Error {
   override name = 'ChatError';
-  /** What went wrong, by a name that never changes. */
-  readonly code: ClientCode | FatalCode;
+  /** What went wrong, by a name that never changes: one of ours, or one of the server's. */
+  readonly code: ErrorCode;
   /** Whether the same call may succeed later without a change. */
   readonly retryable: boolean;
   /** HTTP status, or null where none was received. */
@@ -52,7 +56,7 @@ export class ChatError extends Error {
   /** The server's id of the request, or null. */
   readonly requestId: string | null;
 
-  constructor(code: ClientCode | FatalCode, message: string, details: ErrorDetails = {}) {
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(redact(message), details.cause === undefined ? undefined : { cause: redactCause(details.cause) });
     this.code = code;
     this.retryable = details.retryable ?? false;
@@ -78,10 +82,7 @@ export class UserMismatchError extends ChatError {
   override name = 'UserMismatchError';
 
   constructor() {
-    super(
-      'user_mismatch',
-      'The token was made for another user than userID names. Pass the userId that your backend sent to POST /auth/tokens.',
-    );
+    super('user_mismatch', 'The token was made for another user than userID names.');
   }
 }
 
@@ -99,8 +100,25 @@ export class DisconnectedError extends ChatError {
   override name = 'DisconnectedError';
 
   constructor() {
-    super('disconnected', 'The connection was closed by this app before it was established.');
+    super('disconnected', 'The connection was closed by this app.');
   }
+}
+
+/**
+ * Your backend says that nobody is signed in there: throw it out of `refreshTokens`, and the session ends. Whatever
+ * else `refreshTokens` throws is taken for a failure that passes.
+ */
+export class HostSessionEndedError extends ChatError {
+  override name = 'HostSessionEndedError';
+
+  constructor(message = 'Your backend says that nobody is signed in.', details: ErrorDetails = {}) {
+    super('host_session_ended', message, details);
+  }
+}
+
+/** A request to the API failed. Where nothing answered, the message starts with `Network`. */
+export class RequestError extends ChatError {
+  override name = 'RequestError';
 }
 
 /** The token storage failed. The session goes on from memory. */
@@ -116,7 +134,7 @@ export class StorageError extends ChatError {
 }
 
 /** What kind of trouble a refresh is in. Only `fatal` means that the user has to sign in again. */
-export type RefreshErrorKind = 'fatal' | 'network' | 'protocol' | 'configuration';
+export type RefreshErrorKind = 'fatal' | 'network' | 'protocol' | 'configuration' | 'storage';
 
 /**
  * Why the session could not be refreshed. With kind `fatal` it has ended; with any other kind the message
@@ -131,7 +149,7 @@ export class RefreshError extends ChatError {
 
   constructor(
     kind: RefreshErrorKind,
-    code: ClientCode | FatalCode,
+    code: ErrorCode,
     message: string,
     attempt: number,
     details: ErrorDetails = {},

@@ -1,6 +1,6 @@
-/** One POST, bounded in time, and what came of it. Never throws for what the network does. */
+/** One request, bounded in time, and what came of it. Never throws for what the network does. */
 import type { Platform } from './platform/platform.ts';
-import { isRecord } from './user.ts';
+import { isRecord, numberOf, textOf } from './values.ts';
 import { within } from './within.ts';
 
 /** Every request is given up after this long, in ms. */
@@ -32,12 +32,24 @@ export type Answer = Timed &
     | { readonly kind: 'unreachable'; readonly cause: unknown }
   );
 
-/** Sends `body` as JSON. `signal` gives it up early. */
-export async function post(
+/** What a request carries beside its address. */
+export interface RequestParts {
+  /** Sent as JSON; absent where there is none. */
+  readonly body?: unknown;
+  /** The header of this name. */
+  readonly authorization?: string;
+  /** Gives the request up early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether it is to outlive the page. */
+  readonly keepalive?: boolean;
+}
+
+/** Sends a request, without cookies and past caches. */
+export async function send(
   platform: Platform,
+  method: string,
   url: string,
-  body: unknown,
-  options: { signal?: AbortSignal; keepalive?: boolean } = {},
+  parts: RequestParts,
 ): Promise<Answer> {
   const { clock, timers } = platform;
   const sentWall = clock.wall();
@@ -48,23 +60,28 @@ export async function post(
   });
   const abort = new AbortController();
   const give = (): void => abort.abort();
-  options.signal?.addEventListener('abort', give, { once: true });
+  if (parts.signal?.aborted) give();
+  parts.signal?.addEventListener('abort', give, { once: true });
   try {
     const { reply, text } = await within(timers, REQUEST_TIMEOUT, async () => {
       const reply = await platform.fetch(url, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
-        body: JSON.stringify(body),
+        method,
+        headers: {
+          Accept: 'application/json',
+          ...(parts.body === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...(parts.authorization === undefined ? {} : { Authorization: parts.authorization }),
+        },
+        ...(parts.body === undefined ? {} : { body: JSON.stringify(parts.body) }),
         signal: abort.signal,
         credentials: 'omit',
         cache: 'no-store',
-        ...(options.keepalive ? { keepalive: true } : {}),
+        keepalive: parts.keepalive ?? false,
       });
       return { reply, text: await reply.text() };
     });
     const { status } = reply;
     // A parse error is dropped, because it quotes the text, which may hold tokens.
-    const parsed = parseJson(text);
+    const parsed = status === 204 ? null : parseJson(text);
     if (status >= 200 && status < 300) {
       return parsed === undefined
         ? { kind: 'foreign', status, retryAfterMs: 0, ...timed() }
@@ -73,7 +90,7 @@ export async function post(
     const retryAfterMs = Math.max(retryAfter(reply.headers.get('retry-after')), fromDocument(parsed));
     const type = reply.headers.get('content-type') ?? '';
     if (/^application\/problem\+json\b/i.test(type) && isRecord(parsed) && typeof parsed.code === 'string') {
-      const requestId = typeof parsed.requestId === 'string' ? parsed.requestId : null;
+      const requestId = textOf(parsed.requestId) ?? null;
       return {
         kind: 'problem',
         status,
@@ -88,7 +105,7 @@ export async function post(
   } catch (cause) {
     return { kind: 'unreachable', cause, ...timed() };
   } finally {
-    options.signal?.removeEventListener('abort', give);
+    parts.signal?.removeEventListener('abort', give);
     abort.abort();
   }
 }
@@ -111,6 +128,6 @@ function retryAfter(header: string | null): number {
 }
 
 function fromDocument(document: unknown): number {
-  const wait = isRecord(document) ? document.retryAfterMs : 0;
-  return typeof wait === 'number' && wait > 0 ? Math.min(wait, LONGEST_WAIT) : 0;
+  const wait = numberOf(isRecord(document) ? document.retryAfterMs : 0) ?? 0;
+  return Math.min(Math.max(wait, 0), LONGEST_WAIT);
 }

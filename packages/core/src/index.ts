@@ -4,21 +4,31 @@
  * Where to start reading: `client.ts` is the way in; `tokens/manager.ts` keeps the user signed in;
  * `realtime/connection.ts` is the socket; `platform/` is all that is known of the place this runs in.
  */
-export { ChatSDK, type ChatSDKEvents, type ChatSDKOptions } from './client.ts';
+export {
+  ChatSDK,
+  type ChatSDKEvents,
+  type ChatSDKOptions,
+  type DebugReport,
+  type LogoutOptions,
+} from './client.ts';
 export {
   ChatError,
   type ClientCode,
   DisconnectedError,
+  type ErrorCode,
   type ErrorDetails,
   FATAL_CODES,
   type FatalCode,
+  HostSessionEndedError,
   InvalidInputError,
   NotConnectedError,
   RefreshError,
   type RefreshErrorKind,
+  RequestError,
   StorageError,
   UserMismatchError,
 } from './errors.ts';
+export { type FetchTokensOptions, fetchTokens } from './fetch-tokens.ts';
 export type { Logger } from './logger.ts';
 export type {
   Channel,
@@ -31,16 +41,20 @@ export type {
   Platform,
   Timers,
 } from './platform/platform.ts';
-export { webPlatform } from './platform/web.ts';
+export { noLocks, sharedMap, webPlatform, webTimers } from './platform/web.ts';
 export type { ConnectionState } from './realtime/connection.ts';
+export type { RequestOptions } from './rest.ts';
+export type {
+  AuthReport,
+  EndReason,
+  FatalReason,
+  LastError,
+  TokenEvents,
+  TokenManagerOptions,
+  TokenState,
+} from './tokens/events.ts';
 export type { ConnectInput } from './tokens/input.ts';
-export {
-  type EndReason,
-  type TokenEvents,
-  TokenManager,
-  type TokenManagerOptions,
-  type TokenState,
-} from './tokens/manager.ts';
+export { TokenManager } from './tokens/manager.ts';
 export {
   localStorageAdapter,
   memoryStorage,

@@ -1,3 +1,5 @@
+import { isRecord, textOf } from './values.ts';
+
 /** A person, as the access token and the replies of the server describe one. */
 export interface User {
   /** Your id of the person. */
@@ -15,13 +17,8 @@ export function readUser(id: string, from: Record<string, unknown>): User {
   const { name, avatar, custom } = from;
   return {
     id,
-    name: typeof name === 'string' ? name : null,
-    avatar: typeof avatar === 'string' ? avatar : null,
+    name: textOf(name) ?? null,
+    avatar: textOf(avatar) ?? null,
     custom: isRecord(custom) ? custom : {},
   };
-}
-
-/** Whether it is a JSON object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,11 @@
 /** Bounds for what others promise. */
 import type { Timers } from './platform/platform.ts';
 
+/** Calls what the app gave, and tells `onThrow` what it throws or rejects with. Neither reaches the caller. */
+export function guarded(call: () => void | Promise<void>, onThrow: (error: unknown) => void): void {
+  new Promise<void>((begin) => begin(call())).catch(onThrow);
+}
+
 /** It did not happen in time. */
 export class TimeoutError extends Error {
   override name = 'TimeoutError';

@@ -80,6 +80,39 @@ describe('in the background', () => {
     expect(scene.server.refreshes).toHaveLength(1);
   });
 
+  it('a hidden tab lets one that somebody looks at go first', async () => {
+    const scene = new Scene();
+    const minted = scene.server.mint();
+    const hidden = scene.actor({}, (tab) => {
+      tab.visible = false;
+      tab.random = 0;
+      tab.locks = false;
+    });
+    const shown = scene.actor({}, (tab) => {
+      tab.random = 0.999;
+    });
+    let asked = '';
+    const watch = (actor: typeof shown, name: string): void => {
+      const { fetch } = actor.tab;
+      actor.tab.fetch = (url, init) => {
+        asked += name;
+        return fetch(url, init);
+      };
+    };
+    watch(hidden, 'hidden');
+    watch(shown, 'shown');
+    await scene.start(hidden, minted);
+    await scene.start(shown, minted);
+    await scene.device.advance(57 * MINUTE);
+    expect(asked).toBe('shown');
+    expect(hidden.manager.tokens?.accessToken).toBe(shown.manager.tokens?.accessToken);
+    // Left alone, it sees to itself.
+    shown.manager.stop();
+    await scene.device.advance(HOUR);
+    expect(asked).toBe('shownhidden');
+    expect(hidden.manager.state).toBe('valid');
+  });
+
   it('timers that come a quarter of an hour late cost the first caller one refresh', async () => {
     const scene = new Scene();
     const actor = scene.actor();

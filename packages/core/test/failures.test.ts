@@ -225,14 +225,23 @@ describe('the end of a session', () => {
       expect(JSON.stringify(storage.get())).not.toContain('eyJ');
   });
 
-  it('comes at the end of a token that nothing can replace', async () => {
+  it('comes to a token that nothing can replace when the server refuses it, and by no clock', async () => {
     const scene = new Scene();
     const actor = scene.actor();
-    await scene.start(actor, { ...scene.server.mint(), refreshToken: '' });
+    const minted = scene.server.mint();
+    await scene.start(actor, { ...minted, refreshToken: '' });
     await scene.device.advance(HOUR - 1_000);
     expect(actor.manager.state).toBe('valid');
-    await scene.device.advance(1_000);
+    // It has ended by the clocks of this device, which may be wrong.
+    await scene.device.advance(5 * HOUR);
+    expect(actor.manager.state).toBe('expired');
+    expect(await actor.manager.getToken()).toBe(minted.accessToken);
+    expect(actor.ends).toEqual([]);
+    const refused = actor.manager.getToken({ refused: minted.accessToken });
+    await expect(refused).rejects.toMatchObject({ code: 'refresh_token_missing', kind: 'fatal' });
     expect(actor.ends).toEqual(['refresh_token_missing']);
+    expect(actor.errors).toHaveLength(1);
     expect(scene.server.seen).toHaveLength(0);
+    expect(scene.device.timers.size).toBe(0);
   });
 });

@@ -1,6 +1,6 @@
 /** Storages that fail, hang and hold nonsense: C25, C27; and the order of saving, telling and using. */
 import { describe, expect, it } from 'vitest';
-import { StorageError, type StoredTokens, type TokenStorage } from '../src/index.ts';
+import { StorageError, type StoredTokens, type TokenStorage, type Tokens } from '../src/index.ts';
 import { memoryStorage } from './support/fake-platform.ts';
 import { HOUR, MINUTE, Scene } from './support/scene.ts';
 
@@ -185,5 +185,213 @@ describe('a new pair', () => {
     await scene.device.advance(1_000);
     expect(next.ends).toEqual([]);
     expect(next.manager.state).toBe('valid');
+  });
+});
+
+/**
+ * A pair whose access token the server has seen makes its predecessor worthless, 60 seconds later: whoever then starts
+ * with the predecessor is taken for a thief. So a pair is used only where no start can find the predecessor.
+ */
+describe('a pair that cannot be saved', () => {
+  /** A storage with a switch: what it does with writes, and whether it forgets. */
+  function faulty() {
+    const kept = memoryStorage();
+    const faults = { set: 'none' as 'none' | 'full' | 'hangs', remove: true };
+    const storage: TokenStorage = {
+      get: () => kept.get(),
+      set: (value) => {
+        if (faults.set === 'hangs') return new Promise<void>(() => {});
+        if (faults.set === 'full') throw new DOMException('full', 'QuotaExceededError');
+        return kept.set(value);
+      },
+      remove: () => {
+        if (!faults.remove) throw new Error('read-only');
+        return kept.remove();
+      },
+    };
+    return { kept, faults, storage };
+  }
+
+  /** The app is killed, and started again after the grace of the server, with what stands in the storage. */
+  async function restart(scene: Scene, kept: TokenStorage, given: Tokens) {
+    await scene.device.advance(2 * MINUTE);
+    const next = scene.actor({ storage: kept });
+    await scene.start(next, given);
+    await scene.device.advance(HOUR);
+    return next;
+  }
+
+  it.each(['full', 'hangs'] as const)(
+    'is not used while an older one stands there (%s): a kill signs nobody out',
+    async (fault) => {
+      const scene = new Scene();
+      const { kept, faults, storage } = faulty();
+      const given = scene.server.mint();
+      const actor = scene.actor({ storage });
+      await scene.start(actor, given);
+      faults.set = fault;
+      faults.remove = false;
+      await scene.device.advance(57 * MINUTE);
+      expect(scene.server.refreshes.length).toBeGreaterThan(0);
+      expect(actor.manager.tokens?.accessToken).toBe(given.accessToken);
+      expect(actor.told).toEqual([]);
+      expect(actor.storageErrors.length).toBeGreaterThan(0);
+      // What is used, the server takes note of.
+      scene.server.show(await actor.manager.getToken());
+      actor.manager.stop();
+      const next = await restart(scene, kept, given);
+      expect(next.ends).toEqual([]);
+      expect(next.manager.state).toBe('valid');
+    },
+  );
+
+  it('is weather where it lasts longer than the old token, and passes', async () => {
+    const scene = new Scene();
+    const { faults, storage } = faulty();
+    const actor = scene.actor({ storage });
+    await scene.start(actor);
+    faults.set = 'full';
+    faults.remove = false;
+    await scene.device.advance(2 * HOUR);
+    expect(actor.manager.state).toBe('expired');
+    expect(actor.ends).toEqual([]);
+    expect(actor.errors).toHaveLength(1);
+    expect(actor.errors[0]).toMatchObject({ kind: 'storage', code: 'storage_failed', retryable: true });
+    expect(actor.errors[0]?.message).toMatch(/^Network/);
+    faults.set = 'none';
+    await scene.device.advance(2 * MINUTE);
+    expect(actor.manager.state).toBe('valid');
+  });
+
+  it('is used once the older one is out of the storage', async () => {
+    const scene = new Scene();
+    const { kept, faults, storage } = faulty();
+    const given = scene.server.mint();
+    const actor = scene.actor({ storage });
+    await scene.start(actor, given);
+    faults.set = 'full';
+    await scene.device.advance(56 * MINUTE);
+    expect(kept.get()).toBeNull();
+    expect(actor.manager.tokens?.accessToken).not.toBe(given.accessToken);
+    expect(actor.manager.state).toBe('valid');
+    await scene.device.advance(3 * HOUR);
+    expect(actor.ends).toEqual([]);
+    expect(actor.told.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('is found by a write that came late, and used then', async () => {
+    const scene = new Scene();
+    const kept = memoryStorage();
+    let land = (): void => {};
+    let hang = false;
+    const storage: TokenStorage = {
+      ...kept,
+      set: (value) => {
+        if (!hang) return kept.set(value);
+        return new Promise<void>((resolve) => {
+          land = () => {
+            void kept.set(value);
+            resolve();
+          };
+        });
+      },
+    };
+    const given = scene.server.mint();
+    const actor = scene.actor({ storage });
+    await scene.start(actor, given);
+    hang = true;
+    await scene.device.advance(55.25 * MINUTE + 200);
+    expect(actor.manager.tokens?.accessToken).toBe(given.accessToken);
+    await scene.device.advance(5_000);
+    expect(actor.manager.state).toBe('stale');
+    land();
+    hang = false;
+    await scene.device.advance(MINUTE);
+    expect(actor.manager.state).toBe('valid');
+    expect(scene.server.refreshes).toHaveLength(1);
+  });
+});
+
+describe('a storage that is locked when the app starts in the background', () => {
+  it('is waited for, since what stands there may be newer than what the app gave', async () => {
+    const scene = new Scene();
+    const kept = memoryStorage();
+    const given = scene.server.mint();
+    const before = scene.actor({ storage: kept });
+    await scene.start(before, given);
+    await scene.device.advance(3 * HOUR);
+    scene.server.show(await before.manager.getToken());
+    before.manager.stop();
+
+    let locked = true;
+    const open = <T>(work: () => T): T => {
+      if (locked) throw new Error('the keychain is locked');
+      return work();
+    };
+    const keychain: TokenStorage = {
+      get: () => open(() => kept.get()),
+      set: (value) => open(() => kept.set(value)),
+      remove: () => open(() => kept.remove()),
+    };
+    const actor = scene.actor({ storage: keychain }, (tab) => {
+      tab.visible = false;
+    });
+    const asked = scene.server.refreshes.length;
+    await scene.start(actor, given);
+    await scene.device.advance(30 * MINUTE);
+    expect(scene.server.refreshes).toHaveLength(asked);
+    expect(actor.manager.state).toBe('expired');
+    locked = false;
+    actor.tab.visible = true;
+    actor.tab.resume();
+    await scene.device.advance(2 * MINUTE);
+    expect(actor.ends).toEqual([]);
+    expect(actor.manager.state).toBe('valid');
+  });
+
+  it('is not waited for where a browser blocks it', async () => {
+    const scene = new Scene();
+    const storage = broken(() => {
+      throw new DOMException('denied', 'SecurityError');
+    });
+    const actor = scene.actor({ storage }, (tab) => {
+      tab.visible = false;
+    });
+    await scene.start(actor);
+    await scene.device.advance(3 * HOUR);
+    expect(actor.manager.state).toBe('valid');
+    expect(actor.told.length).toBeGreaterThanOrEqual(3);
+  });
+});
+
+describe('a storage that was left', () => {
+  it('gets nothing from a refresh that was under way', async () => {
+    const scene = new Scene();
+    const kept = memoryStorage();
+    let slow = false;
+    let read = (): void => {};
+    const storage: TokenStorage = {
+      ...kept,
+      get: () =>
+        slow
+          ? new Promise((resolve) => {
+              read = () => resolve(kept.get());
+            })
+          : kept.get(),
+    };
+    const actor = scene.actor({ storage });
+    await scene.start(actor);
+    scene.server.intercept = (seen) => {
+      slow = true;
+      return scene.server.answer(seen);
+    };
+    await scene.device.advance(55.25 * MINUTE + 200);
+    expect(scene.server.refreshes).toHaveLength(1);
+    actor.manager.stop();
+    // The app clears its storage, as the guide's logout does; then the reading that the save began with ends.
+    await kept.remove();
+    read();
+    await scene.device.advance(MINUTE);
+    expect(kept.get()).toBeNull();
   });
 });

@@ -1,7 +1,7 @@
 /** Callers, tabs and users side by side: C8, C14, C20, C22, C34, C36, C38, C39, and logout. */
 import { describe, expect, it } from 'vitest';
 import { DisconnectedError, type StoredTokens, type Tokens } from '../src/index.ts';
-import { problem } from './support/fake-platform.ts';
+import { problem, sharedStorage } from './support/fake-platform.ts';
 import { type Actor, HOUR, MINUTE, Scene } from './support/scene.ts';
 
 describe('in one tab', () => {
@@ -212,6 +212,28 @@ describe('two tabs', () => {
     expect(actor.ends).toEqual([]);
     expect(actor.manager.tokens?.accessToken).toBe((storage.get() as StoredTokens).accessToken);
     expect(actor.told).toHaveLength(1);
+  });
+
+  it('that share channels and no storage each keep what the other got', async () => {
+    const scene = new Scene();
+    const minted = scene.server.mint();
+    const one = scene.actor({ storage: sharedStorage() });
+    const apart = sharedStorage();
+    const heard = scene.actor({ storage: apart });
+    await scene.start(one, minted);
+    await scene.start(heard, minted);
+    await scene.device.advance(57 * MINUTE);
+    expect(scene.server.refreshes).toHaveLength(1);
+    scene.server.show(await heard.manager.getToken());
+    one.manager.stop();
+    heard.manager.stop();
+    expect(apart.text).toContain(heard.told[0]?.refreshToken);
+    await scene.device.advance(HOUR);
+    const again = scene.actor({ storage: apart });
+    await scene.start(again, minted);
+    await scene.device.advance(MINUTE);
+    expect(again.ends).toEqual([]);
+    expect(again.manager.state).toBe('valid');
   });
 
   it('a logout in one ends the other, at once and without an error', async () => {

@@ -21,7 +21,11 @@ export interface Timers {
 /** The part of a fetch reply that is read. */
 export interface HttpReply {
   readonly status: number;
-  readonly headers: { get(name: string): string | null };
+  readonly headers: {
+    /** The header `name`, or null where it is absent. */
+    get(name: string): string | null;
+  };
+  /** The body. */
   text(): Promise<string>;
 }
 
@@ -31,7 +35,7 @@ export type Fetch = (
   init: {
     method: string;
     headers: Record<string, string>;
-    body: string;
+    body?: string;
     signal?: AbortSignal;
     keepalive?: boolean;
     credentials?: 'omit';
@@ -88,4 +92,10 @@ export interface Platform {
   channel(name: string, onMessage: (message: unknown) => void): Channel | null;
   /** The storage that tokens go to unless the app names one. */
   storage(key: string): TokenStorage;
+  /**
+   * A map that all who run in this page or app have in common, other copies of this package included: through
+   * it, clients of one user share a session. Absent, or null, where one process serves many people: nobody there
+   * may come by another's session because he names its user.
+   */
+  shared?(): Map<string, unknown> | null;
 }

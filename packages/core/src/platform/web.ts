@@ -1,6 +1,6 @@
 /** The platform of browsers, their workers, and Node. Looks at globals when it is called, never at import. */
 import { localStorageAdapter, memoryStorage } from '../tokens/storage.ts';
-import type { Channel, Fetch, Lifecycle, Locks, Network, Platform } from './platform.ts';
+import type { Channel, Fetch, Lifecycle, Locks, Network, Platform, Timers } from './platform.ts';
 
 /** The platform of where this runs. Starts nothing. */
 export function webPlatform(): Platform {
@@ -9,7 +9,7 @@ export function webPlatform(): Platform {
   const browser = 'document' in globalThis || 'WorkerGlobalScope' in globalThis;
   return {
     clock: { wall: () => Date.now(), mono: () => performance.now() },
-    timers: { after },
+    timers: webTimers,
     random: () => Math.random(),
     fetch: ((url, init) => globalThis.fetch(url, init)) satisfies Fetch,
     webSocket: 'WebSocket' in globalThis ? globalThis.WebSocket : null,
@@ -19,7 +19,22 @@ export function webPlatform(): Platform {
     channel: browser && 'BroadcastChannel' in globalThis ? openChannel : () => null,
     // Workers have no localStorage; their channels still tell them of the pairs of the pages.
     storage: (key) => ('document' in globalThis ? localStorageAdapter(key) : memoryStorage()),
+    // A page is one person's. A server, an edge worker and whatever renders pages there are not.
+    shared: () => ('document' in globalThis ? sharedMap() : null),
   };
+}
+
+/** Names what the copies of this package share; its number grows when they could no longer understand it. */
+const SHARED = Symbol.for('chatsdk.shared.1');
+
+/** The map of this realm under a well-known symbol, made at the first call. */
+export function sharedMap(): Map<string, unknown> {
+  const host = globalThis as { [SHARED]?: Map<string, unknown> };
+  const found = host[SHARED];
+  if (found !== undefined) return found;
+  const made = new Map<string, unknown>();
+  host[SHARED] = made;
+  return made;
 }
 
 function after(ms: number, fn: () => void): () => void {
@@ -30,6 +45,9 @@ function after(ms: number, fn: () => void): () => void {
   }
   return () => clearTimeout(timer as number);
 }
+
+/** The timers of every place there is. They keep no Node process alive. */
+export const webTimers: Timers = { after };
 
 /** Listens on an event target that may not be there. */
 function listen(target: unknown, names: readonly string[], fn: (event: Event) => void): () => void {
@@ -83,7 +101,8 @@ const webLocks: Locks = {
   },
 };
 
-const noLocks: Locks = { hold: (_name, _waitMs, fn) => fn() };
+/** For places without tabs: runs the work at once. */
+export const noLocks: Locks = { hold: (_name, _waitMs, fn) => fn() };
 
 function openChannel(name: string, onMessage: (message: unknown) => void): Channel | null {
   try {

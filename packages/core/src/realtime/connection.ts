@@ -115,8 +115,9 @@ export class Connection {
       this.#sent = token;
       this.#refused = false;
       return token;
-    } catch {
-      throw new UnauthorizedError('the session is over');
+    } catch (error) {
+      // The session is over, and this connection with it; or it was left and begun anew, and asks again.
+      throw this.#open ? error : new UnauthorizedError('the session is over');
     }
   }
 

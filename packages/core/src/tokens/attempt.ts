@@ -8,11 +8,11 @@ import { isUsable } from './pair.ts';
 import type { Peers } from './peers.ts';
 import { isLate, type Stamp, type Trouble, type Verdict } from './request.ts';
 import type { Pair } from './types.ts';
-import type { Vault } from './vault.ts';
+import type { Saved, Vault } from './vault.ts';
 
 /** What one refresh came to. */
 export type Outcome =
-  /** The newest pair there is, saved: ours, or one that another tab got. `stored` is false where saving failed. */
+  /** The newest pair there is: ours, or one that another tab got. Saved, unless `stored` is false. */
   | { readonly kind: 'pair'; readonly pair: Pair; readonly stored: boolean }
   | { readonly kind: 'fatal'; readonly verdict: Extract<Verdict, { kind: 'fatal' }>; readonly pair: Pair }
   | { readonly kind: 'trouble'; readonly trouble: Trouble }
@@ -36,11 +36,13 @@ export interface AttemptParts {
 
 /** How often one refresh asks again where the server or the clock asks it to. */
 const ROUNDS = 3;
+const LATE = 'the reply came too late';
 
 /** Gets a pair newer than `old`. */
 export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> {
   let base = old;
   let reason = '';
+  const live = (): boolean => parts.live();
   for (let round = 0; round < ROUNDS; round += 1) {
     // Taken before storage is read: a tab that freezes in between presents what it read with the time at
     // which it read it, and is told that it is stale instead of being taken for a thief.
@@ -48,18 +50,22 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
     const found = await newest(parts, base);
     if (!parts.live()) return { kind: 'stopped' };
     if (found === 'signedOut') return { kind: 'signedOut' };
+    if (found === 'unknown') return troubled('storage', 'the storage cannot be read');
     // A tab was faster. Where its access token has ended too, its refresh token is the one to present.
-    if (found.rank > old.rank && isUsable(found, parts.clock))
-      return { kind: 'pair', pair: found, stored: true };
+    if (found.rank > old.rank && isUsable(found, parts.clock)) {
+      // Its storage need not be this tab's.
+      return outcomeOf(await parts.vault.save(found, { live }), found);
+    }
     base = found;
 
     const verdict = await parts.present(base, stamp);
     if (!parts.live()) return { kind: 'stopped' };
     switch (verdict.kind) {
       case 'pair': {
-        const kept = await keep(parts, verdict.pair, stamp);
-        if (kept !== 'late') return kept;
-        reason = 'the reply came too late';
+        const fresh = (): boolean => !isLate(stamp, parts.clock);
+        const saved = await parts.vault.save(verdict.pair, { fresh, live });
+        if (saved.kind !== 'late') return outcomeOf(saved, verdict.pair);
+        reason = LATE;
         break;
       }
       case 'trouble':
@@ -71,21 +77,29 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
         const after = await newest(parts, base);
         if (!parts.live()) return { kind: 'stopped' };
         if (after === 'signedOut') return { kind: 'signedOut' };
-        if (after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
-        if (isUsable(after, parts.clock)) return { kind: 'pair', pair: after, stored: true };
+        if (after === 'unknown' || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
+        if (isUsable(after, parts.clock)) {
+          return outcomeOf(await parts.vault.save(after, { live }), after);
+        }
         base = after;
         break;
       }
     }
   }
-  const trouble: Trouble = { kind: 'network', reason, retryAfterMs: 0, status: null, requestId: null };
-  return { kind: 'trouble', trouble };
+  return troubled('network', reason);
+}
+
+/** A failure that no answer of a server stands behind. */
+export function troubled(kind: Trouble['kind'], reason: string, retryAfterMs = 0): Outcome {
+  return { kind: 'trouble', trouble: { kind, reason, retryAfterMs, status: null, requestId: null } };
 }
 
 /** The newest pair that storage, other tabs or this one know of. */
-async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut'> {
+async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut' | 'unknown'> {
   const stored = await parts.vault.read();
   if (stored.signedOut) return 'signedOut';
+  // What this tab has may be long overtaken by what is stored, and the server would take it for a thief's.
+  if (stored.unknown) return 'unknown';
   // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
   if (stored.pair === null || stored.pair.rank <= base.rank) await parts.peers.ask();
   let best = base;
@@ -95,20 +109,21 @@ async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOu
   return best;
 }
 
-/** Saves a fresh pair before anybody uses it; what was asked for too long ago is asked for again. */
-async function keep(parts: AttemptParts, pair: Pair, stamp: Stamp): Promise<Outcome | 'late'> {
-  const saved = await parts.vault.save(pair, () => !isLate(stamp, parts.clock));
-  if (!parts.live()) return { kind: 'stopped' };
+/** What it comes to that `pair` was saved, or was not. Nobody uses a pair before. */
+export function outcomeOf(saved: Saved, pair: Pair): Outcome {
   switch (saved.kind) {
+    case 'saved':
     case 'newer':
       return { kind: 'pair', pair: saved.pair, stored: true };
     case 'signedOut':
-      return { kind: 'signedOut' };
+    case 'stopped':
+      return { kind: saved.kind };
     case 'late':
-      return 'late';
-    case 'saved':
-      return { kind: 'pair', pair: saved.pair, stored: true };
+      return troubled('network', LATE);
     case 'failed':
-      return { kind: 'pair', pair, stored: false };
+      if (saved.safe) return { kind: 'pair', pair, stored: false };
+      // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the
+      // next start finds in the storage, for a thief's; unused, the older one is as good as ever.
+      return troubled('storage', 'the new tokens could not be saved');
   }
 }

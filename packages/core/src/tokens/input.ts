@@ -32,16 +32,13 @@ export function readConnectInput(
   if (typeof token !== 'string' || token === '') {
     throw new InvalidInputError(
       'token',
-      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error: look at what it returned.`,
+      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error.`,
     );
   }
   refuseApiKey('token', token);
   const claims = readClaims(token);
   if (claims === null) {
-    throw new InvalidInputError(
-      'token',
-      'The token is not an access token of ChatSDK (a JWT with a subject).',
-    );
+    throw new InvalidInputError('token', 'The token is not an access token of ChatSDK.');
   }
   if (refreshToken !== undefined && refreshToken !== null && typeof refreshToken !== 'string') {
     throw new InvalidInputError('refreshToken', `Expected a string, got ${describe(refreshToken)}.`);
@@ -66,7 +63,7 @@ export function refuseApiKey(field: string, value: string): void {
   if (value.trimStart().startsWith('csk_')) {
     throw new InvalidInputError(
       field,
-      'This is an API key. Keep it on your backend, replace it if it was published, and pass the tokens that your backend got with it.',
+      'This is an API key: keep it on your backend, and replace it where it was published.',
     );
   }
 }

@@ -1,5 +1,5 @@
 /** Reads the claims of an access token, to know when to refresh it and whom to greet. Verifies nothing. */
-import { isRecord } from '../user.ts';
+import { isRecord, numberOf, textOf } from '../values.ts';
 
 /** The claims that the client looks at. */
 export interface Claims {
@@ -27,10 +27,10 @@ export function readClaims(token: string): Claims | null {
     if (!isRecord(all) || typeof all.sub !== 'string') return null;
     return {
       sub: all.sub,
-      sid: typeof all.sid === 'string' ? all.sid : null,
-      rc: finite(all.rc),
-      iat: finite(all.iat),
-      exp: finite(all.exp),
+      sid: textOf(all.sid) ?? null,
+      rc: numberOf(all.rc) ?? null,
+      iat: numberOf(all.iat) ?? null,
+      exp: numberOf(all.exp) ?? null,
       all,
     };
   } catch {
@@ -38,11 +38,8 @@ export function readClaims(token: string): Claims | null {
   }
 }
 
-function finite(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? value : null;
-}
-
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const UPPER = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+const ALPHABET = `${UPPER}${UPPER.toLowerCase()}0123456789-_`;
 
 /** Written out, because neither `atob` nor `TextDecoder` is everywhere that this runs. */
 function decodeBase64Url(text: string): string {

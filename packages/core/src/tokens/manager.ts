@@ -1,7 +1,7 @@
 /**
- * Keeps one user's access token alive. A state machine, and therefore larger than its neighbours: it decides
- * *when* to refresh, *whose* pair counts and *what is told to whom*; the refresh itself is `attempt.ts`, the
- * reading of answers `request.ts`, the shared storage `vault.ts`, the arithmetic `schedule.ts`.
+ * Keeps one user's access token alive: decides *whose* pair counts and what follows from each outcome. When to
+ * refresh is `timetable.ts`, the run of one `refresher.ts` and `attempt.ts`, the reading of answers `request.ts`, failures in a
+ * row `outage.ts`, the app's callbacks `host.ts`, the shared storage `vault.ts`.
  *
  * `#epoch` grows whenever the session is closed. Everything that waited compares it before it goes on, so
  * that nothing is saved, told or scheduled for a session that is over.
@@ -9,96 +9,45 @@
 
 import { Emitter } from '../emitter.ts';
 import {
+  type ChatError,
   DisconnectedError,
-  type FatalCode,
+  type ErrorDetails,
   InvalidInputError,
   NotConnectedError,
-  RefreshError,
-  StorageError,
+  type RefreshError,
+  type StorageError,
 } from '../errors.ts';
 import { type Logger, redacting, silent } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
-import { within } from '../within.ts';
-import { type AttemptParts, attempt, type Outcome } from './attempt.ts';
-import { age, type Clocks, elapsed, isUsable, lifeLeft, makePair } from './pair.ts';
-import { Peers } from './peers.ts';
-import { requestFromHost, requestPair, type Stamp, type Trouble } from './request.ts';
+import { type Outcome, outcomeOf, troubled } from './attempt.ts';
+import { endedBy } from './ends.ts';
+import type {
+  AuthReport,
+  FatalReason,
+  LastError,
+  TokenEvents,
+  TokenManagerOptions,
+  TokenState,
+} from './events.ts';
+import { Host } from './host.ts';
+import { Outage } from './outage.ts';
+import { type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
+import { type Logout, Peers, tellSignedOut } from './peers.ts';
+import { Refresher } from './refresher.ts';
+import type { Trouble } from './request.ts';
 import { revokeLater, revokeOnce } from './revoke.ts';
-import { backoff, effectiveBuffer, floor, jitter, TICK } from './schedule.ts';
+import { effectiveBuffer } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
-import type { TokenStorage } from './storage.ts';
+import { memoryStorage, type TokenStorage } from './storage.ts';
+import { Timetable } from './timetable.ts';
 import type { Pair, Tokens } from './types.ts';
 import { Vault } from './vault.ts';
+import { Waiters } from './waiters.ts';
 
-/** What a {@link TokenManager} is made of. */
-export interface TokenManagerOptions {
-  /** Address of the API, without a slash at its end. */
-  apiUrl: string;
-  /** Whose tokens these are. */
-  userID: string;
-  /** How long before its end an access token is refreshed, in ms. Default: five minutes. */
-  refreshBufferMs?: number | undefined;
-  /** Told of each new pair before it is used, once and in order; waited for, up to 5 s. */
-  onTokenRefresh?: ((tokens: Tokens) => void | Promise<void>) | undefined;
-  /** Told when the session ended, and once in each outage that outlives the access token. */
-  onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
-  /** Where the pair is kept. Default: the platform's. */
-  storage?: TokenStorage | undefined;
-  /** Asks your backend for the next pair, where it keeps the refresh token. */
-  refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
-  logger?: Logger | undefined;
-  platform?: Platform | undefined;
-  /** Whether the token is in use though nobody is looking, by an open socket for instance. */
-  inUse?: (() => boolean) | undefined;
-}
-
-/**
- * Where the token stands: `unauthenticated` before the start and after the stop; `valid`; `refreshing`;
- * `stale` while refreshing fails and the token still works; `expired` when it works no longer and the
- * session is kept; `ended` when the user has to sign in again.
- */
-export type TokenState = 'unauthenticated' | 'valid' | 'refreshing' | 'stale' | 'expired' | 'ended';
-
-/** Why a session is over. */
-export type EndReason = FatalCode | 'refresh_token_missing' | 'logged_out';
-
-/** What a {@link TokenManager} tells of. */
-export interface TokenEvents {
-  /** Another pair is in use. */
-  tokens: { readonly user: User; readonly sid: string | null };
-  /** The session is over. `error` is null where the user logged out in another tab. */
-  ended: { readonly reason: EndReason; readonly error: RefreshError | null };
-  /** The storage failed; the session goes on in memory. */
-  storageError: StorageError;
-  state: TokenState;
-}
-
-interface Waiter {
-  /** The token that will not do. */
-  readonly not: string | null;
-  resolve(token: string): void;
-  reject(error: unknown): void;
-}
-
-/** How long the host's `onTokenRefresh` is waited for, in ms. */
-const CALLBACK_TIMEOUT = 5_000;
-/** How long another tab's refresh is waited for, in ms. */
-const LOCK_WAIT = 5_000;
-/** Pauses before a failed save is tried again, in ms. */
-const SAVE_RETRIES = [1_000, 5_000, 30_000];
-/** So many refreshes in a minute may be forced before they are due. */
-const EARLY_PER_MINUTE = 10;
-
-/** The sentences of the ends of a session. None may speak of the network: hosts tell by that word. */
-const SENTENCES: Record<FatalCode, string> = {
-  refresh_token_invalid: 'Refresh token invalid: sign in again.',
-  refresh_token_expired: 'Refresh token expired: sign in again.',
-  refresh_token_reused: 'Refresh token used twice: sign in again.',
-  session_revoked: 'The session was ended: sign in again.',
-  user_banned: 'This user is banned.',
-};
+/** Pauses before a failed save is tried again, in ms; the last one repeats. */
+const SAVE_RETRIES = [1_000, 5_000, 30_000, 300_000];
 
 /** Keeps an access token alive from {@link TokenManager.start} to {@link TokenManager.stop}. */
 export class TokenManager {
@@ -109,33 +58,27 @@ export class TokenManager {
   readonly #name: string;
   readonly #clocks: Clocks;
   readonly #vault: Vault;
+  readonly #host: Host;
+  readonly #timetable: Timetable;
+  readonly #refresher: Refresher;
+  readonly #outage: Outage;
+  readonly #waiters = new Waiters();
   readonly #events: Emitter<TokenEvents>;
 
   #epoch = 0;
   #state: TokenState = 'unauthenticated';
   #pair: Pair | null = null;
-  /** Drawn once for each pair. */
-  #jitter = 0;
+  /** What is being begun with. */
+  #starting: { readonly pair: Pair; readonly done: Promise<void> } | null = null;
   #peers: Peers | null = null;
   /** The last pair that another tab told of; in use once the host was told of it too. */
   #heard: Pair | null = null;
   #undo: (() => void)[] = [];
-  #cancelTick = (): void => {};
-  #cancelRetry: (() => void) | null = null;
-  /** Not before this moment of the monotonic clock may a retry come, online or not: the server said so. */
-  #retryNotBefore = 0;
   #flight: Promise<void> | null = null;
-  #abort = new AbortController();
-  readonly #waiters = new Set<Waiter>();
-  /** Lets {@link #pause} end early. */
-  #wake = (): void => {};
-  #telling: Promise<void> = Promise.resolve();
-  #toldRank = Number.NEGATIVE_INFINITY;
-  #failures = 0;
-  #failingSince = 0;
-  #reported = false;
-  #lastError: RefreshError | null = null;
-  #early: number[] = [];
+  /** What ended the session, once something did. */
+  #endedBy: RefreshError | null = null;
+  #cancelSave = (): void => {};
+  #lastError: LastError | null = null;
 
   constructor(options: TokenManagerOptions) {
     this.#options = options;
@@ -147,13 +90,30 @@ export class TokenManager {
     const device = this.#platform.clock;
     this.#clocks = { device, server: new ServerClock(device) };
     this.#vault = new Vault(
-      options.storage ?? this.#platform.storage(this.#name),
+      options.storage ?? this.#ownStorage(),
       options.userID,
       `${this.#name}:save`,
       this.#platform,
       this.#clocks,
-      (error) => this.#events.emit('storageError', error),
+      (error) => this.#storageFailed(error),
     );
+    this.#host = new Host(options, this.#platform.timers, this.#logger);
+    this.#outage = new Outage(this.#platform);
+    this.#timetable = new Timetable({
+      platform: this.#platform,
+      buffer: this.#buffer,
+      canRefresh: (pair) => this.#canRefresh(pair),
+      inUse: () => options.inUse?.() ?? true,
+      go: () => void this.#refresh(),
+    });
+    this.#refresher = new Refresher({
+      options,
+      platform: this.#platform,
+      clocks: this.#clocks,
+      vault: this.#vault,
+      timetable: this.#timetable,
+      lock: `${this.#name}:refresh`,
+    });
   }
 
   /** Where the token stands. */
@@ -179,43 +139,35 @@ export class TokenManager {
   /**
    * Begins with the pair that the host gave, or with a newer one of the same session that is in storage.
    * Does not wait for a refresh. Rejects with {@link InvalidInputError} where the token is not one of the
-   * user's.
+   * user's. Once begun, takes the pair up where it is newer.
    */
   async start(given: Tokens): Promise<void> {
-    if (this.#pair !== null) return await this.offer(given);
+    if (this.#pair !== null || this.#starting !== null) return await this.offer(given);
+    const pair = this.#read(given);
     this.#close(new DisconnectedError());
     const epoch = this.#epoch;
     this.#setState('unauthenticated');
-    const pair = await this.#vault.begin(this.#read(given));
-    if (epoch !== this.#epoch) return;
-    const { userID } = this.#options;
-    this.#peers = new Peers(this.#platform, this.#name, userID, this.#clocks, {
-      current: () => this.#pair,
-      onPair: (found) => {
-        this.#heard = found;
-        void this.#adopt(found);
-      },
-      onSignedOut: () => this.#signedOut(),
-    });
-    const { network, lifecycle } = this.#platform;
-    this.#undo = [
-      network.subscribe((online) => this.#onNetwork(online)),
-      lifecycle.onResume(() => this.#resume(0)),
-      this.#vault.subscribe(() => void this.#look()),
-    ];
-    const mine = pair.tokens.accessToken === given.accessToken;
-    // Read again, now that the stored estimate of the server's clock is taken up.
-    if (mine) this.#publish(this.#read(given, pair.receivedAt));
-    else await this.#accept(pair);
-    void this.#flushOutbox();
+    const done = this.#begin(pair, epoch);
+    const starting = { pair, done };
+    this.#starting = starting;
+    try {
+      await done;
+    } catch (error) {
+      if (epoch === this.#epoch) this.#close(new DisconnectedError());
+      throw error;
+    } finally {
+      if (this.#starting === starting) this.#starting = null;
+    }
   }
 
   /** Takes up a pair that the host got meanwhile, where it is newer than the one in use. */
   async offer(given: Tokens): Promise<void> {
     const pair = this.#read(given);
-    if (this.#pair === null || pair.rank <= this.#pair.rank) return;
     const epoch = this.#epoch;
-    const newest = await this.#vault.begin(pair);
+    // What came of the start is its caller's to hear.
+    await this.#starting?.done.catch(() => {});
+    if (epoch !== this.#epoch || this.#pair === null || pair.rank <= this.#pair.rank) return;
+    const newest = await this.#vault.begin(pair, () => epoch === this.#epoch);
     if (epoch === this.#epoch) await this.#adopt(newest);
   }
 
@@ -223,21 +175,25 @@ export class TokenManager {
    * A token that works now. Resolves at once while the one in use lives, and refreshes behind where its end
    * is near; waits for a refresh where it has ended.
    * @param options.minTtl how long the token should live, in ms; default 30 s
+   * @param options.refused the token that the server refused: another one is got, unless it was got meanwhile
    */
-  async getToken(options: { minTtl?: number } = {}): Promise<string> {
+  async getToken(options: { minTtl?: number; refused?: string } = {}): Promise<string> {
     const pair = this.#need();
+    const { accessToken } = pair.tokens;
+    if (!this.#canRefresh(pair)) return this.#only(pair, options.refused ?? null);
     const left = lifeLeft(pair, this.#clocks.device);
-    if (left > 0) {
+    if (left > 0 && accessToken !== options.refused) {
       const margin = Math.min(options.minTtl ?? 30_000, effectiveBuffer(pair.ttl, this.#buffer));
-      if (left <= margin && this.#cancelRetry === null) void this.#refresh();
-      return pair.tokens.accessToken;
+      if (left <= margin && !this.#timetable.pausing) void this.#refresh();
+      return accessToken;
     }
     // Within the pause after a failure nobody gets further than the failure did.
-    if (this.#cancelRetry !== null && this.#lastError !== null) throw this.#lastError;
+    if (this.#timetable.pausing && this.#outage.error !== null) throw this.#outage.error;
     await this.#refresh();
     const now = this.#need();
-    if (isUsable(now, this.#clocks.device)) return now.tokens.accessToken;
-    throw this.#lastError ?? new DisconnectedError();
+    const usable = isUsable(now, this.#clocks.device) && now.tokens.accessToken !== options.refused;
+    if (usable) return now.tokens.accessToken;
+    throw this.#outage.error ?? new DisconnectedError();
   }
 
   /**
@@ -247,11 +203,11 @@ export class TokenManager {
   async tokenOtherThan(refused: string | null): Promise<string> {
     const pair = this.#need();
     const { accessToken } = pair.tokens;
+    if (!this.#canRefresh(pair)) return this.#only(pair, refused);
     if (accessToken !== refused && isUsable(pair, this.#clocks.device)) return accessToken;
-    return await new Promise<string>((resolve, reject) => {
-      this.#waiters.add({ not: refused, resolve, reject });
-      if (this.#cancelRetry === null) void this.#refresh();
-    });
+    const token = this.#waiters.wait(refused);
+    if (!this.#timetable.pausing) void this.#refresh();
+    return await token;
   }
 
   /** Closes the session here, at once. What is stored stays, for the next start. */
@@ -262,72 +218,85 @@ export class TokenManager {
 
   /**
    * Ends the session for every tab of this browser, at once here, and has the server revoke it: resolves when
-   * it was asked, and goes on asking where it did not answer.
+   * it was asked, and goes on asking where it did not answer. Works without a start too, for the session that is
+   * stored.
    */
   async logout(): Promise<void> {
-    const pair = this.#pair;
-    this.#peers?.tellSignedOut();
+    const pair = this.#pair ?? this.#starting?.pair ?? null;
     this.stop();
     const { apiUrl } = this.#options;
-    const waiting = await this.#vault.end(pair);
-    const left = await revokeOnce(this.#platform, apiUrl, this.#vault, waiting);
+    const { revoke, generation } = await this.#vault.end(pair);
+    // After the tombstone: who hears of it may sign in anew at once, and has to find it.
+    tellSignedOut(this.#platform, this.#name, { generation, sid: pair?.sid ?? null });
+    const left = await revokeOnce(this.#platform, apiUrl, this.#vault, revoke);
     void revokeLater(this.#platform, apiUrl, this.#vault, left);
   }
 
-  /** Its state, and nothing secret. */
-  toJSON(): { userID: string; state: TokenState; expiresAt: number | null } {
+  /** How it stands, for people who look for a fault. Holds nothing secret. */
+  debug(): AuthReport {
+    const pair = this.#pair;
+    const { device, server } = this.#clocks;
+    const { userID, storage, refreshTokens } = this.#options;
     return {
-      userID: this.#options.userID,
+      userID,
+      sid: pair?.sid ?? null,
       state: this.#state,
-      expiresAt: this.#pair?.tokens.expiresAt ?? null,
+      expiresAt: pair?.tokens.expiresAt ?? null,
+      expiresInMs: pair === null ? null : Math.round(lifeLeft(pair, device)),
+      refreshInMs: pair === null || !this.#canRefresh(pair) ? null : Math.round(this.#timetable.next(pair)),
+      refreshing: this.#flight !== null,
+      failures: this.#outage.failures,
+      refreshToken: refreshTokens ? 'backend' : pair?.tokens.refreshToken ? 'here' : 'none',
+      storage: {
+        kind: storage ? 'given' : refreshTokens ? 'memory' : 'platform',
+        error: this.#vault.failure?.message ?? null,
+      },
+      serverClockAheadMs: Math.round(server.offset),
+      online: this.#platform.network.online(),
+      visible: this.#platform.lifecycle.visible(),
+      lastError: this.#lastError,
     };
   }
 
-  // ---- when -----------------------------------------------------------------------------------------------
-
-  /** When the pair in use is to be refreshed, in ms since it was taken up. */
-  #due(pair: Pair): number {
-    if (!this.#canRefresh(pair)) return pair.left;
-    return pair.left - effectiveBuffer(pair.ttl, this.#buffer) + this.#jitter;
+  /** The session, from storage and `given`; then everything that watches over it. */
+  async #begin(given: Pair, epoch: number): Promise<void> {
+    const live = (): boolean => epoch === this.#epoch;
+    const pair = await this.#vault.begin(given, live);
+    if (!live()) return;
+    const { userID } = this.#options;
+    this.#peers = new Peers(this.#platform, this.#name, userID, this.#clocks, {
+      current: () => this.#pair,
+      onPair: (found) => {
+        this.#heard = found;
+        void this.#hear(found);
+      },
+      onSignedOut: (logout) => this.#onLogout(logout),
+    });
+    const { network, lifecycle } = this.#platform;
+    this.#undo.push(network.subscribe((online) => this.#onNetwork(online)));
+    this.#undo.push(lifecycle.onResume(() => this.#onResume()));
+    this.#undo.push(this.#vault.subscribe(() => void this.#look()));
+    // Read again, now that the stored estimate of the server's clock is taken up.
+    if (pair.tokens.accessToken === given.tokens.accessToken)
+      this.#publish(this.#read(given.tokens, pair.receivedAt));
+    else await this.#accept(pair);
+    if (live()) void this.#flushOutbox();
   }
 
-  /** Looks whether it is time. Never sets a long timer: sleep, throttling and jumps show within a tick. */
-  #tick(): void {
-    this.#cancelTick();
-    const pair = this.#pair;
-    if (pair === null || this.#flight !== null || this.#cancelRetry !== null) return;
-    const wait = this.#due(pair) - elapsed(pair, this.#clocks.device);
-    const idle = !this.#platform.lifecycle.visible() && !(this.#options.inUse?.() ?? true);
-    if (wait <= 0 && !idle) {
-      void this.#refresh();
-      return;
-    }
-    // Whole milliseconds, or rounding could leave a remainder that no clock can show to have passed.
-    const next = wait > 0 ? Math.min(Math.ceil(wait), TICK) : TICK;
-    this.#cancelTick = this.#platform.timers.after(next, () => this.#tick());
+  #ownStorage(): TokenStorage {
+    // Where the backend keeps the refresh token in a cookie, it wants no token in the reach of scripts.
+    return this.#options.refreshTokens ? memoryStorage() : this.#platform.storage(this.#name);
+  }
+
+  #onResume(): void {
+    this.#timetable.resume(0);
+    // A page that was frozen has heard nothing: of pairs, nor of a logout.
+    void this.#look();
   }
 
   #onNetwork(online: boolean): void {
     // Everybody comes back at the same moment; not everybody has to ask at the same moment.
-    if (online) this.#resume(this.#platform.random() * 3_000);
-  }
-
-  /** It may have slept, or the network is back: what waited for a retry goes `delay` ms from now. */
-  #resume(delay: number): void {
-    if (this.#pair === null) return;
-    if (this.#cancelRetry === null) {
-      this.#tick();
-      return;
-    }
-    this.#retryIn(Math.max(delay, this.#retryNotBefore - this.#clocks.device.mono()));
-  }
-
-  #retryIn(delay: number): void {
-    this.#cancelRetry?.();
-    this.#cancelRetry = this.#platform.timers.after(Math.min(delay, 3_600_000), () => {
-      this.#cancelRetry = null;
-      void this.#refresh();
-    });
+    if (online) this.#timetable.resume(this.#platform.random() * 3_000);
   }
 
   /** Another tab changed the storage. */
@@ -339,6 +308,14 @@ export class TokenManager {
     else if (stored.pair !== null) await this.#adopt(stored.pair);
   }
 
+  /** Another tab tells of a logout: of this session, or of one that came before a logout this tab knows of. */
+  #onLogout({ generation, sid }: Logout): void {
+    const ours = sid !== null && sid === this.#pair?.sid;
+    if (!ours && generation <= this.#vault.generation) return;
+    void this.#vault.heed(generation);
+    this.#signedOut();
+  }
+
   // ---- the refresh ----------------------------------------------------------------------------------------
 
   /** Refreshes once for all who ask. Settles, and never rejects, when there is a pair, a failure or an end. */
@@ -346,86 +323,38 @@ export class TokenManager {
     if (this.#flight !== null) return this.#flight;
     const pair = this.#pair;
     if (pair === null) return Promise.resolve();
+    if (!this.#canRefresh(pair)) {
+      // Expired by this device's clock, which may be wrong: the server's refusal is what ends it.
+      if (!isUsable(pair, this.#clocks.device)) this.#setState('expired');
+      return Promise.resolve();
+    }
     const epoch = this.#epoch;
-    const flight = this.#run(pair, epoch)
-      .catch((error: unknown) => {
-        if (epoch !== this.#epoch) return;
-        this.#logger.error(`A refresh failed unexpectedly: ${String(error)}`);
-        this.#failed({
-          kind: 'protocol',
-          reason: 'unexpected',
-          retryAfterMs: 0,
-          status: null,
-          requestId: null,
-        });
-      })
-      .finally(() => {
-        if (this.#flight !== flight) return;
-        this.#flight = null;
-        this.#tick();
-      });
+    const flight = this.#run(pair, epoch).finally(() => {
+      if (this.#flight !== flight) return;
+      this.#flight = null;
+      this.#timetable.done();
+    });
     this.#flight = flight;
     return flight;
   }
 
   async #run(old: Pair, epoch: number): Promise<void> {
-    this.#cancelTick();
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
-    if (!this.#canRefresh(old)) {
-      // Nothing can be asked for. A token that still works goes on doing so.
-      if (!isUsable(old, this.#clocks.device)) {
-        this.#end(
-          'refresh_token_missing',
-          'The access token has expired and there is no refresh token: sign in again.',
-        );
-      }
-      return;
-    }
+    const live = (): boolean => epoch === this.#epoch;
+    this.#timetable.begin();
     this.#setState('refreshing');
-    await this.#pause(floor(old.ttl) - age(old, this.#clocks.device));
-    if (epoch !== this.#epoch || this.#pair !== old) return this.#settle(epoch);
-    if (!this.#mayForce(old)) {
-      const reason = 'the token was refused more than ten times in a minute';
-      return this.#failed({ kind: 'protocol', reason, retryAfterMs: 60_000, status: null, requestId: null });
+    try {
+      const outcome = await this.#refresher.run(old, {
+        peers: this.#peers as Peers,
+        live,
+        current: () => this.#pair,
+        newest: () => this.#newestHere(),
+      });
+      if (live()) await this.#conclude(outcome);
+    } catch (error) {
+      this.#logger.error(`A refresh failed unexpectedly: ${String(error)}`);
+      if (live()) await this.#conclude(troubled('protocol', 'unexpected'));
     }
-    const parts: AttemptParts = {
-      clock: this.#clocks.device,
-      vault: this.#vault,
-      peers: this.#peers as Peers,
-      current: () => this.#newestHere(),
-      present: (pair, stamp) => this.#present(pair, stamp),
-      stamp: () => {
-        const { device, server } = this.#clocks;
-        return { server: Math.round(server.now()), wall: device.wall(), mono: device.mono() };
-      },
-      live: () => epoch === this.#epoch,
-    };
-    // The lock is released before anything of the host's is called.
-    const outcome = await this.#platform.locks.hold(`${this.#name}:refresh`, LOCK_WAIT, () =>
-      attempt(parts, old),
-    );
-    if (epoch === this.#epoch) await this.#conclude(outcome);
-    this.#settle(epoch);
-  }
-
-  #settle(epoch: number): void {
-    if (epoch === this.#epoch && this.#state === 'refreshing') this.#setState('valid');
-  }
-
-  #present(pair: Pair, stamp: Stamp): ReturnType<typeof requestPair> {
-    const { apiUrl, userID, refreshTokens } = this.#options;
-    return refreshTokens === undefined
-      ? requestPair(
-          this.#platform,
-          apiUrl,
-          userID,
-          pair.tokens.refreshToken,
-          this.#clocks,
-          stamp,
-          this.#abort.signal,
-        )
-      : requestFromHost(() => within(this.#platform.timers, 10_000, refreshTokens), userID, this.#clocks);
+    if (live() && this.#state === 'refreshing') this.#setState('valid');
   }
 
   async #conclude(outcome: Outcome): Promise<void> {
@@ -438,15 +367,15 @@ export class TokenManager {
         return this.#failed(outcome.trouble);
       case 'fatal': {
         const { code, status, requestId } = outcome.verdict;
-        this.#end(code, SENTENCES[code], { status, requestId });
+        this.#end(code, { status, requestId });
         return await this.#vault.discard(outcome.pair);
       }
       case 'pair': {
         const epoch = this.#epoch;
         await this.#accept(outcome.pair);
         if (epoch !== this.#epoch) return;
-        if (outcome.stored) this.#peers?.tell(outcome.pair);
-        else this.#saveLater(outcome.pair, 0);
+        this.#peers?.tell(outcome.pair);
+        if (!outcome.stored) this.#saveLater(outcome.pair, 0);
       }
     }
   }
@@ -455,38 +384,10 @@ export class TokenManager {
     return pair.tokens.refreshToken !== '' || this.#options.refreshTokens !== undefined;
   }
 
-  /** Counts refreshes that come before they are due, and stops them when something drives them in a circle. */
-  #mayForce(pair: Pair): boolean {
-    const now = this.#clocks.device.mono();
-    if (elapsed(pair, this.#clocks.device) >= this.#due(pair)) return true;
-    this.#early = this.#early.filter((at) => now - at < 60_000);
-    if (this.#early.length >= EARLY_PER_MINUTE) return false;
-    this.#early.push(now);
-    return true;
-  }
-
-  /** Waits, unless a new pair or the end comes first. */
-  async #pause(ms: number): Promise<void> {
-    if (ms <= 0) return;
-    await new Promise<void>((resume) => {
-      const cancel = this.#platform.timers.after(Math.min(ms, 2 ** 31 - 1), resume);
-      this.#wake = () => {
-        cancel();
-        resume();
-      };
-    });
-    this.#wake = () => {};
-  }
-
   // ---- pairs ----------------------------------------------------------------------------------------------
 
   #read(tokens: Tokens, receivedAt?: number): Pair {
-    const pair = makePair(
-      this.#options.userID,
-      tokens,
-      this.#clocks,
-      receivedAt === undefined ? {} : { receivedAt },
-    );
+    const pair = makePair(this.#options.userID, tokens, this.#clocks, { receivedAt });
     if (pair === null) throw new InvalidInputError('token', 'The token is not an access token of this user.');
     return pair;
   }
@@ -496,7 +397,18 @@ export class TokenManager {
     return this.#heard.rank > this.#pair.rank ? this.#heard : this.#pair;
   }
 
-  /** Takes up a pair that another tab got, where it is newer. */
+  /** Another tab told of a pair. Its storage need not be this one's, so that it is saved before it is used. */
+  async #hear(pair: Pair): Promise<void> {
+    if (this.#pair === null || pair.rank <= this.#pair.rank) return;
+    const epoch = this.#epoch;
+    const live = (): boolean => epoch === this.#epoch;
+    const outcome = outcomeOf(await this.#vault.save(pair, { live }), pair);
+    if (!live()) return;
+    if (outcome.kind === 'signedOut') this.#signedOut();
+    if (outcome.kind === 'pair') await this.#adopt(outcome.pair);
+  }
+
+  /** Takes up a pair that is saved, where it is newer. */
   async #adopt(pair: Pair): Promise<void> {
     if (this.#pair !== null && pair.rank > this.#pair.rank) await this.#accept(pair);
   }
@@ -504,63 +416,38 @@ export class TokenManager {
   /** Tells the host of `pair`, and then uses it. It is saved already. */
   async #accept(pair: Pair): Promise<void> {
     const epoch = this.#epoch;
-    this.#telling = this.#telling.then(() => this.#tell(pair, epoch));
-    await this.#telling;
+    const failure = await this.#host.tell(pair, () => epoch === this.#epoch);
     if (epoch !== this.#epoch) return;
+    if (failure !== null) this.#storageFailed(failure);
     if (this.#pair === null || pair.rank > this.#pair.rank) this.#publish(pair);
-  }
-
-  async #tell(pair: Pair, epoch: number): Promise<void> {
-    const { onTokenRefresh } = this.#options;
-    if (onTokenRefresh === undefined || epoch !== this.#epoch || pair.rank <= this.#toldRank) return;
-    this.#toldRank = pair.rank;
-    try {
-      await within(this.#platform.timers, CALLBACK_TIMEOUT, () => onTokenRefresh({ ...pair.tokens }));
-    } catch (error) {
-      this.#logger.error(`onTokenRefresh failed: ${String(error)}`);
-      if (epoch === this.#epoch)
-        this.#events.emit('storageError', new StorageError('onTokenRefresh failed', error));
-    }
   }
 
   /** Uses `pair` from now on. */
   #publish(pair: Pair): void {
     this.#pair = pair;
-    this.#jitter = jitter(effectiveBuffer(pair.ttl, this.#buffer), this.#platform.random());
-    this.#failures = 0;
-    this.#reported = false;
-    this.#lastError = null;
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
-    this.#wake();
+    this.#outage.over();
+    this.#refresher.wake();
     const usable = isUsable(pair, this.#clocks.device);
     this.#setState(usable ? 'valid' : 'expired');
-    if (usable) {
-      for (const waiter of [...this.#waiters]) {
-        if (waiter.not === pair.tokens.accessToken) continue;
-        this.#waiters.delete(waiter);
-        waiter.resolve(pair.tokens.accessToken);
-      }
-    }
+    if (usable) this.#waiters.resolve(pair.tokens.accessToken);
     this.#events.emit('tokens', { user: pair.user, sid: pair.sid });
-    this.#tick();
+    this.#timetable.follow(pair);
   }
 
   /** Tries again to save a pair that is in use though the storage failed. */
   #saveLater(pair: Pair, nth: number): void {
-    const delay = SAVE_RETRIES[nth];
-    if (delay === undefined) return;
+    const delay = SAVE_RETRIES[Math.min(nth, SAVE_RETRIES.length - 1)] ?? 0;
     const epoch = this.#epoch;
-    this.#undo.push(
-      this.#platform.timers.after(delay, async () => {
-        if (epoch !== this.#epoch || this.#pair !== pair) return;
-        const saved = await this.#vault.save(pair);
-        if (epoch !== this.#epoch) return;
-        if (saved.kind === 'failed') this.#saveLater(pair, nth + 1);
-        if (saved.kind === 'newer') await this.#adopt(saved.pair);
-        if (saved.kind === 'signedOut') this.#signedOut();
-      }),
-    );
+    const live = (): boolean => epoch === this.#epoch && this.#pair === pair;
+    this.#cancelSave();
+    this.#cancelSave = this.#platform.timers.after(delay, async () => {
+      if (!live()) return;
+      const saved = await this.#vault.save(pair, { live });
+      if (!live()) return;
+      if (saved.kind === 'failed') this.#saveLater(pair, nth + 1);
+      if (saved.kind === 'newer') await this.#adopt(saved.pair);
+      if (saved.kind === 'signedOut') this.#signedOut();
+    });
   }
 
   async #flushOutbox(): Promise<void> {
@@ -574,39 +461,25 @@ export class TokenManager {
   #failed(trouble: Trouble): void {
     const pair = this.#pair;
     if (pair === null) return;
-    const { clock, network, random } = this.#platform;
-    const now = clock.mono();
-    if (this.#failures === 0) this.#failingSince = now;
-    this.#failures += 1;
-    const usable = isUsable(pair, clock);
+    const usable = isUsable(pair, this.#clocks.device);
     this.#setState(usable ? 'stale' : 'expired');
-    const slow = trouble.kind === 'configuration' || trouble.status === 400 || !network.online();
-    const delay = Math.max(backoff(this.#failures, random()), trouble.retryAfterMs, slow ? 60_000 : 0);
-    this.#retryNotBefore = now + trouble.retryAfterMs;
-    this.#retryIn(delay);
-
-    const message = `Network error: could not refresh the chat session (attempt ${this.#failures}; will keep retrying): ${trouble.reason}`;
-    const { status, requestId, cause } = trouble;
-    const details = { status, requestId, ...(cause === undefined ? {} : { cause }) };
-    const error = new RefreshError(trouble.kind, trouble.kind, message, this.#failures, details);
-    this.#lastError = error;
+    const { error, delay, report } = this.#outage.failed(trouble, usable);
+    this.#timetable.retryIn(delay, trouble.retryAfterMs);
     this.#logger.warn(error.message);
-
-    // While the token works, nobody is told: it may be over before anybody would notice. An address that is
-    // wrong does not get right by itself, so that is told as soon as it matters.
-    const patient = this.#failures >= 5 && now - this.#failingSince >= 30_000;
-    if (usable || this.#reported || !(patient || trouble.kind === 'configuration')) return;
-    this.#reported = true;
-    this.#report(error);
+    this.#note(error);
+    if (report) this.#host.report(error);
   }
 
-  #end(reason: FatalCode | 'refresh_token_missing', message: string, details = {}): void {
-    const error = new RefreshError('fatal', reason, message, this.#failures + 1, details);
+  #end(reason: FatalReason, details: ErrorDetails = {}): RefreshError {
+    const error = endedBy(reason, this.#outage.failures + 1, details);
     this.#close(error);
-    this.#lastError = error;
+    this.#endedBy = error;
+    this.#note(error);
     this.#setState('ended');
-    this.#report(error);
+    // In this order: the app may sign the user in anew out of its callback.
     this.#events.emit('ended', { reason, error });
+    this.#host.report(error);
+    return error;
   }
 
   #signedOut(): void {
@@ -616,43 +489,43 @@ export class TokenManager {
     this.#events.emit('ended', { reason: 'logged_out', error: null });
   }
 
-  #report(error: RefreshError): void {
-    const { onRefreshError } = this.#options;
-    if (onRefreshError === undefined) {
-      this.#logger.error(error.message);
-      return;
-    }
-    new Promise<void>((call) => call(onRefreshError(error))).catch((thrown: unknown) => {
-      this.#logger.error(`onRefreshError failed: ${String(thrown)}`);
-    });
-  }
-
   /** Lets go of everything. Synchronous, so that nothing of a closed session happens afterwards. */
   #close(reason: Error): void {
     this.#epoch += 1;
     this.#pair = null;
     this.#heard = null;
     this.#flight = null;
-    this.#failures = 0;
-    this.#reported = false;
-    this.#lastError = null;
-    this.#toldRank = Number.NEGATIVE_INFINITY;
-    this.#cancelTick();
-    this.#cancelRetry?.();
-    this.#cancelRetry = null;
-    this.#wake();
-    this.#abort.abort();
-    this.#abort = new AbortController();
+    this.#endedBy = null;
+    this.#outage.over();
+    this.#host.forget();
+    this.#timetable.stop();
+    this.#cancelSave();
+    this.#starting = null;
+    this.#refresher.stop();
     for (const undo of this.#undo.splice(0)) undo();
     this.#peers?.close();
     this.#peers = null;
-    for (const waiter of this.#waiters) waiter.reject(reason);
-    this.#waiters.clear();
+    this.#waiters.reject(reason);
+  }
+
+  /** The token of a pair that nothing can replace. The server's refusal ends the session, no clock does. */
+  #only(pair: Pair, refused: string | null): string {
+    if (pair.tokens.accessToken !== refused) return pair.tokens.accessToken;
+    throw this.#end('refresh_token_missing');
+  }
+
+  #storageFailed(error: StorageError): void {
+    this.#note(error);
+    this.#events.emit('storageError', error);
+  }
+
+  #note({ code, message, status, requestId }: ChatError): void {
+    this.#lastError = { code, message, status, requestId, at: this.#clocks.device.wall() };
   }
 
   #need(): Pair {
     if (this.#pair !== null) return this.#pair;
-    throw this.#state === 'ended' && this.#lastError !== null ? this.#lastError : new NotConnectedError();
+    throw this.#endedBy ?? new NotConnectedError();
   }
 
   #setState(state: TokenState): void {

@@ -1,6 +1,7 @@
 /** Makes pairs out of what a host, a server or a storage gave, or refuses. */
 import type { Clock } from '../platform/platform.ts';
-import { isRecord, readUser, type User } from '../user.ts';
+import { readUser, type User } from '../user.ts';
+import { isRecord, numberOf, textOf } from '../values.ts';
 import { readClaims } from './jwt.ts';
 import type { ServerClock } from './server-clock.ts';
 import type { StoredTokens } from './storage.ts';
@@ -14,12 +15,12 @@ export interface Clocks {
 
 interface Origin {
   /** The whole life of the access token in ms, where the reply says it. */
-  ttl?: number;
+  ttl?: number | undefined;
   /** How much of it is left, in ms, where that is better known than by comparing clocks. */
-  left?: number;
+  left?: number | undefined;
   /** When it was received, device wall ms; worked out from the token where absent. */
-  receivedAt?: number;
-  user?: User;
+  receivedAt?: number | undefined;
+  user?: User | undefined;
 }
 
 /** A pair whose access token is a JWT of `userID`, or null. */
@@ -56,24 +57,26 @@ export function pairFromReply(
   allowNoRefreshToken: boolean,
 ): Pair | string {
   if (!isRecord(body)) return 'the reply is not a JSON object';
-  const { accessToken, expiresAt, expiresIn, serverTime } = body;
-  const refreshToken = body.refreshToken ?? (allowNoRefreshToken ? '' : undefined);
-  if (typeof accessToken !== 'string' || accessToken === '') return 'the reply has no accessToken';
-  if (typeof refreshToken !== 'string' || (refreshToken === '' && !allowNoRefreshToken)) {
+  const accessToken = textOf(body.accessToken);
+  const refreshToken = textOf(body.refreshToken ?? (allowNoRefreshToken ? '' : undefined));
+  const expiresAt = numberOf(body.expiresAt);
+  const expiresIn = numberOf(body.expiresIn) ?? 0;
+  const serverTime = numberOf(body.serverTime);
+  if (!accessToken) return 'the reply has no accessToken';
+  if (refreshToken === undefined || (refreshToken === '' && !allowNoRefreshToken)) {
     return 'the reply has no refreshToken';
   }
-  if (typeof expiresAt !== 'number' || !Number.isFinite(expiresAt)) return 'the reply has no expiresAt';
-  const ttl = typeof expiresIn === 'number' && expiresIn > 0 ? expiresIn * 1_000 : undefined;
+  if (expiresAt === undefined) return 'the reply has no expiresAt';
+  const ttl = expiresIn > 0 ? expiresIn * 1_000 : undefined;
   const tokens: Tokens = { accessToken, refreshToken, expiresAt };
   const user = isRecord(body.user) && body.user.id === userID ? readUser(userID, body.user) : undefined;
+  // The server's own two times, so that this device's clock has no say in it.
+  const served = serverTime === undefined ? undefined : expiresAt - serverTime;
   const pair = makePair(userID, tokens, clocks, {
-    ...(ttl === undefined ? {} : { ttl, left: ttl }),
-    // The server's own two times, so that this device's clock has no say in it.
-    ...(typeof serverTime === 'number'
-      ? { left: Math.min(ttl ?? expiresAt - serverTime, expiresAt - serverTime) }
-      : {}),
+    ttl,
+    left: served === undefined ? ttl : Math.min(ttl ?? served, served),
     receivedAt: clocks.device.wall(),
-    ...(user === undefined ? {} : { user }),
+    user,
   });
   if (pair === null) return 'the reply is for another user, or its accessToken is not a JWT';
   return pair.ttl > 0 && pair.left > 0 ? pair : 'the token of the reply has expired already';
@@ -83,12 +86,9 @@ export function pairFromReply(
 export function pairFromStored(record: StoredTokens, clocks: Clocks): Pair | null {
   const { accessToken, refreshToken, expiresAt, receivedAt } = record;
   if (accessToken === undefined || refreshToken === undefined || expiresAt === undefined) return null;
-  return makePair(
-    record.userID,
-    { accessToken, refreshToken, expiresAt },
-    clocks,
-    receivedAt === undefined ? {} : { receivedAt: Math.min(receivedAt, clocks.device.wall()) },
-  );
+  return makePair(record.userID, { accessToken, refreshToken, expiresAt }, clocks, {
+    receivedAt: receivedAt && Math.min(receivedAt, clocks.device.wall()),
+  });
 }
 
 /** Whether the access token of `pair` lives for `margin` ms more, by both clocks. */

@@ -1,7 +1,8 @@
 /** The other tabs of the origin that have the same user connected to the same server. */
 import type { Channel, Platform } from '../platform/platform.ts';
-import { isRecord } from '../user.ts';
-import { type Clocks, makePair } from './pair.ts';
+import { isRecord, numberOf, textOf } from '../values.ts';
+import { type Clocks, pairFromStored } from './pair.ts';
+import { parseStored } from './stored.ts';
 import type { Pair } from './types.ts';
 
 /** How long to wait for other tabs to tell of their pairs, in ms. */
@@ -13,7 +14,26 @@ export interface PeerListener {
   /** A tab has a pair. */
   onPair(pair: Pair): void;
   /** The user logged out in a tab. */
-  onSignedOut(): void;
+  onSignedOut(logout: Logout): void;
+}
+
+/** A logout, as tabs tell each other of it. */
+export interface Logout {
+  /** How many logouts there have been, this one included. */
+  readonly generation: number;
+  /** The session that was ended, where it is known. */
+  readonly sid: string | null;
+}
+
+/** Tells the other tabs that the user logged out, and leaves nothing open. */
+export function tellSignedOut(platform: Platform, name: string, logout: Logout): void {
+  const channel = platform.channel(name, () => {});
+  try {
+    channel?.post({ type: 'signedOut', ...logout });
+  } catch {
+    // They find the tombstone in the storage.
+  }
+  channel?.close();
 }
 
 export class Peers {
@@ -33,13 +53,9 @@ export class Peers {
 
   /** Tells the others of a pair that has been saved. */
   tell(pair: Pair): void {
-    const { tokens, ttl, receivedAt } = pair;
-    this.#post({ type: 'tokens', tokens, ttl, receivedAt, offset: this.#clocks.server.offset });
-  }
-
-  /** Tells the others that the user logged out. */
-  tellSignedOut(): void {
-    this.#post({ type: 'signedOut' });
+    const { tokens, receivedAt } = pair;
+    const { offset } = this.#clocks.server;
+    this.#post({ type: 'tokens', record: { ...tokens, userID: this.#userID, receivedAt, offset } });
   }
 
   /** Asks the others for their pairs, and waits until they have had time to answer. */
@@ -65,26 +81,21 @@ export class Peers {
 
   #receive(message: unknown): void {
     if (!isRecord(message)) return;
-    if (message.type === 'signedOut') this.#listener.onSignedOut();
+    if (message.type === 'signedOut') {
+      const { generation, sid } = message;
+      this.#listener.onSignedOut({
+        generation: numberOf(generation) ?? 0,
+        sid: textOf(sid) ?? null,
+      });
+    }
     if (message.type === 'who') {
       const pair = this.#listener.current();
       if (pair !== null) this.tell(pair);
     }
-    if (message.type === 'tokens' && isRecord(message.tokens)) {
-      const { accessToken, refreshToken, expiresAt } = message.tokens;
-      if (
-        typeof accessToken !== 'string' ||
-        typeof refreshToken !== 'string' ||
-        typeof expiresAt !== 'number'
-      )
-        return;
-      if (typeof message.offset === 'number') this.#clocks.server.assume(message.offset);
-      const origin = {
-        ...(typeof message.ttl === 'number' ? { ttl: message.ttl } : {}),
-        ...(typeof message.receivedAt === 'number' ? { receivedAt: message.receivedAt } : {}),
-      };
-      const pair = makePair(this.#userID, { accessToken, refreshToken, expiresAt }, this.#clocks, origin);
-      if (pair !== null) this.#listener.onPair(pair);
-    }
+    const record = message.type === 'tokens' ? parseStored(message.record) : null;
+    if (record?.userID !== this.#userID) return;
+    this.#clocks.server.assume(record.offset);
+    const pair = pairFromStored(record, this.#clocks);
+    if (pair !== null) this.#listener.onPair(pair);
   }
 }

@@ -1,7 +1,9 @@
 /** Asks for the next pair, and says in one word what the answer means for the session. */
-import { FATAL_CODES, type FatalCode } from '../errors.ts';
-import { post } from '../http.ts';
+import { FATAL_CODES, type FatalCode, type RefreshErrorKind } from '../errors.ts';
+import { send } from '../http.ts';
 import type { Clock, Platform } from '../platform/platform.ts';
+import { isRecord, textOf } from '../values.ts';
+import type { FatalReason } from './events.ts';
 import { type Clocks, pairFromReply } from './pair.ts';
 import type { Pair, Tokens } from './types.ts';
 
@@ -24,7 +26,7 @@ export function isLate(stamp: Stamp, clock: Clock): boolean {
 
 /** Why there is no new pair, though the session may well be alive. */
 export interface Trouble {
-  readonly kind: 'network' | 'protocol' | 'configuration';
+  readonly kind: Exclude<RefreshErrorKind, 'fatal'>;
   /** What stands in the way, for people. */
   readonly reason: string;
   /** The server asked not to be tried again for this long, in ms. */
@@ -39,8 +41,8 @@ export type Verdict =
   | { readonly kind: 'pair'; readonly pair: Pair }
   | {
       readonly kind: 'fatal';
-      readonly code: FatalCode;
-      readonly status: number;
+      readonly code: FatalReason;
+      readonly status: number | null;
       readonly requestId: string | null;
     }
   | { readonly kind: 'again'; readonly reason: string }
@@ -57,37 +59,25 @@ export async function requestPair(
   signal: AbortSignal,
 ): Promise<Verdict> {
   const body = { refreshToken, sentAt: stamp.server };
-  const answer = await post(platform, `${apiUrl}/auth/refresh`, body, { signal });
+  const answer = await send(platform, 'POST', `${apiUrl}/auth/refresh`, { body, signal });
   switch (answer.kind) {
     case 'unreachable':
       return trouble('network', 'nothing answered', answer);
-    case 'foreign':
-      if (answer.status === 404 || answer.status === 405) {
-        return trouble(
-          'configuration',
-          `${apiUrl}/auth/refresh answered ${answer.status}: check apiUrl`,
-          answer,
-        );
-      }
-      if (answer.status < 300) {
-        return trouble(
-          'protocol',
-          `the reply (${answer.status}) is not JSON: something else than the server answered`,
-          answer,
-        );
-      }
-      return trouble('network', `status ${answer.status}`, answer);
+    case 'foreign': {
+      const { status } = answer;
+      if (isMisplaced(status)) return misplaced(apiUrl, String(status), answer);
+      if (status >= 300) return trouble('network', `status ${status}`, answer);
+      const reason = `the reply (${status}) is not JSON: something else than the server answered`;
+      return trouble('protocol', reason, answer);
+    }
     case 'problem': {
       const { code, status, requestId } = answer;
       if (code === 'request_stale') {
         clocks.server.learn(answer.body.serverTime, answer.sentWall, answer.tookMs);
         return { kind: 'again', reason: 'the clock was wrong' };
       }
-      if ((status === 401 || status === 403) && isFatal(code))
-        return { kind: 'fatal', code, status, requestId };
-      if (status === 404 || status === 405) {
-        return trouble('configuration', `${apiUrl}/auth/refresh answered ${code}: check apiUrl`, answer);
-      }
+      if (isRefusal(status) && isFatal(code)) return { kind: 'fatal', code, status, requestId };
+      if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       if (status === 400 || status === 413 || status === 415) {
         return trouble('protocol', `the server did not understand the request (${code})`, answer);
       }
@@ -96,16 +86,17 @@ export async function requestPair(
     case 'ok': {
       const { body } = answer;
       if (isLate(stamp, clocks.device)) return { kind: 'again', reason: 'the reply came too late' };
-      if (typeof body === 'object' && body !== null && 'serverTime' in body) {
-        clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
-      }
+      if (isRecord(body)) clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
       const pair = pairFromReply(userID, body, clocks, false);
       return typeof pair === 'string' ? trouble('protocol', pair, answer) : { kind: 'pair', pair };
     }
   }
 }
 
-/** Asks the host's own function, for hosts that keep the refresh token on their backend. */
+/**
+ * Asks the host's own function, for hosts that keep the refresh token on their backend. Only two things end the
+ * session: a `HostSessionEndedError`, and our server's own final word that the backend passed on.
+ */
 export async function requestFromHost(
   refreshTokens: () => Promise<Partial<Tokens>>,
   userID: string,
@@ -113,16 +104,37 @@ export async function requestFromHost(
 ): Promise<Verdict> {
   try {
     const body: unknown = await refreshTokens();
+    if (isRecord(body) && typeof body.code === 'string' && isFatal(body.code) && isRefusal(body.status)) {
+      const requestId = textOf(body.requestId) ?? null;
+      return { kind: 'fatal', code: body.code, status: Number(body.status), requestId };
+    }
     const pair = pairFromReply(userID, body, clocks, true);
     if (typeof pair !== 'string') return { kind: 'pair', pair };
     return trouble('protocol', `refreshTokens: ${pair}`, {});
   } catch (cause) {
+    // By its code, because the error may come from another copy of this package.
+    if (isRecord(cause) && cause.code === ('host_session_ended' satisfies FatalReason)) {
+      return { kind: 'fatal', code: 'host_session_ended', status: null, requestId: null };
+    }
     return trouble('network', 'refreshTokens failed', { cause });
   }
 }
 
 function isFatal(code: string): code is FatalCode {
   return (FATAL_CODES as readonly string[]).includes(code);
+}
+
+/** Whether nothing of ours is at this address. */
+function isMisplaced(status: number): boolean {
+  return status === 404 || status === 405;
+}
+
+function misplaced(apiUrl: string, what: string, answer: Parameters<typeof trouble>[2]): Verdict {
+  return trouble('configuration', `${apiUrl}/auth/refresh answered ${what}: check apiUrl`, answer);
+}
+
+function isRefusal(status: unknown): boolean {
+  return status === 401 || status === 403;
 }
 
 function trouble(

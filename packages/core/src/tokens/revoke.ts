@@ -1,5 +1,5 @@
 /** Tells the server of sessions that were logged out here, until it has answered. */
-import { post } from '../http.ts';
+import { send } from '../http.ts';
 import type { Platform } from '../platform/platform.ts';
 import { backoff } from './schedule.ts';
 import type { Vault } from './vault.ts';
@@ -7,7 +7,7 @@ import type { Vault } from './vault.ts';
 /** How often one run tries in the background; what is left then waits in the outbox for the next connect. */
 const ATTEMPTS = 5;
 
-/** Revokes each of `tokens`, ticks off in `vault` those that were answered, and returns the others. */
+/** Presents each of `tokens` (see `StoredTokens.revoke`), ticks off in `vault` those that were answered, and returns the others. */
 export async function revokeOnce(
   platform: Platform,
   apiUrl: string,
@@ -15,14 +15,19 @@ export async function revokeOnce(
   tokens: readonly string[],
 ): Promise<readonly string[]> {
   const unanswered: string[] = [];
-  for (const refreshToken of tokens) {
+  for (const token of tokens) {
+    const bearer = token.startsWith('Bearer ');
     // `keepalive`, because apps leave the page right after a logout.
-    const answer = await post(platform, `${apiUrl}/auth/revoke`, { refreshToken }, { keepalive: true });
+    const answer = await send(platform, 'POST', `${apiUrl}/auth/revoke`, {
+      body: bearer ? {} : { refreshToken: token },
+      keepalive: true,
+      ...(bearer ? { authorization: token } : {}),
+    });
     // Only our server's own word that it makes no difference to ask again counts as an answer.
     const final = answer.kind === 'problem' && answer.status < 500 && ![408, 429].includes(answer.status);
     const settled = answer.kind === 'ok' || final;
-    if (settled) await vault.revoked(refreshToken);
-    else unanswered.push(refreshToken);
+    if (settled) await vault.revoked(token);
+    else unanswered.push(token);
   }
   return unanswered;
 }

@@ -14,6 +14,11 @@ export function jitter(buffer: number, random: number): number {
   return random * Math.min(30_000, buffer * 0.1);
 }
 
+/** How much later than a tab that somebody looks at a hidden one refreshes. */
+export function patience(buffer: number): number {
+  return Math.min(60_000, buffer * 0.2);
+}
+
 /**
  * How long after a pair was saved no tab asks for the next one, whatever happens. Longer than a request may be
  * old (15 s) and its estimate of the server's clock ahead (5 s) together: a request of a frozen tab that wakes

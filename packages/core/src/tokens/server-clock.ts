@@ -1,5 +1,6 @@
 /** The server's time, estimated from its replies. The device's own clock is never compared with `exp`. */
 import type { Clock } from '../platform/platform.ts';
+import { numberOf } from '../values.ts';
 
 export class ServerClock {
   readonly #clock: Clock;
@@ -20,8 +21,8 @@ export class ServerClock {
   }
 
   /** Takes up an estimate that an earlier run, or another tab, stored. */
-  assume(offset: number): void {
-    if (Number.isFinite(offset)) this.#offset = offset;
+  assume(offset: number | undefined): void {
+    if (offset !== undefined) this.#offset = offset;
   }
 
   /**
@@ -31,8 +32,7 @@ export class ServerClock {
    * @param tookMs how long the reply took
    */
   learn(serverTime: unknown, sentWall: number, tookMs: number): void {
-    if (typeof serverTime !== 'number' || !Number.isFinite(serverTime) || serverTime <= 0) return;
-    if (tookMs > 10_000) return;
-    this.#offset = serverTime - (sentWall + tookMs / 2);
+    const time = numberOf(serverTime) ?? 0;
+    if (time > 0 && tookMs <= 10_000) this.#offset = time - (sentWall + tookMs / 2);
   }
 }

@@ -9,7 +9,7 @@ export interface TokenStorage {
   get(): unknown;
   /** Keeps the value, and throws or rejects where it cannot. */
   set(value: StoredTokens): void | Promise<void>;
-  /** Forgets the value. */
+  /** Forgets the value. Called where the user left, and where a newer value could not be kept. */
   remove(): void | Promise<void>;
   /** Calls `listener` when another tab or process changed the value. Returns what ends it. */
   subscribe?(listener: () => void): () => void;
@@ -31,7 +31,10 @@ export interface StoredTokens {
   receivedAt?: number;
   /** How far the server's clock is ahead of this device's, ms. */
   offset?: number;
-  /** Refresh tokens of sessions that were logged out and that the server has not been told of yet. */
+  /**
+   * What ends sessions that were logged out and that the server has not been told of yet: refresh tokens, or
+   * `Bearer` and an access token where there was no refresh token.
+   */
   revoke?: string[];
 }
 
@@ -73,7 +76,9 @@ function webStorage(name: 'localStorage' | 'sessionStorage', key: string): Token
     globalThis as unknown as Record<string, unknown> & Partial<EventTarget>;
   const area = (): Area => {
     const found = host()[name];
-    if (found === undefined || found === null) throw new Error(`${name} is not available here`);
+    if (found === undefined || found === null) {
+      throw Object.assign(new Error(`${name} is not available here`), { name: 'SecurityError' });
+    }
     return found as Area;
   };
   return {

@@ -1,24 +1,11 @@
 /** The page of `chatsdk dev` in a real browser. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { Binary } from '../support/binary.ts';
-
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
+import { type Browser, launch } from '../support/chromium.ts';
 
 let server: Binary;
-let profile: string;
-let browser: BrowserContext;
+let browser: Browser;
 let complaints: string[];
 
 beforeAll(async () => {
@@ -27,20 +14,12 @@ beforeAll(async () => {
 afterAll(async () => await server?.dispose());
 
 beforeEach(async () => {
-  profile = await mkdtemp(join(tmpdir(), 'chatsdk-chromium-'));
-  browser = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM_BIN ?? '/usr/bin/chromium',
-    args: ARGS,
-    headless: true,
-  });
+  browser = await launch();
 });
-afterEach(async () => {
-  await browser?.close();
-  await rm(profile, { recursive: true, force: true });
-});
+afterEach(async () => await browser?.close());
 
 async function open(query: string): Promise<Page> {
-  const page = await browser.newPage();
+  const page = await browser.context.newPage();
   complaints = [];
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('console', (message) => {

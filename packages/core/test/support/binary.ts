@@ -72,6 +72,11 @@ export class Binary {
     });
   }
 
+  /** The key of the app that it made at its first start. */
+  get apiKey(): string {
+    return this.#apiKey;
+  }
+
   /** Ends the process, and waits until it is gone. */
   async stop(): Promise<void> {
     const child = this.#child;
@@ -79,6 +84,16 @@ export class Binary {
     if (child === null || child.exitCode !== null) return;
     const gone = new Promise((resume) => child.once('exit', resume));
     child.kill('SIGTERM');
+    await gone;
+  }
+
+  /** Ends the process as a power cut would. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null || child.exitCode !== null) return;
+    const gone = new Promise((resume) => child.once('exit', resume));
+    child.kill('SIGKILL');
     await gone;
   }
 

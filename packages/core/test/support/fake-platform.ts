@@ -68,6 +68,8 @@ export class Tab {
   random = 0.5;
   locks = true;
   channels = true;
+  /** What the clients of this tab share; null where they share nothing, as on a server. */
+  shared: Map<string, unknown> | null = null;
   readonly resumeListeners = new Set<() => void>();
   fetch: Platform['fetch'] = () => Promise.reject(new TypeError('Failed to fetch'));
 
@@ -133,6 +135,7 @@ export class Tab {
         device.storage.set(key, storage);
         return storage;
       },
+      shared: () => this.shared,
     };
   }
 }

@@ -18,6 +18,8 @@ interface Session {
 export interface Seen {
   readonly path: string;
   readonly body: Record<string, unknown>;
+  /** The header of this name, or the empty string. */
+  readonly authorization: string;
   /** Since the start of the test, ms. */
   readonly at: number;
 }
@@ -58,9 +60,11 @@ export class FakeServer {
   }
 
   readonly fetch: Platform['fetch'] = async (url, init) => {
+    if (init.signal?.aborted) throw new DOMException('aborted', 'AbortError');
     const path = url.replace(/^https?:\/\/[^/]+/, '');
-    const body = JSON.parse(init.body) as Record<string, unknown>;
-    const seen: Seen = { path, body, at: this.#device.mono - this.#begun };
+    const body = JSON.parse(init.body ?? '{}') as Record<string, unknown>;
+    const authorization = init.headers.Authorization ?? '';
+    const seen: Seen = { path, body, authorization, at: this.#device.mono - this.#begun };
     this.seen.push(seen);
     const work = Promise.resolve(this.intercept(seen)).then((answer) => answer ?? this.answer(seen));
     const aborted = new Promise<never>((_, reject) => {
@@ -69,10 +73,17 @@ export class FakeServer {
     return await Promise.race([work, aborted]);
   };
 
+  /** An access token was verified: its counter is seen in use. */
+  show(accessToken: string): void {
+    const { sid, rc } = JSON.parse(Buffer.from(accessToken.split('.')[1] ?? '', 'base64url').toString());
+    const session = this.sessions.get(sid);
+    if (session) session.proven = Math.max(session.proven, rc);
+  }
+
   /** What the server says, once the request has reached it. */
-  answer({ path, body }: Seen): HttpReply {
+  answer({ path, body, authorization }: Seen): HttpReply {
     if (path.endsWith('/auth/revoke')) {
-      const session = this.sessions.get(this.#read(String(body.refreshToken)).sid);
+      const session = this.sessions.get(this.#read(String(body.refreshToken ?? authorization)).sid);
       if (session) session.revoked = true;
       return reply(200, {});
     }

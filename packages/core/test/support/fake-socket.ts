@@ -11,6 +11,8 @@ export class FakeRealtime {
   /** The tokens that came, in order. */
   readonly tokens: string[] = [];
   readonly sockets = new Set<FakeSocket>();
+  /** How many sockets were ever opened. */
+  opened = 0;
   /** What a connect with `token` is answered; a close code closes instead. */
   onConnect: (token: string) => Answer | number = () => accepted();
   onRefresh: (token: string) => Answer | number = () => ({
@@ -50,6 +52,7 @@ class FakeSocket {
   constructor(_url: string, realtime: FakeRealtime) {
     this.#realtime = realtime;
     realtime.sockets.add(this);
+    realtime.opened += 1;
     setImmediate(() => {
       this.readyState = 1;
       this.onopen?.();

@@ -1,0 +1,3 @@
+module chatsdk.example/plain-http
+
+go 1.19

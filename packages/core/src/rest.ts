@@ -1,0 +1,66 @@
+/** Requests to the API as the current user. */
+import { RequestError } from './errors.ts';
+import { send } from './http.ts';
+import type { Platform } from './platform/platform.ts';
+
+/** What a request may carry. */
+export interface RequestOptions {
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Gives the request up. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Where requests get their tokens. */
+export interface RequestTokens {
+  /** A token that works, and is not `refused`. */
+  getToken(options?: { refused?: string }): Promise<string>;
+}
+
+/** What the server says where it would not have the token: another one may do. */
+const TOKEN_REFUSED = ['token_expired', 'token_invalid', 'token_revoked'];
+
+/**
+ * Sends a request with a token that works. Where the server refuses that token, gets another one and sends the same
+ * request once more; what a second refusal means for the session, the refresh has found out.
+ * @returns the body of the reply, or null where it has none
+ * @throws RequestError with the server's code, or with `network` where nothing answered
+ */
+export async function request(
+  platform: Platform,
+  apiUrl: string,
+  tokens: RequestTokens,
+  method: string,
+  path: string,
+  { body, signal }: RequestOptions = {},
+): Promise<unknown> {
+  let token = await tokens.getToken();
+  for (let replayed = false; ; replayed = true) {
+    const answer = await send(platform, method, apiUrl + path, {
+      body,
+      signal,
+      authorization: `Bearer ${token}`,
+    });
+    if (answer.kind === 'ok') return answer.body;
+    if (answer.kind === 'unreachable') {
+      throw new RequestError('network', `Network error: ${method} ${path} was not answered.`, {
+        retryable: true,
+        cause: answer.cause,
+      });
+    }
+    const { status } = answer;
+    const retryable = status >= 500 || status === 408 || status === 429;
+    if (answer.kind === 'foreign') {
+      const message = `Network error: ${method} ${path} was answered with status ${status}, and not by the API.`;
+      throw new RequestError('network', message, { retryable, status });
+    }
+    const { code, requestId } = answer;
+    if (!replayed && status === 401 && TOKEN_REFUSED.includes(code)) {
+      token = await tokens.getToken({ refused: token });
+      continue;
+    }
+    const { detail } = answer.body;
+    const message = typeof detail === 'string' ? detail : `${method} ${path} was refused: ${code}.`;
+    throw new RequestError(code, message, { retryable, status, requestId });
+  }
+}

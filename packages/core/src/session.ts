@@ -1,0 +1,197 @@
+/**
+ * One user's session in one page: tokens and a socket, and the clients that take part in it. Clients of the same
+ * user share it, so that a component mounted twice, a module reloaded in place, or a second copy of this package is
+ * one refresh and one socket. Where the platform shares nothing (on servers), each client has its own.
+ */
+import type { RefreshError, StorageError } from './errors.ts';
+import type { Logger } from './logger.ts';
+import type { Platform } from './platform/platform.ts';
+import { Connection, type ConnectionState } from './realtime/connection.ts';
+import type { EndReason } from './tokens/events.ts';
+import { TokenManager } from './tokens/manager.ts';
+import type { TokenStorage } from './tokens/storage.ts';
+import type { Tokens } from './tokens/types.ts';
+import type { User } from './user.ts';
+import { guarded } from './within.ts';
+
+/** What a session is made of. Of the clients that share one, the first one's options count. */
+export interface SessionOptions {
+  readonly apiUrl: string;
+  readonly wsUrl: string;
+  readonly userID: string;
+  readonly refreshBufferMs: number | undefined;
+  readonly storage: TokenStorage | undefined;
+  /** Whether the backend keeps the refresh token. */
+  readonly hosted: boolean;
+  readonly logger: Logger;
+  readonly platform: Platform;
+}
+
+/** One client's part in a session. Copies of this package of the same major version understand each other's. */
+export interface Seat {
+  readonly onTokenRefresh: ((tokens: Tokens) => void | Promise<void>) | undefined;
+  readonly onRefreshError: ((error: RefreshError) => void | Promise<void>) | undefined;
+  readonly refreshTokens: (() => Promise<Partial<Tokens>>) | undefined;
+  onUser(user: User): void;
+  onState(state: ConnectionState): void;
+  onStorageError(error: StorageError): void;
+  onEnded(reason: EndReason, error: RefreshError | null): void;
+}
+
+export class Session {
+  readonly manager: TokenManager;
+  readonly #connection: Connection;
+  readonly #logger: Logger;
+  readonly #shared: Map<string, unknown> | null;
+  readonly #key: string;
+  #seats = new Set<Seat>();
+  /** Who is told why the session ended, after it did. */
+  #audience: Iterable<Seat> = this.#seats;
+  /** The access token that each client was last told of. */
+  readonly #told = new WeakMap<Seat, string>();
+
+  /** The session of this user and these addresses, or a new one that nobody takes part in. */
+  static of(options: SessionOptions): Session {
+    const { apiUrl, wsUrl, userID, hosted, platform } = options;
+    const shared = platform.shared?.() ?? null;
+    const key = JSON.stringify(['session', apiUrl, wsUrl, userID, hosted]);
+    const found = shared?.get(key) as Session | undefined;
+    if (found !== undefined) return found;
+    const made = new Session(options, shared, key);
+    shared?.set(key, made);
+    return made;
+  }
+
+  private constructor(options: SessionOptions, shared: Map<string, unknown> | null, key: string) {
+    const { apiUrl, wsUrl, userID, refreshBufferMs, storage, hosted, logger, platform } = options;
+    this.#logger = logger;
+    this.#shared = shared;
+    this.#key = key;
+    const manager = new TokenManager({
+      apiUrl,
+      userID,
+      refreshBufferMs,
+      storage,
+      logger,
+      platform,
+      refreshTokens: hosted ? () => this.#askHost() : undefined,
+      onTokenRefresh: (tokens) => this.#tellAll(tokens),
+      onRefreshError: (error) => this.#report(error),
+      inUse: () => this.#connection.connected,
+    });
+    this.manager = manager;
+    this.#connection = new Connection({
+      url: wsUrl,
+      tokens: manager,
+      platform,
+      logger,
+      onState: (state) => {
+        for (const seat of [...this.#seats]) seat.onState(state);
+      },
+    });
+    let sid: string | null = null;
+    manager.on('tokens', (now) => {
+      for (const seat of [...this.#seats]) seat.onUser(now.user);
+      // Another tab signed the same user in anew: what is open still belongs to the old session.
+      if (sid !== null && now.sid !== null && now.sid !== sid) this.#connection.restart();
+      sid = now.sid;
+    });
+    manager.on('storageError', (error) => {
+      logger.warn(error.message);
+      for (const seat of [...this.#seats]) seat.onStorageError(error);
+    });
+    manager.on('ended', ({ reason, error }) => this.#end(reason, error));
+  }
+
+  /** Whether the server has accepted the socket and it is up. */
+  get connected(): boolean {
+    return this.#connection.connected;
+  }
+
+  /** Takes part, with a pair that may be newer than the one in use. Resolves when the socket is being opened. */
+  async join(seat: Seat, tokens: Tokens): Promise<void> {
+    this.#seats.add(seat);
+    try {
+      await this.manager.start(tokens);
+    } catch (error) {
+      void this.leave(seat);
+      throw error;
+    }
+    const { tokens: now, user } = this.manager;
+    if (!this.#seats.has(seat) || now === null || user === null) return;
+    seat.onUser(user);
+    if (now.accessToken !== tokens.accessToken && this.#told.get(seat) !== now.accessToken) {
+      guarded(
+        () => this.#tell(seat, now),
+        (thrown) => this.#logger.error(`onTokenRefresh failed: ${String(thrown)}`),
+      );
+    }
+    this.#connection.open();
+    if (this.connected) seat.onState('connected');
+  }
+
+  /**
+   * Takes part no longer. With the last client everything about tokens stops at once; the socket is closed when
+   * nobody has come back by the end of the current task, as a component does that is mounted anew.
+   */
+  async leave(seat: Seat): Promise<void> {
+    if (!this.#seats.delete(seat) || this.#seats.size > 0) return;
+    this.manager.stop();
+    if (this.connected && this.#shared !== null) await Promise.resolve();
+    if (this.#seats.size === 0) this.#close();
+  }
+
+  /** Logs the user out, for every client. `seat` asked for it, and is not told. Nobody need take part. */
+  async logout(seat?: Seat): Promise<void> {
+    if (seat !== undefined) this.#seats.delete(seat);
+    const done = this.manager.logout();
+    this.#end('logged_out', null);
+    await done;
+  }
+
+  #end(reason: EndReason, error: RefreshError | null): void {
+    const seats = this.#seats;
+    this.#seats = new Set();
+    this.#audience = seats;
+    this.#close();
+    for (const seat of seats) seat.onEnded(reason, error);
+  }
+
+  #close(): void {
+    if (this.#shared?.get(this.#key) === this) this.#shared.delete(this.#key);
+    this.#connection.close();
+  }
+
+  /** Asks through the client that came last: its function is the freshest. */
+  #askHost(): Promise<Partial<Tokens>> {
+    const ask = [...this.#seats].reverse().find((seat) => seat.refreshTokens !== undefined)?.refreshTokens;
+    return ask === undefined ? Promise.reject(new Error('nobody takes part')) : ask();
+  }
+
+  async #tellAll(tokens: Tokens): Promise<void> {
+    const failures: unknown[] = [];
+    const telling = [...this.#seats].map((seat) =>
+      this.#tell(seat, tokens).catch((error: unknown) => failures.push(error)),
+    );
+    // By hand: the engine of older phones has no `Promise.allSettled`.
+    await Promise.all(telling);
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #tell(seat: Seat, tokens: Tokens): Promise<void> {
+    this.#told.set(seat, tokens.accessToken);
+    await seat.onTokenRefresh?.({ ...tokens });
+  }
+
+  #report(error: RefreshError): void {
+    const seats = [...(this.#seats.size > 0 ? this.#seats : this.#audience)];
+    const told = seats.filter((seat) => seat.onRefreshError !== undefined);
+    if (told.length === 0) this.#logger.error(error.message);
+    for (const seat of told) {
+      guarded(
+        () => seat.onRefreshError?.(error),
+        (thrown) => this.#logger.error(`onRefreshError failed: ${String(thrown)}`),
+      );
+    }
+  }
+}

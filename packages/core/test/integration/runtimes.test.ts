@@ -1,0 +1,150 @@
+/** What `npm run build` made, in each runtime that there is: the same program against the real server. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createContext, runInContext } from 'node:vm';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import WebSocket from 'ws';
+import { Binary } from '../support/binary.ts';
+
+const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
+const run = promisify(execFile);
+const require = createRequire(import.meta.url);
+const bin = (name: string, path: string): string =>
+  join(dirname(require.resolve(`${name}/package.json`)), path);
+
+let server: Binary;
+let directory: string;
+
+beforeAll(async () => {
+  server = await Binary.start('serve');
+  // Inside the workspace, so that the package is found by its name from there.
+  await mkdir(join(ROOT, 'target'), { recursive: true });
+  directory = await mkdtemp(join(ROOT, 'target', 'runtimes-'));
+});
+afterAll(async () => {
+  await server?.dispose();
+  if (directory) await rm(directory, { recursive: true });
+});
+
+/** Connects, lives through two refreshes, asks, leaves, and has nothing left that would keep a process alive. */
+const PROGRAM = `
+  const told = [];
+  const ends = [];
+  let enough;
+  const refreshed = new Promise((resolve) => { enough = resolve; });
+  const sdk = new ChatSDK({
+    apiUrl, wsUrl, platform,
+    onTokenRefresh: () => { told.push(1); if (told.length === 2) enough(); },
+  });
+  sdk.on('sessionEnded', ({ reason }) => ends.push(reason));
+  const user = await sdk.connect(input);
+  const connected = sdk.connectivity;
+  await refreshed;
+  const { sessions } = await sdk.request('GET', '/auth/sessions');
+  await sdk.logout();
+  return { user: user.id, connected, told: told.length, sessions: sessions.length, ends, shared: Symbol.for('chatsdk.shared.1') in globalThis };
+`;
+
+async function input(userID: string): Promise<Record<string, unknown>> {
+  const { accessToken, refreshToken, expiresAt } = await server.mint(userID, { accessTokenExpiry: '2s' });
+  return { userID, token: accessToken, refreshToken, expiresAt };
+}
+
+const WANTED = (user: string) => ({
+  user,
+  connected: 'connected',
+  told: 2,
+  sessions: 1,
+  ends: [],
+  shared: false,
+});
+
+describe.each([
+  ['node', process.execPath, [], `import ws from 'ws'; const platform = { webSocket: ws };`],
+  [
+    'deno',
+    bin('deno', 'bin.cjs'),
+    ['run', '--allow-net', '--allow-env', '--node-modules-dir=manual'],
+    'const platform = {};',
+  ],
+  ['bun', bin('bun', 'bin/bun.exe'), [], 'const platform = {};'],
+])('%s', (name, command, args, prologue) => {
+  it('connects, refreshes, asks, leaves and ends', async () => {
+    const file = join(directory, `${name}.mjs`);
+    const known = { apiUrl: server.api, wsUrl: server.realtime, input: await input(name) };
+    await writeFile(
+      file,
+      `import { ChatSDK } from '@chatsdk/core';
+       ${prologue}
+       const { apiUrl, wsUrl, input } = ${JSON.stringify(known)};
+       const result = await (async () => { ${PROGRAM} })();
+       console.log(JSON.stringify(result));`,
+    );
+    const [executable, first] = command.endsWith('.cjs') ? [process.execPath, [command]] : [command, []];
+    const { stdout } = await run(executable, [...first, ...args, file], { cwd: ROOT, timeout: 50_000 });
+    expect(JSON.parse(stdout)).toEqual(WANTED(name));
+  });
+});
+
+describe('an edge runtime, which has the globals of the web and no others', () => {
+  /** The package as one script, and a world without Node, a window, a document or a navigator. */
+  async function world(
+    more: Record<string, unknown>,
+  ): Promise<{ evaluate(code: string): unknown; timers: number[] }> {
+    const built = await build({
+      configFile: false,
+      logLevel: 'silent',
+      build: {
+        write: false,
+        lib: { entry: join(ROOT, 'packages/core/dist/index.js'), formats: ['iife'], name: 'chatsdk' },
+      },
+    });
+    const outputs = [built].flat().flatMap((one) => ('output' in one ? one.output : []));
+    const code = outputs.map((one) => (one.type === 'chunk' ? one.code : '')).join('');
+    const timers: number[] = [];
+    const context = createContext({
+      setTimeout: (fn: () => void, ms: number) => {
+        timers.push(ms);
+        return setTimeout(fn, ms);
+      },
+      clearTimeout,
+      ...more,
+    });
+    const evaluate = (text: string): unknown => runInContext(text, context);
+    evaluate('globalThis.before = Object.getOwnPropertyNames(globalThis).join()');
+    // A declaration of the script's own, and nothing beside it.
+    evaluate(`${code}; globalThis.lib = chatsdk;`);
+    return { evaluate, timers };
+  }
+
+  it('imports and constructs with nothing there at all, and changes nothing', async () => {
+    const { evaluate, timers } = await world({});
+    const state = evaluate(`
+      const sdk = new lib.ChatSDK({ apiUrl: 'https://chat.example.com' });
+      JSON.stringify({ sdk, user: sdk.user, symbols: Object.getOwnPropertySymbols(globalThis).length })`);
+    expect(JSON.parse(String(state))).toMatchObject({ user: null, symbols: 0 });
+    const added = evaluate(`
+      Object.getOwnPropertyNames(globalThis).filter((name) => !before.split(',').includes(name)).join()`);
+    expect(String(added).split(',').sort()).toEqual(['before', 'chatsdk', 'lib']);
+    expect(timers).toEqual([]);
+  });
+
+  it('connects, refreshes, asks and leaves', async () => {
+    const web = { AbortController, Event, EventTarget, TextDecoder, TextEncoder, URL, fetch, performance };
+    const { evaluate } = await world({ ...web, WebSocket, queueMicrotask, clearInterval, setInterval });
+    const known = { apiUrl: server.api, wsUrl: server.realtime, input: await input('edge') };
+    const work = evaluate(`(async () => {
+      const { ChatSDK } = lib;
+      const platform = {};
+      const { apiUrl, wsUrl, input } = ${JSON.stringify(known)};
+      ${PROGRAM}
+    })()`);
+    // As text, because the objects of another realm are of other classes.
+    expect(JSON.parse(JSON.stringify(await work))).toEqual(WANTED('edge'));
+  });
+});

@@ -1,0 +1,49 @@
+/** The cookie, to the letter. */
+import { expect, it } from 'vitest';
+import { RefreshCookie } from '../src/cookie.ts';
+import type { TokenReply } from '../src/index.ts';
+
+const reply = {
+  refreshToken: 'eyJh.e30.c2ln',
+  refreshExpiresAt: 1_704_835_200_000 + 604_800_000,
+  serverTime: 1_704_835_200_000,
+} as TokenReply;
+
+it('is what the specification sets, and lives as long as its token', () => {
+  expect(new RefreshCookie().keep(reply)).toBe(
+    'chatRefreshToken=eyJh.e30.c2ln; Max-Age=604800; Path=/; HttpOnly; SameSite=Strict; Secure',
+  );
+});
+
+it('is removed with the attributes it was set with', () => {
+  const cookie = new RefreshCookie({
+    name: '__Secure-chat',
+    path: '/api/chat',
+    domain: 'example.com',
+    sameSite: 'lax',
+  });
+  expect(cookie.remove()).toBe(
+    '__Secure-chat=; Max-Age=0; Path=/api/chat; HttpOnly; SameSite=Lax; Domain=example.com; Secure',
+  );
+});
+
+it.each([
+  [undefined, null],
+  ['', null],
+  ['chatRefreshToken=', null],
+  ['a=1; chatRefreshToken=x.y.z; b=2', 'x.y.z'],
+  ['xchatRefreshToken=no; chatRefreshToken=near; chatRefreshToken=far', 'near'],
+  ['chatRefreshToken', null],
+])('reads %o', (header, expected) => {
+  expect(new RefreshCookie().read(header)).toBe(expected);
+});
+
+it.each([
+  { name: 'a b' },
+  { path: 'api' },
+  { path: '/; Domain=evil.example' },
+  { domain: 'a;b' },
+  { sameSite: 'none', secure: false } as const,
+])('refuses %o', (options) => {
+  expect(() => new RefreshCookie(options)).toThrow(/cookie|path|domain|secure/i);
+});

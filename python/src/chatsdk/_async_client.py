@@ -1,0 +1,163 @@
+"""ChatSDK as a backend with an event loop sees it: `ChatSDKServer` with ``await``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import httpx
+
+from chatsdk import _calls
+from chatsdk._client import no_reply_of, reply_of, request_of, tls
+from chatsdk._exchange import Call, Exchange, NoReply, Outcome, Reply, Send, exchange
+from chatsdk._keys import KeySet
+from chatsdk._settings import Options, read_settings
+from chatsdk.errors import ChatSDKError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from chatsdk._types import AccessToken, Introspection, Json, Profile, Session, TokenReply
+
+T = TypeVar("T")
+
+
+class AsyncChatSDKServer:
+    """Makes calls with your API key, under asyncio and trio. Otherwise as `ChatSDKServer`.
+
+    Use one for each event loop, with ``async with`` or `aclose` at its end. ``http`` is an `httpx.AsyncClient`.
+    """
+
+    def __init__(
+        self,
+        api_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        http: httpx.AsyncClient | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._settings = read_settings(api_url, api_key, options)
+        self._clock = _calls.Clock(self._settings)
+        self._keys = KeySet(self._settings)
+        self._fetching = anyio.Lock()
+        self._owned = http is None
+        self._http = httpx.AsyncClient(verify=tls()) if http is None else http
+
+    async def generate_token(self, user_id: str | int, **profile: Unpack[Profile]) -> TokenReply:
+        """Get tokens for a person that you know to be who they say. Creates or updates them in ChatSDK.
+
+        The arguments are the members of `TokenRequest`, so that one can be passed as ``**request``. What is left
+        out stays as ChatSDK knows it; ``None`` clears it.
+        """
+        return await self._call(_calls.mint(user_id, profile))
+
+    async def refresh(self, refresh_token: str, *, sent_at: int | None = None) -> TokenReply:
+        """Exchange a refresh token that you keep for somebody (see `chatsdk.fastapi.cookie_router`).
+
+        Only where `is_session_ended` is true of what this raises is the session over; anything else passes.
+        ``sent_at`` is when the request began, in milliseconds by the server's clock; by default now, by an
+        estimate of that clock.
+        """
+        return await self._run(_calls.refresh(self._settings, self._clock, refresh_token, sent_at))
+
+    async def revoke_token(self, refresh_token: str) -> None:
+        """End the session of a refresh token, however old. An unknown one is answered the same."""
+        await self._call(_calls.revoke_token(refresh_token))
+
+    async def list_sessions(self, user_id: str | int) -> list[Session]:
+        """List the live sessions of a person, newest first."""
+        return await self._call(_calls.list_sessions(user_id))
+
+    async def revoke_session(self, user_id: str | int, session_id: str) -> None:
+        """End one session of a person, for every open connection too."""
+        await self._call(_calls.revoke_session(user_id, session_id))
+
+    async def revoke_user(self, user_id: str | int, *, except_session: str | None = None) -> None:
+        """End all sessions of a person, or all but one: the one in which they change their password, say."""
+        await self._call(_calls.revoke_user(user_id, except_session))
+
+    async def ban_user(self, user_id: str | int, *, reason: str | None = None) -> None:
+        """Let nothing of a person work until `unban_user`. ``reason`` is for lists and the audit log."""
+        await self._call(_calls.ban(user_id, reason))
+
+    async def unban_user(self, user_id: str | int) -> None:
+        """Lift the ban. Sessions that waited go on."""
+        await self._call(_calls.unban(user_id))
+
+    async def introspect(self, token: str) -> Introspection:
+        """Ask ChatSDK whether a token works now: the only way to know of a session that ended a moment ago."""
+        return await self._call(_calls.introspect(token))
+
+    async def verify_token(self, access_token: str) -> AccessToken:
+        """Verify an access token here, with the published keys. Needs ``chatsdk[verify]``.
+
+        No call for each token, but a session that was ended is noticed only when its access token expires.
+        Raises `TokenVerificationError` where the token is not good, `NetworkError` where the keys cannot be had.
+        """
+        from chatsdk import _verify  # noqa: PLC0415 - an extra
+
+        kid = _verify.read_kid(access_token)
+        if self._keys.wants(kid):
+            async with self._fetching:
+                if self._keys.wants(kid):
+                    self._keys.take(await self._fetch())
+        return _verify.verify(access_token, self._keys.find(kid), self._settings)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._owned:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.api_url!r})"
+
+    async def _fetch(self) -> list[Json] | ChatSDKError:
+        try:
+            return await self._call(_calls.keys())
+        except ChatSDKError as error:
+            return error
+
+    async def _call(self, call: Call[T]) -> T:
+        return await self._run(exchange(self._settings, call))
+
+    async def _run(self, steps: Exchange[T]) -> T:
+        outcome: Outcome = None
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration as done:
+                found: T = done.value
+                return found
+            if isinstance(step, Send):
+                outcome = await self._send(step)
+            else:
+                await self._pause(step.seconds)
+                outcome = None
+
+    async def _send(self, send: Send) -> Reply | NoReply:
+        # httpx bounds each read; this bounds the whole, as a reply may trickle.
+        with anyio.move_on_after(send.timeout):
+            try:
+                return reply_of(await self._http.request(**request_of(self._settings, send)))
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                return no_reply_of(error)
+        return NoReply(timed_out=True, reason="deadline")
+
+    async def _pause(self, seconds: float) -> None:
+        if self._settings.runtime.pause is None:
+            await anyio.sleep(seconds)
+        else:
+            self._settings.runtime.pause(seconds)

@@ -1,0 +1,276 @@
+"""Routes for FastAPI: ``pip install 'chatsdk[fastapi]'``.
+
+    app.include_router(token_router(chat, current_user), prefix="/api/chat")
+
+The frontend reads the answers as it reads those of ChatSDK: only a problem document with a code that ends the
+session means *sign in again*. Whatever is wrong between your backend and ChatSDK, an outage or a revoked API
+key, is 503 or 500, never 401: nobody is signed out by it.
+"""
+
+import json
+import logging
+import math
+import re
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from chatsdk._async_client import AsyncChatSDKServer
+from chatsdk._types import TokenReply, TokenRequest
+from chatsdk.errors import ApiError, ChatSDKError, InvalidInputError, is_session_ended
+
+__all__ = ["RefreshCookie", "cookie_router", "token_router"]
+
+_log = logging.getLogger("chatsdk")
+
+WhoAsks = Callable[..., TokenRequest | None] | Callable[..., Awaitable[TokenRequest | None]]
+"""A dependency that tells, by your own authentication, what to mint; None where nobody is signed in."""
+
+OnError = Callable[[ChatSDKError], None]
+"""Told what went wrong between your backend and ChatSDK."""
+
+
+def _warn(error: ChatSDKError) -> None:
+    _log.warning("%s: %s (request %s)", error.code, error, error.request_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshCookie:
+    """How the cookie that holds a refresh token is set."""
+
+    name: str = "chatRefreshToken"
+    path: str = "/"
+    """The path that the routes share: the narrower, the fewer requests carry the cookie."""
+    domain: str | None = None
+    """By default the host that answers, and no other."""
+    same_site: Literal["strict", "lax", "none"] = "strict"
+    """``none`` is for a page of another site than your backend, and needs ``allowed_origins``."""
+    secure: bool = True
+    """False only where you develop without TLS and the browser insists (Safari, on localhost)."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", self.name, re.ASCII):
+            raise InvalidInputError("name", "This is no cookie name.")
+        if not re.fullmatch(r"/[^;\s]*", self.path):
+            raise InvalidInputError("path", "The path has to begin with a slash.")
+        if self.domain is not None and not re.fullmatch(r"[\w.-]+", self.domain, re.ASCII):
+            raise InvalidInputError("domain", "This is no domain.")
+        if self.same_site == "none" and not self.secure:
+            raise InvalidInputError("secure", "Browsers refuse same_site none without secure.")
+
+    def read(self, request: Request) -> str | None:
+        """Find the refresh token."""
+        # Not `request.cookies`, where the last of several with one name wins: browsers send that of the closest
+        # path first, and one that a former version of your backend set for all paths may still be around.
+        for part in request.headers.get("cookie", "").split(";"):
+            name, _, value = part.partition("=")
+            if name.strip() == self.name:
+                return value.strip().strip('"') or None
+        return None
+
+    def keep(self, response: Response, reply: TokenReply) -> None:
+        """Set the cookie, for as long as its token lives."""
+        # By the server's own two times, so that this machine's clock has no say in it.
+        age = (reply["refreshExpiresAt"] - reply["serverTime"]) // 1000
+        self._set(response, reply["refreshToken"], age)
+
+    def remove(self, response: Response) -> None:
+        """Remove the cookie."""
+        self._set(response, "", 0)
+
+    def _set(self, response: Response, value: str, age: int) -> None:
+        response.set_cookie(
+            self.name,
+            value,
+            max_age=age,
+            path=self.path,
+            domain=self.domain,
+            secure=self.secure,
+            httponly=True,
+            samesite=self.same_site,
+        )
+
+
+def token_router(chat: AsyncChatSDKServer, user: WhoAsks, *, on_error: OnError = _warn) -> APIRouter:
+    """Make a router with ``POST /token``, which answers with tokens for the person who asks."""
+    router = APIRouter()
+
+    @router.post("/token")
+    async def token(  # pyright: ignore[reportUnusedFunction]
+        who: Annotated[TokenRequest | None, Depends(user)],
+    ) -> Response:
+        return await _issue(chat, who, None, on_error)
+
+    return router
+
+
+def cookie_router(
+    chat: AsyncChatSDKServer,
+    user: WhoAsks,
+    *,
+    cookie: RefreshCookie | None = None,
+    allowed_origins: Collection[str] = (),
+    on_error: OnError = _warn,
+) -> APIRouter:
+    """Make a router that keeps the refresh token in an httpOnly cookie, where no script can read it.
+
+    ``POST /token`` signs in, ``POST /refresh`` is what the SDK's option `refreshTokens` calls, ``POST /logout``
+    ends the session. They answer with the token reply without its ``refreshToken``. Requests from pages of
+    other origins are refused, but for ``allowed_origins`` such as ``https://app.example.com``, which your CORS
+    has to allow too.
+    """
+    kept = cookie or RefreshCookie()
+    allowed = frozenset(allowed_origins)
+    router = APIRouter()
+
+    @router.post("/token")
+    async def token(  # pyright: ignore[reportUnusedFunction]
+        request: Request, who: Annotated[TokenRequest | None, Depends(user)]
+    ) -> Response:
+        return await _issue(chat, who, kept, on_error) if _is_own(request, allowed) else _cross_origin()
+
+    @router.post("/refresh")
+    async def refresh(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        if not _is_own(request, allowed):
+            return _cross_origin()
+        return await _refresh(chat, kept.read(request), await _sent_at(request), kept, on_error)
+
+    @router.post("/logout")
+    async def logout(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        if not _is_own(request, allowed):
+            return _cross_origin()
+        return await _logout(chat, kept.read(request), kept, on_error)
+
+    return router
+
+
+async def _issue(
+    chat: AsyncChatSDKServer, who: TokenRequest | None, cookie: RefreshCookie | None, on_error: OnError
+) -> Response:
+    if who is None:
+        return _json(401, {"error": "Unauthorized"})
+    try:
+        reply = await chat.generate_token(**who)
+    except ChatSDKError as error:
+        # Of what ChatSDK refuses here, this alone is about the person; the rest is about your backend.
+        if isinstance(error, ApiError) and error.code == "user_banned":
+            return _pass(error)
+        return _trouble(error, on_error)
+    return _json(200, reply) if cookie is None else _with_cookie(reply, cookie)
+
+
+async def _refresh(
+    chat: AsyncChatSDKServer,
+    refresh_token: str | None,
+    sent_at: int | None,
+    cookie: RefreshCookie,
+    on_error: OnError,
+) -> Response:
+    if refresh_token is None:
+        return _problem(401, "refresh_token_invalid", "There is no refresh token: sign in again.")
+    try:
+        reply = await chat.refresh(refresh_token, sent_at=sent_at)
+    except ChatSDKError as error:
+        # The cookie stays: another tab may have signed in since this request left, and to remove it now would
+        # sign that one out. What is in it is worth nothing any more.
+        if is_session_ended(error) or (error.code == "request_stale" and sent_at is not None):
+            return _pass(error)
+        return _trouble(error, on_error)
+    return _with_cookie(reply, cookie)
+
+
+async def _logout(
+    chat: AsyncChatSDKServer, refresh_token: str | None, cookie: RefreshCookie, on_error: OnError
+) -> Response:
+    response = Response(status_code=204, headers={"Cache-Control": "no-store"})
+    if refresh_token is not None:
+        try:
+            await chat.revoke_token(refresh_token)
+        except ChatSDKError as error:
+            response = _trouble(error, on_error)
+    # It goes even where ChatSDK cannot be told: whoever uses this browser next must not find it.
+    cookie.remove(response)
+    return response
+
+
+def _is_own(request: Request, allowed: frozenset[str]) -> bool:
+    """Tell requests of your own pages from those that another site made a browser send (CSRF).
+
+    The cookie's ``SameSite`` does most of it; this covers sibling subdomains, ``same_site="none"`` and old
+    browsers. The rule is that of Go's ``net/http.CrossOriginProtection``.
+    """
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    if site in {"same-origin", "none"} or origin in allowed:
+        return True
+    if site is not None:
+        return False
+    # No browser of our time: without an origin it is no page at all.
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+async def _sent_at(request: Request) -> int | None:
+    """Find when the page sent the request, by its estimate of the server's clock, where it said so."""
+    body = await request.body()
+    try:
+        members: Any = json.loads(body) if body else None
+        sent_at: Any = members["sentAt"]
+    except (ValueError, RecursionError, TypeError, LookupError):
+        return None
+    return sent_at if isinstance(sent_at, int) and not isinstance(sent_at, bool) else None
+
+
+def _with_cookie(reply: TokenReply, cookie: RefreshCookie) -> Response:
+    response = _json(200, {name: value for name, value in reply.items() if name != "refreshToken"})
+    cookie.keep(response, reply)
+    return response
+
+
+def _cross_origin() -> Response:
+    # Not in JSON: to the SDK, a 403 of its backend in JSON says that nobody is signed in, and a forgotten
+    # `allowed_origins` is no reason to sign people out.
+    text = "Pages of this origin may not call this route: see allowed_origins."
+    return Response(text, 403, {"Cache-Control": "no-store"}, "text/plain")
+
+
+def _trouble(error: ChatSDKError, on_error: OnError) -> Response:
+    """Answer that ChatSDK could not do it just now (503, 429), or never will without a change of yours (500)."""
+    on_error(error)
+    if error.retryable or error.code in {"foreign_answer", "request_stale"}:
+        seconds = max(1, math.ceil((error.retry_after_ms or 0) / 1000))
+        limited = error.code == "rate_limited"
+        response = _problem(
+            429 if limited else 503,
+            "rate_limited" if limited else "unavailable",
+            "The chat cannot be reached just now.",
+            retryAfterMs=seconds * 1000,
+        )
+        response.headers["Retry-After"] = str(seconds)
+        return response
+    # No detail: it would tell the page about your API key.
+    return _problem(500, "internal", "The chat is not set up correctly.")
+
+
+def _pass(error: ChatSDKError) -> Response:
+    more: dict[str, object] = {"requestId": error.request_id}
+    if error.server_time is not None:
+        more["serverTime"] = error.server_time
+    return _problem(error.http_status or 500, error.code, str(error), **more)
+
+
+def _problem(status: int, code: str, detail: str, **more: object) -> Response:
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": detail,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    return _json(status, document | more, "application/problem+json")
+
+
+def _json(status: int, body: Any, media_type: str = "application/json") -> Response:
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, status, {"Cache-Control": "no-store"}, media_type)

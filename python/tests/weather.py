@@ -1,0 +1,113 @@
+"""A proxy in front of the real server that does to requests what networks do."""
+
+import socket
+import threading
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Answer:
+    """What the proxy answers instead of the server."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+Fault = Literal["pass", "cut", "lose_reply", "hang"] | Answer
+
+
+@dataclass
+class Seen:
+    """What the proxy saw of a request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: str
+
+
+class Weather:
+    """A proxy on a port of its own."""
+
+    def __init__(self, target: str) -> None:
+        self.seen: list[Seen] = []
+        self._target = target
+        self._plan: list[Fault] = []
+        self._always: Fault = "pass"
+        self._end = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def next(self, *faults: Fault) -> None:
+        """Plan what happens to the next requests; forget what was planned and seen before."""
+        self.seen.clear()
+        self._plan = list(faults)
+        self._always = "pass"
+
+    def always(self, fault: Fault) -> None:
+        """Plan what happens to all requests from now on."""
+        self.next()
+        self._always = fault
+
+    def close(self) -> None:
+        """Stop."""
+        self._end.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _fault(self) -> Fault:
+        return self._plan.pop(0) if self._plan else self._always
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        weather = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                weather.seen.append(Seen(self.command, self.path, headers, body.decode()))
+                fault = weather._fault()
+                self.close_connection = True
+                if isinstance(fault, Answer):
+                    self.answer(fault.status, fault.headers, fault.body.encode())
+                elif fault == "hang":
+                    weather._end.wait()
+                elif fault == "cut":
+                    self.connection.shutdown(socket.SHUT_RDWR)
+                else:
+                    onward = HTTPConnection(urlsplit(weather._target).netloc)
+                    kept = {name: value for name, value in headers.items() if name not in {"host", "connection"}}
+                    onward.request(self.command, self.path, body or None, kept)
+                    reply = onward.getresponse()
+                    text = reply.read()
+                    onward.close()
+                    if fault == "lose_reply":
+                        self.connection.shutdown(socket.SHUT_RDWR)
+                    else:
+                        self.answer(reply.status, dict(reply.getheaders()), text)
+
+            do_GET = do_POST = do_DELETE = handle_any
+
+            def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in {"content-length", "transfer-encoding", "connection", "date"}:
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        return Handler

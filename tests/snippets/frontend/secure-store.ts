@@ -1,0 +1,12 @@
+// "Token Storage", "Mobile (React Native)", "Secure Storage"
+import type { Tokens } from '@chatsdk/react-native';
+import * as SecureStore from 'expo-secure-store';
+
+export const saveTokens = async (tokens: Tokens) => {
+  await SecureStore.setItemAsync('chatTokens', JSON.stringify(tokens));
+};
+
+export const loadTokens = async (): Promise<Tokens | null> => {
+  const stored = await SecureStore.getItemAsync('chatTokens');
+  return stored ? JSON.parse(stored) : null;
+};
