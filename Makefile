@@ -20,13 +20,9 @@ test: web python ## Install what the tests need, and run every test
 	npm run test:realtime
 	cargo build -p chatsdk-server
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
-<<<<<<< HEAD
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e tests/realtime/python
-	if command -v go >/dev/null; then cd tests/realtime/go && go test ./...; else echo "no Go: its client was not tested"; fi
-=======
-	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider -c python/pyproject.toml python/tests tests/snippets/backend
->>>>>>> main
+	cd tests/realtime/go && go test ./...
 
 check: web python ## Format, lints, types, and that generated files are what their sources say
 	cargo fmt --all --check
@@ -74,17 +70,10 @@ node_modules/.package-lock.json: package-lock.json
 
 python: $(VENV)/.installed
 
-<<<<<<< HEAD
-$(VENV)/.installed: tests/e2e/requirements.txt tests/realtime/python/requirements.txt
+$(VENV)/.installed: tests/e2e/requirements.txt tests/realtime/python/requirements.txt python/requirements.txt python/pyproject.toml
 	scripts/need.sh venv
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -r $< -r tests/realtime/python/requirements.txt
-=======
-$(VENV)/.installed: tests/e2e/requirements.txt python/requirements.txt python/pyproject.toml
-	scripts/need.sh venv
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -r tests/e2e/requirements.txt -r python/requirements.txt -e 'python[verify,fastapi]'
->>>>>>> main
+	$(VENV)/bin/pip install --quiet -r tests/e2e/requirements.txt -r tests/realtime/python/requirements.txt -r python/requirements.txt -e 'python[verify,fastapi]'
 	touch $@
 
 clean: ## Remove what was built
