@@ -2,7 +2,17 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { expect, it } from 'vitest';
-import { at, type Block, blocks, blocksOf, documents, guideOf, isGuide, ROOT, read } from './support/documents.ts';
+import {
+  at,
+  type Block,
+  blocks,
+  blocksOf,
+  documents,
+  guideOf,
+  isGuide,
+  ROOT,
+  read,
+} from './support/documents.ts';
 
 /** Who checks the blocks of a language. Each of these finds them by itself, in every document but those in `OWN`. */
 const CHECKED: Readonly<Record<string, string>> = {
@@ -18,9 +28,21 @@ const CHECKED: Readonly<Record<string, string>> = {
 
 /** Documents that have a test of their own for a language. */
 const OWN: readonly { document: string; language: string; by: string }[] = [
-  { document: 'packages/core/README.md', language: 'ts', by: 'packages/core/test/integration/readme.test.ts' },
-  { document: 'packages/server/README.md', language: 'js', by: 'packages/server/test/integration/readme.test.ts' },
-  { document: 'packages/react-native/README.md', language: 'ts', by: 'tests/snippets/frontend/native.test.ts' },
+  {
+    document: 'packages/core/README.md',
+    language: 'ts',
+    by: 'packages/core/test/integration/readme.test.ts',
+  },
+  {
+    document: 'packages/server/README.md',
+    language: 'js',
+    by: 'packages/server/test/integration/readme.test.ts',
+  },
+  {
+    document: 'packages/react-native/README.md',
+    language: 'ts',
+    by: 'tests/snippets/frontend/native.test.ts',
+  },
   { document: 'python/README.md', language: 'python', by: 'python/tests/test_readme.py' },
 ];
 
@@ -35,13 +57,9 @@ const TYPES_ALONE: Readonly<Record<string, string>> = {
   'react-native/ChatStatus.tsx': 'a component for a device; tests/examples draws one like it',
 };
 
-const TESTS = [
-  'backend.test.ts',
-  'native.test.ts',
-  'replies.test.ts',
-  'web.test.ts',
-  'page/main.tsx',
-].map((name) => read(join('tests/guides', name)));
+const TESTS = ['backend.test.ts', 'native.test.ts', 'replies.test.ts', 'web.test.ts', 'page/main.tsx'].map(
+  (name) => read(join('tests/guides', name)),
+);
 
 /** What is wrong with how a block is checked, or null. */
 function fault(block: Block): string | null {
