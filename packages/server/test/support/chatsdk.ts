@@ -13,6 +13,7 @@ const BINARY = resolve(ROOT, process.env.CHATSDK_BIN ?? 'target/debug/chatsdk');
 export const ISSUER = 'http://localhost:5500';
 
 export class ChatSDK {
+  /** Where its data are. */
   readonly directory: string;
   #child: ChildProcess | null = null;
   apiUrl = '';
