@@ -19,11 +19,12 @@ export interface Block {
   readonly text: string;
 }
 
-const SKIPPED = new Set(['node_modules', 'target', 'dist', '.git']);
+/** What is installed, built or kept by tools. */
+const SKIPPED = /^(\..*|node_modules|target|dist|data)$/;
 
 function walk(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
-    if (SKIPPED.has(entry.name)) return [];
+    if (SKIPPED.test(entry.name)) return [];
     const path = join(directory, entry.name);
     if (entry.isDirectory()) return walk(path);
     return entry.name.endsWith('.md') ? [relative(ROOT, path)] : [];
