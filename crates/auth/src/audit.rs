@@ -13,6 +13,7 @@ use chatsdk_types::{AppId, ErrorCode, Millis, SessionId, UserId};
 use crate::{Auth, AuthError, Peer};
 
 /// An audit row in the making.
+#[derive(Clone)]
 pub(crate) struct Audit(AuditEntry);
 
 impl Audit {

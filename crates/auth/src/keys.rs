@@ -12,6 +12,10 @@ use crate::api_key::{self, NewApiKey};
 use crate::audit::Audit;
 use crate::{Auth, AuthError, Peer};
 
+/// How often a key is tried to be revoked where a mint that hangs holds it. Each try waits for a second, and
+/// whoever queues behind it has its turn in between.
+const ATTEMPTS: u32 = 5;
+
 /// A backend that proved which key it holds.
 #[derive(Debug, Clone)]
 pub struct KeyCaller {
@@ -332,9 +336,27 @@ impl Auth {
         let audit = Audit::new("key.revoke", actor, now)
             .app(&key.app)
             .peer(peer);
-        let (app, id) = (key.app, key.id);
-        let done = self
-            .0
+        let mut attempt = 1;
+        let done = loop {
+            let ended = self.end_key(&key, sessions, audit.clone(), now).await;
+            match ended {
+                Err(error) if error.is_transient() && attempt < ATTEMPTS => attempt += 1,
+                ended => break ended?,
+            }
+        };
+        self.catch_up().await?;
+        Ok(Some(done))
+    }
+
+    async fn end_key(
+        &self,
+        key: &ApiKey,
+        sessions: bool,
+        audit: Audit,
+        now: Millis,
+    ) -> Result<KeyRevoked, StoreError> {
+        let (app, id) = (key.app.clone(), key.id.clone());
+        self.0
             .store
             .write(move |tx| {
                 Box::pin(async move {
@@ -356,12 +378,10 @@ impl Auth {
                         tx.append_audit(&audit.detail(detail).entry()).await?;
                     }
                     let ended = ended.len();
-                    Ok::<_, StoreError>(KeyRevoked { revoked, ended })
+                    Ok(KeyRevoked { revoked, ended })
                 })
             })
-            .await?;
-        self.catch_up().await?;
-        Ok(Some(done))
+            .await
     }
 
     /// The keys of an app, without their secrets.

@@ -63,7 +63,7 @@ async fn sweep(auth: Auth, stop: CancellationToken) {
             Ok(false) => BETWEEN_STEPS,
             Err(error) => {
                 tracing::warn!(job = "session sweep", %error, "a background job failed; it runs again");
-                BETWEEN_SWEEPS
+                BEFORE_SWEEPS
             }
         };
     }

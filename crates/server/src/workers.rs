@@ -1,6 +1,7 @@
 //! The threads that serve connections: one a core, each with a reactor of its own.
 //!
-//! A connection stays on the thread that it was given. Where threads share one reactor, as in the runtime
+//! A connection stays on the thread that it was given, until it becomes a WebSocket: those live in the
+//! runtime of the engine, whose threads wait for no disk. Where threads share one reactor, as in the runtime
 //! that everything else runs in, each request of a quiet server wakes two of them, one to answer and one
 //! to watch in its place, and the next request finds the first on the wrong core.
 
@@ -32,9 +33,10 @@ impl Workers {
         if here.runtime_flavor() == RuntimeFlavor::CurrentThread {
             return Ok(Self::shared());
         }
-        let stop = CancellationToken::new();
+        // Also ends those that were started, where one cannot be.
+        let stop = CancellationToken::new().drop_guard();
         let threads = (0..here.metrics().num_workers())
-            .map(|_| thread(stop.clone()))
+            .map(|_| thread(stop.token().clone()))
             .collect::<io::Result<_>>()?;
         Ok(Self::of(threads, stop))
     }
@@ -43,14 +45,17 @@ impl Workers {
     /// to a database server: its connections belong to that runtime, and a thread of one's own would wait
     /// for another at each query.
     pub(crate) fn shared() -> Self {
-        Self::of(vec![Handle::current()], CancellationToken::new())
+        Self::of(
+            vec![Handle::current()],
+            CancellationToken::new().drop_guard(),
+        )
     }
 
-    fn of(threads: Vec<Handle>, stop: CancellationToken) -> Self {
+    fn of(threads: Vec<Handle>, stop: DropGuard) -> Self {
         Self(Arc::new(Inner {
             threads,
             next: AtomicUsize::new(0),
-            _stop: stop.drop_guard(),
+            _stop: stop,
         }))
     }
 

@@ -14,13 +14,16 @@ const READ_SHARED: Locking = Locking {
     plain: READ,
     locked: Sql::new(
         "SELECT id, app_id, env, hash, last4, name, scopes, created_at, expires_at, revoked_at, last_used_at
-         FROM api_keys WHERE id = $1 FOR SHARE",
+         FROM api_keys WHERE id = $1 FOR KEY SHARE",
     ),
 };
 /// Waits for everyone who holds a key, and stands before whoever wants one next. An UPDATE of the row alone
 /// would wait for a share lock after the other, for as long as they overlap: a stolen key that is used
 /// without pause could not be revoked.
 const ALONE: Sql = Sql::new("LOCK TABLE api_keys IN EXCLUSIVE MODE");
+/// Everybody queues behind who waits for that lock, which one mint that hangs can hold up: not for long.
+const IMPATIENT: Sql = Sql::new("SET LOCAL lock_timeout = '1s'");
+const PATIENT: Sql = Sql::new("SET LOCAL lock_timeout = '10s'");
 const OF_APP: Sql = Sql::new(
     "SELECT id, app_id, env, hash, last4, name, scopes, created_at, expires_at, revoked_at, last_used_at
      FROM api_keys WHERE app_id = $1 ORDER BY created_at, id",
@@ -86,11 +89,15 @@ impl Tx<'_> {
     }
 
     /// Waits until nobody holds an API key; until this unit of work has ended nobody else will. What
-    /// changes a key does this by itself. A unit that locks other rows before, or holds a key already, does
-    /// it first, so that no two wait for each other.
+    /// changes what a key may do does this by itself. A unit that locks other rows before, or holds a key
+    /// already, does it first, so that no two wait for each other.
+    ///
+    /// [`StoreError::Unavailable`] after a second, where somebody holds one that long: try again.
     pub async fn hold_all_api_keys(&mut self) -> Result<(), StoreError> {
         if self.has_other_writers() {
+            self.execute(IMPATIENT, &[]).await?;
             self.execute(ALONE, &[]).await?;
+            self.execute(PATIENT, &[]).await?;
         }
         Ok(())
     }
@@ -139,12 +146,12 @@ impl Tx<'_> {
             > 0)
     }
 
-    /// Notes when keys were last used; a later note stands.
+    /// Notes when keys were last used; a later note stands. Who holds a key is not waited for, nor kept
+    /// waiting.
     pub async fn touch_api_keys(
         &mut self,
         mut used: Vec<(KeyId, Millis)>,
     ) -> Result<(), StoreError> {
-        self.hold_all_api_keys().await?;
         // In the order of their ids, as everyone locks them.
         used.sort();
         for (id, at) in used {

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 use chatsdk_pgtest::Cluster;
-use chatsdk_store::{ControlKind, Location, Rotation, Store, StoreError};
-use chatsdk_types::{SessionId, SystemEntropy};
+use chatsdk_store::{ApiKey, ControlKind, Location, Rotation, Store, StoreError};
+use chatsdk_types::{AppId, Scopes, SessionId, SystemEntropy};
 
 async fn open(url: &str) -> Result<Store, StoreError> {
     Store::open(Location::Postgres(url.to_owned())).await
@@ -213,4 +213,60 @@ async fn a_server_without_tls_is_refused_where_it_is_required() {
         .ping()
         .await
         .unwrap();
+}
+
+/// A mint that was left in the middle, by a node that froze, holds its key. What is noted of keys goes on, and
+/// who wants to revoke one is told to try again before everybody else stands behind it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mint_that_hangs_keeps_nobody_waiting_for_long() {
+    let cluster = Cluster::start(&["fsync=off"]).await;
+    let url = cluster.database().await;
+    let store = open(&url).await.unwrap();
+    let key = ApiKey {
+        id: "aaaaaaaa".parse().unwrap(),
+        app: AppId::new(1, &SystemEntropy),
+        env: "live".to_owned(),
+        hash: [0; 32],
+        last4: "wxyz".to_owned(),
+        name: "backend".to_owned(),
+        scopes: Scopes::all(),
+        created_at: 1,
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+    };
+    let row = key.clone();
+    store
+        .write(move |tx| Box::pin(async move { tx.insert_api_key(&row).await }))
+        .await
+        .unwrap();
+
+    let (frozen, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    frozen
+        .batch_execute("BEGIN; SELECT id FROM api_keys FOR KEY SHARE")
+        .await
+        .unwrap();
+
+    let used = vec![(key.id.clone(), 7)];
+    store
+        .write(move |tx| Box::pin(async move { tx.touch_api_keys(used).await }))
+        .await
+        .unwrap();
+    let revoke = |key: ApiKey| {
+        store
+            .write(move |tx| Box::pin(async move { tx.revoke_api_key(&key.app, &key.id, 9).await }))
+    };
+    let refused = revoke(key.clone()).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+
+    frozen.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(revoke(key.clone()).await, Ok(true));
+    let row = store.api_key(&key.id).await.unwrap().unwrap();
+    assert_eq!((row.last_used_at, row.revoked_at), (Some(7), Some(9)));
 }

@@ -18,7 +18,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        // Reads are inline, so no more of them run at once than the runtime has threads.
+        // Reads are inline and never wait for anything: more of them at once than there are cores gain nothing.
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             path,

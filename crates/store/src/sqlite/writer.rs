@@ -28,8 +28,12 @@ const BATCH: usize = 512;
 /// who holds up the others that its thread serves would cost more than it gains.
 const SOLITUDE: u32 = 4;
 
-/// How long a commit may take, so that the next may be done on a caller's thread.
+/// How long a commit may take, so that another may be done on a caller's thread.
 const SWIFT: Duration = Duration::from_millis(1);
+
+/// How many of them in a row it takes: of a disk that stalls now and then, a caller's thread, with the
+/// requests of others, shall hardly ever be the one that waits.
+const CALM: u32 = 64;
 
 /// What the writer is asked to do.
 pub(super) enum Job {
@@ -91,7 +95,7 @@ impl Desk {
             checkpoints,
             log,
             done: Vec::with_capacity(BATCH),
-            swift: false,
+            swift: 0,
             alone: 0,
         }))))
     }
@@ -105,7 +109,7 @@ impl Desk {
         let mut writer = self.0.try_lock().ok()?;
         let writer = writer.as_mut()?;
         let idle = writer.connection.is_autocommit() && !writer.log.is_due();
-        if idle && writer.swift && writer.alone >= SOLITUDE {
+        if idle && writer.swift >= CALM && writer.alone >= SOLITUDE {
             writer.single(rotation)
         } else {
             None
@@ -152,13 +156,22 @@ struct Writer {
     log: Arc<Log>,
     /// The jobs of the transaction that is open; none where none is.
     done: Vec<Done>,
-    /// Whether the last commit took less than [`SWIFT`].
-    swift: bool,
+    /// How many commits in a row took less than [`SWIFT`].
+    swift: u32,
     /// How many jobs in a row had no company.
     alone: u32,
 }
 
 impl Writer {
+    /// A commit took so long.
+    fn took(&mut self, time: Duration) {
+        self.swift = if time < SWIFT {
+            self.swift.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
     fn end(self) {
         self.checkpoints.stop();
         // Leaves the database in one file, so that a copy of it alone is whole.
@@ -181,7 +194,7 @@ impl Writer {
         match changed {
             Ok(changed) => {
                 if changed {
-                    self.swift = begin.elapsed() < SWIFT;
+                    self.took(begin.elapsed());
                     self.checkpoints.raise();
                 }
                 Some(Ok(changed))
@@ -222,7 +235,7 @@ impl Writer {
         }
         let begin = Instant::now();
         let commit = self.sql("COMMIT");
-        self.swift = begin.elapsed() < SWIFT;
+        self.took(begin.elapsed());
         if let Err(error) = &commit {
             tracing::error!(%error, "a commit failed; nothing of it was written");
             self.abandon();
@@ -369,7 +382,7 @@ mod tests {
                 .unwrap();
             let desk = Desk::new(connection, Arc::default(), Arc::default());
             desk.with(|writer| {
-                writer.swift = true;
+                writer.swift = CALM;
                 writer.alone = SOLITUDE;
             });
             let rotation = Rotation {
@@ -409,7 +422,7 @@ mod tests {
         let fixture = Fixture::new();
         assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(true)));
         assert_eq!(fixture.counter(), 2);
-        fixture.desk.with(|writer| writer.swift = true);
+        fixture.desk.with(|writer| writer.swift = CALM);
         // The condition does not hold any more, as in the queue.
         assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(false)));
     }
@@ -418,7 +431,7 @@ mod tests {
     fn it_belongs_into_the_queue_where_it_would_wait_or_hold_others_up() {
         let fixture = Fixture::new();
         let spoils: [fn(&mut Writer); 4] = [
-            |writer| writer.swift = false,
+            |writer| writer.swift = CALM - 1,
             |writer| writer.alone = SOLITUDE - 1,
             |writer| writer.sql("BEGIN IMMEDIATE").unwrap(),
             |writer| writer.log.nearly_copied(),
@@ -435,7 +448,7 @@ mod tests {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
         other.execute_batch("ROLLBACK").unwrap();
-        fixture.desk.with(|writer| writer.swift = true);
+        fixture.desk.with(|writer| writer.swift = CALM);
         assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(true)));
 
         // The thread has ended.

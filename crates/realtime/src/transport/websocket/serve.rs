@@ -90,11 +90,18 @@ async fn begin<A: Authority>(
         tracing::error!("an upgrade was asked for on something that is not a plain TCP socket");
         return None;
     };
-    let socket = parts.io.into_inner();
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%error, "a client left during its upgrade");
-        return None;
-    }
+    // The host may have accepted it in another runtime: from here on it belongs to the engine's.
+    let socket = parts.io.into_inner().into_std().and_then(|socket| {
+        socket.set_nodelay(true)?;
+        TcpStream::from_std(socket)
+    });
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::debug!(%error, "a client left during its upgrade");
+            return None;
+        }
+    };
     let shared = engine.shared();
     let wire = Wire::Socket {
         socket,
