@@ -1,0 +1,21 @@
+//! The Rust client of ChatSDK: keeps a user signed in, and a realtime connection open.
+//!
+//! Your backend mints tokens at `POST /auth/tokens`; a [`TokenManager`] exchanges them for as long as the
+//! session lives. Nobody is signed out by accident: not by a lost reply, a killed process, several
+//! processes that share a storage, a wrong clock, or days without a network. Only the server's own word
+//! ends a session.
+//!
+//! - [`tokens`]: the lifecycle. [`platform`]: what it needs of the place it runs in.
+//! - [`error`]: what goes wrong. [`events`]: what happens.
+
+pub mod error;
+pub mod events;
+mod http;
+pub mod platform;
+mod redact;
+pub mod tokens;
+mod within;
+
+pub use error::{EndReason, Error, RefreshError, RefreshErrorKind, StorageError};
+pub use events::{Event, Events};
+pub use tokens::{Driver, TokenManager, TokenManagerOptions, TokenState, Tokens, User};
