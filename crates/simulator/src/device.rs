@@ -1,7 +1,7 @@
 //! One device, and the platform that its processes run on: clocks, a storage, locks and channels that they
 //! share, and a network that leads wherever the world says.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 
@@ -78,6 +78,8 @@ pub trait Fate: Send + Sync {
     fn dies(&self, process: ProcId, point: Point) -> bool;
     /// How long the storage takes, in ms.
     fn storage_delay(&self) -> Millis;
+    /// The storage keeps what `process` gave it.
+    fn stored(&self, process: ProcId, text: &str);
 }
 
 /// A storage that processes share.
@@ -91,8 +93,6 @@ struct StorageState {
     text: Option<String>,
     fault: Fault,
     listeners: Listeners,
-    /// The access tokens that it was asked to keep and said, or let see, that it did not.
-    refused: HashSet<String>,
 }
 
 impl SharedStorage {
@@ -108,17 +108,6 @@ impl SharedStorage {
         state.listeners.retain(|(of, listener)| {
             Some(*of) == from || listener.send(Signal::StorageChanged).is_ok()
         });
-    }
-
-    /// Whether it did not keep something that it was asked to, newer than the pair with this access token.
-    pub fn refused(&self, which: impl Fn(&str) -> bool) -> bool {
-        lock(&self.state).refused.iter().any(|token| which(token))
-    }
-
-    fn refuse(&self, text: &str) {
-        if let Some(token) = access_token(text) {
-            lock(&self.state).refused.insert(token);
-        }
     }
 
     /// From now on it does so.
@@ -202,7 +191,8 @@ impl Device {
 pub struct Traits {
     /// The channel that it speaks on; `None`: it has none.
     pub channel: Option<String>,
-    /// Whether it has locks.
+    /// Whether it has locks. Where there are none the storage takes no time, as `localStorage` does:
+    /// between reading and writing nobody else may come.
     pub locks: bool,
     /// Whether it is told when the storage changes.
     pub storage_events: bool,
@@ -225,6 +215,7 @@ pub struct VirtualStorage {
     device: Arc<Device>,
     process: ProcId,
     shared: Arc<SharedStorage>,
+    instant: bool,
     /// What stood there when the process began.
     first: Option<String>,
 }
@@ -245,6 +236,7 @@ impl VirtualPlatform {
                 device: device.clone(),
                 process,
                 shared: storage,
+                instant: !traits.locks,
             },
             device,
             process,
@@ -273,6 +265,7 @@ impl VirtualStorage {
         let delay = match self.shared.fault() {
             Fault::Hangs => return pending().await,
             Fault::Slow => 2_000,
+            _ if self.instant => 0,
             _ => self.device.fate.storage_delay(),
         };
         if delay > 0 {
@@ -295,20 +288,21 @@ impl Storage for VirtualStorage {
     }
 
     async fn set(&self, text: String) -> Result<(), StorageFault> {
-        if self.shared.fault() == Fault::Hangs {
-            self.shared.refuse(&text);
-        }
         self.take_time().await;
         at_point(&self.device, self.process, Point::Saving).await;
         match self.shared.fault() {
-            Fault::Writes | Fault::Both => {
-                self.shared.refuse(&text);
-                return Err(StorageFault("full".to_owned()));
-            }
+            Fault::Writes | Fault::Both => return Err(StorageFault("full".to_owned())),
             Fault::Lies => return Ok(()),
-            _ => self.shared.write(Some(self.process), Some(text)),
+            _ => {
+                self.device.fate.stored(self.process, &text);
+                self.shared.write(Some(self.process), Some(text));
+            }
         }
-        let delay = self.device.fate.storage_delay();
+        let delay = if self.instant {
+            0
+        } else {
+            self.device.fate.storage_delay()
+        };
         if delay > 0 {
             self.device.world.sleep(delay).await;
         }

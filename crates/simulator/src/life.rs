@@ -64,10 +64,14 @@ pub struct State {
     pub thefts: HashMap<SessionId, Theft>,
     /// Sessions that this device knows to be over.
     pub over: HashSet<SessionId>,
+    /// Sessions of which a pair was ever in the storage.
+    pub kept: HashSet<SessionId>,
     /// The newest session of the device.
     pub current: Option<SessionId>,
     /// The counters that the owner has used, by session: the highest.
     pub used: HashMap<SessionId, i64>,
+    /// When a client last reported that its storage did not keep a pair.
+    pub save_failed_at: Millis,
     /// Whether processes may be killed.
     pub peace: bool,
 }
@@ -85,6 +89,8 @@ pub struct Life {
     pub state: Mutex<State>,
     /// What it does wrong, to see whether that is noticed.
     pub sabotage: Option<Sabotage>,
+    /// Whether to tell, on standard error, what happens.
+    pub tells: bool,
 }
 
 /// What a device is like.
@@ -100,14 +106,26 @@ struct Character {
 }
 
 impl Fate for Life {
-    fn dies(&self, _process: ProcId, point: Point) -> bool {
+    fn dies(&self, process: ProcId, point: Point) -> bool {
         let mut state = lock(&self.state);
         if state.peace || !state.rng.chance(0.004) {
             return false;
         }
         state.counts.kills += 1;
         *state.counts.killed_at.entry(point).or_default() += 1;
+        drop(state);
+        self.tell(|| format!("tab {process} is killed at {point:?}"));
         true
+    }
+
+    fn stored(&self, process: ProcId, text: &str) {
+        if let Some((session, ..)) = access_token(text).and_then(|token| claims(&token)) {
+            self.lock().kept.insert(session);
+        }
+        self.tell(|| {
+            let rc = access_token(text).and_then(|token| claims(&token));
+            format!("tab {process} saves {:?}", rc.map(|(_, rc, _)| rc))
+        });
     }
 
     fn storage_delay(&self) -> Millis {
@@ -121,7 +139,7 @@ impl Fate for Life {
 }
 
 /// Lives one client from beginning to end.
-pub fn live(scheme: &Scheme, number: u64) -> Counts {
+pub fn live(scheme: &Scheme, number: u64, tells: bool) -> Counts {
     let mut rng = Rng::new(scheme.seed, number + 1);
     let mut server = Server::new(Rng::new(scheme.seed, !number));
     if let Some(decide) = scheme.sabotage.and_then(Sabotage::table) {
@@ -162,11 +180,14 @@ pub fn live(scheme: &Scheme, number: u64) -> Counts {
             revoked: HashMap::new(),
             thefts: HashMap::new(),
             over: HashSet::new(),
+            kept: HashSet::new(),
             current: None,
             used: HashMap::new(),
+            save_failed_at: 0,
             peace: false,
         }),
         sabotage: scheme.sabotage,
+        tells,
     });
     if let Some(fault) = scheme.sabotage.and_then(Sabotage::storage) {
         life.storage.set_fault(fault);
@@ -192,12 +213,35 @@ pub fn live(scheme: &Scheme, number: u64) -> Counts {
 }
 
 impl Life {
+    /// Tells what happens, if anybody wants to know.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells {
+            let ms = self.world.now() - START;
+            let (days, rest) = (ms / DAY, ms % DAY);
+            let clock = (
+                rest / HOUR,
+                rest % HOUR / MINUTE,
+                rest % MINUTE / SECOND,
+                rest % SECOND,
+            );
+            eprintln!(
+                "{days}d {:02}:{:02}:{:02}.{:03}  {}",
+                clock.0,
+                clock.1,
+                clock.2,
+                clock.3,
+                what()
+            );
+        }
+    }
+
     /// What changes.
     pub fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         lock(&self.state)
     }
 
     fn incident(self: &Arc<Self>, incident: Incident) {
+        self.tell(|| format!("{incident:?}"));
         let now = self.world.now();
         let mut state = self.lock();
         match incident {
@@ -232,14 +276,14 @@ impl Life {
     /// Notes why the server has just ended `session` because a token came back.
     pub fn reused(&self, state: &mut State, session: &SessionId) {
         let proven = state.server.proven(session);
-        let of = |token: &str| claims(token).filter(|(sid, ..)| sid == session);
         let stored = self
             .storage
             .text()
-            .and_then(|text| of(&access_token(&text)?))
+            .and_then(|text| claims(&access_token(&text)?))
+            .filter(|(sid, ..)| sid == session)
             .map_or(0, |(_, rc, _)| rc);
-        let newer = |token: &str| of(token).is_some_and(|(_, rc, _)| rc > stored);
-        let unsaved = stored < proven && self.storage.refused(newer);
+        // Counters follow the clock: a save that failed since then was of a newer pair.
+        let unsaved = stored < proven && state.save_failed_at > stored;
         state
             .revoked
             .entry(session.clone())
@@ -257,7 +301,6 @@ impl Life {
         let why = state.revoked.get(session).copied();
         let stolen = state.thefts.contains_key(session);
         let row = state.server.rows.get(session).map(|entry| entry.row);
-        let of = |token: &str| claims(token).is_some_and(|(sid, ..)| sid == *session);
         let counts = &mut state.counts;
         match (why, row) {
             (Some(Revoked::ByUser | Revoked::ByOperator), _) => {}
@@ -265,8 +308,8 @@ impl Life {
             (Some(Revoked::Reused { unsaved: true }), _) => counts.lost_in_memory += 1,
             (None, None) => counts.forgotten += 1,
             (None, Some(row)) if now > row.rt_exp => counts.expired += 1,
-            (None, Some(_)) if reason.is_none() && self.storage.refused(of) => {
-                counts.lost_in_memory += 1;
+            (None, Some(_)) if reason.is_none() && !state.kept.contains(session) => {
+                counts.cut_short += 1;
             }
             _ => {
                 counts.accidental_logouts += 1;
@@ -432,13 +475,17 @@ impl Course {
             return;
         }
         self.life.lock().counts.processes += 1;
-        let traits = Traits {
+        let traits = self.traits();
+        self.tabs.push(Tab::open(&self.life, &self.device, traits));
+    }
+
+    fn traits(&self) -> Traits {
+        Traits {
             channel: self.character.channel.then(|| "all".to_owned()),
             locks: self.character.locks,
             storage_events: self.character.storage_events,
             tick: 10 * MINUTE,
-        };
-        self.tabs.push(Tab::open(&self.life, &self.device, traits));
+        }
     }
 
     fn shut(&mut self) {
@@ -454,6 +501,7 @@ impl Course {
             && let Some(tab) = self.some_tab()
         {
             self.life.lock().counts.kills += 1;
+            self.life.tell(|| format!("tab {tab} is killed"));
             self.life.world.kill(tab);
         }
     }
@@ -477,6 +525,8 @@ impl Course {
                 _ => state.rng.wait(12 * HOUR),
             };
             drop(state);
+            self.life
+                .tell(|| format!("tab {tab} freezes for {time} ms"));
             let world = self.life.world.clone();
             world.freeze(tab, true);
             let thawing = world.clone();
@@ -495,6 +545,8 @@ impl Course {
                 _ => 8 * DAY,
             }
         };
+        self.life
+            .tell(|| format!("the device sleeps for {time} ms"));
         self.life.world.sleep_device(time);
         // Some platforms say that they slept, some do not.
         if self.chance(0.7) {
@@ -512,6 +564,7 @@ impl Course {
             _ => state.rng.wait(2 * HOUR),
         };
         let noticed = state.rng.chance(0.6);
+        self.life.tell(|| format!("offline for {time} ms"));
         state.weather.offline_until = now + time;
         state.weather.knows = noticed;
         drop(state);
@@ -538,13 +591,17 @@ impl Course {
             Fault::Hangs,
             Fault::Slow,
         ];
-        let fault = state.rng.pick(&all);
+        // What has no locks has a storage that takes no time.
+        let possible = if self.character.locks { 5 } else { 3 };
+        let fault = state.rng.pick(&all[..possible]);
         let time = match state.rng.unit() {
             chance if chance < 0.7 => state.rng.wait(10 * SECOND),
             chance if chance < 0.95 => state.rng.wait(5 * MINUTE),
             _ => state.rng.wait(3 * HOUR),
         };
         drop(state);
+        self.life
+            .tell(|| format!("storage: {fault:?} for {time} ms"));
         self.life.storage.set_fault(fault);
         let storage = self.life.storage.clone();
         self.life
@@ -560,11 +617,13 @@ impl Course {
             _ => state.rng.between(-3 * HOUR, 3 * HOUR),
         };
         drop(state);
+        self.life
+            .tell(|| format!("the wall clock jumps by {by} ms"));
         self.device.shift_wall(by);
     }
 
     fn log_out(&mut self) {
-        Tab::log_out(&self.life, &self.device);
+        Tab::log_out(&self.life, &self.device, self.traits());
     }
 
     fn revoke(&mut self) {

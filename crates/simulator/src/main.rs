@@ -23,7 +23,7 @@ struct Arguments {
     /// On how many threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// This client alone.
+    /// This client alone, telling on standard error what happens to it.
     #[arg(long)]
     client: Option<u64>,
 }
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     );
     let scheme = Scheme::new(seed, arguments.clients, arguments.days);
     let counts = match arguments.client {
-        Some(client) => life::live(&scheme, client),
+        Some(client) => life::live(&scheme, client, true),
         None => scheme.run(arguments.threads),
     };
     print!("{counts}");

@@ -58,7 +58,7 @@ impl Network for Wire {
         !(state.weather.knows && now < state.weather.offline_until)
     }
 
-    fn send(&self, _from: ProcId, path: &str, body: &str, reply: ReplyTo) {
+    fn send(&self, from: ProcId, path: &str, body: &str, reply: ReplyTo) {
         let life = &self.0;
         let now = life.world.now();
         let (path, body) = (path.to_owned(), body.to_owned());
@@ -72,6 +72,7 @@ impl Network for Wire {
             });
             return;
         }
+        life.tell(|| format!("tab {from} asks {path}, arriving in {up} ms"));
         let loss = state.weather.loss;
         if state.rng.chance(loss) {
             state.counts.lost_requests += 1;
@@ -205,6 +206,10 @@ fn finish(
     then: impl FnOnce(&mut State, Result<HttpReply, Unreachable>),
 ) {
     let now = life.world.now();
+    life.tell(|| {
+        let Presentation { n, outcome, .. } = presentation;
+        format!("{party:?} presents {n}: {outcome:?}")
+    });
     let counts = &mut state.counts;
     counts.refreshes += u64::from(party == Party::Owner);
     match presentation.outcome {
@@ -218,13 +223,13 @@ fn finish(
             life.reused(state, session);
         }
         let lives = !state.revoked.contains_key(session);
-        let rotated_to = match presentation.outcome {
-            Outcome::Rotated(next) => Some(next),
-            _ => None,
+        let given = match presentation.outcome {
+            Outcome::Rotated(next) | Outcome::Repeated(next) => Some(next),
+            Outcome::Refused(_) => None,
         };
         let habit = state.thefts.get_mut(session).map(|theft| {
             if presentation.outcome != Outcome::Refused(ErrorCode::RequestStale) {
-                theft.presented(party, presentation.n, rotated_to, lives, now);
+                theft.presented(party, presentation.n, given, lives, now);
             }
             theft.habit
         });
@@ -233,7 +238,7 @@ fn finish(
             Some(Habit::Lurking) => Some(state.rng.between(61 * SECOND, 5 * MINUTE)),
             _ => None,
         };
-        if let Some(wait) = wait.filter(|_| party == Party::Owner && rotated_to.is_some()) {
+        if let Some(wait) = wait.filter(|_| party == Party::Owner && given.is_some()) {
             let (again, session) = (life.clone(), session.clone());
             life.world
                 .after(wait, move || thief_presents(&again, &session));

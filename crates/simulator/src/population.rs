@@ -155,7 +155,7 @@ impl Scheme {
                         if client >= self.clients {
                             return;
                         }
-                        let counts = live(self, client);
+                        let counts = live(self, client, false);
                         lock(&total).add(&counts);
                     }
                 });

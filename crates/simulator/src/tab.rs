@@ -55,14 +55,8 @@ impl Tab {
     }
 
     /// The user logs out, in a tab that is open for nothing else.
-    pub fn log_out(life: &Arc<Life>, device: &Arc<Device>) {
+    pub fn log_out(life: &Arc<Life>, device: &Arc<Device>, traits: Traits) {
         let process = life.world.reserve();
-        let traits = Traits {
-            channel: Some("all".to_owned()),
-            locks: true,
-            storage_events: false,
-            tick: MINUTE,
-        };
         let platform = platform(life, device, process, traits);
         let (manager, driver) =
             TokenManager::new(platform.clone(), TokenManagerOptions::new(API, USER));
@@ -94,13 +88,15 @@ impl Tab {
 
     async fn run(self) {
         loop {
-            self.begin().await;
             let mut events = self.manager.events();
+            self.begin().await;
             let mut session = self
                 .manager
                 .tokens()
                 .and_then(|tokens| claims(&tokens.access_token))
                 .map(|(session, ..)| session);
+            let life = &self.life;
+            let platform = &self.platform;
             let ended = pin!(async move {
                 loop {
                     match events.next().await {
@@ -108,6 +104,12 @@ impl Tab {
                             session = next.and_then(|session| session.parse().ok());
                         }
                         Some(Event::Ended { reason, .. }) => return (session, reason),
+                        Some(Event::StorageFailed(error)) => {
+                            life.tell(|| format!("{platform:?}: {error}"));
+                            if error.what != "it could not be read" {
+                                life.lock().save_failed_at = life.world.now();
+                            }
+                        }
                         Some(_) => {}
                         None => pending().await,
                     }
@@ -200,6 +202,14 @@ impl Tab {
         }
         state.counts.uses += 1;
         let verified = state.server.verify(token, now);
+        self.life.tell(|| {
+            let rc = claims(token).map_or(0, |(_, rc, _)| rc);
+            format!(
+                "{:?} uses {rc}: {:?}",
+                self.platform,
+                verified.as_ref().err()
+            )
+        });
         if let Some((session, rc, _)) = claims(token) {
             if let Some(theft) = state.thefts.get_mut(&session) {
                 theft.used(rc);

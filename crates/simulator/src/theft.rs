@@ -85,15 +85,8 @@ impl Theft {
         }
     }
 
-    /// A token was presented and not put off. `lives` says whether the session still does.
-    pub fn presented(
-        &mut self,
-        by: Party,
-        n: i64,
-        rotated_to: Option<i64>,
-        lives: bool,
-        now: Millis,
-    ) {
+    /// A token was presented and not put off, and answered with the pair `given`, if with any. `lives` says whether the session still does.
+    pub fn presented(&mut self, by: Party, n: i64, given: Option<i64>, lives: bool, now: Millis) {
         let others = match by {
             Party::Owner => self.thief_at,
             Party::Thief => self.owner_at,
@@ -123,7 +116,7 @@ impl Theft {
             if n >= self.unused {
                 self.unused = 0;
             }
-            if let Some(next) = rotated_to {
+            if let Some(next) = given {
                 self.unused = next;
             }
         }
