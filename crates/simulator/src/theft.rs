@@ -105,11 +105,12 @@ impl Theft {
             self.lock_step += u64::from(in_lock_step);
             self.slipped_in += u64::from(slipped_in && !in_lock_step);
             if in_lock_step || slipped_in {
-                self.turns = 0;
-            } else if self.last.is_some_and(|last| last != by) {
-                self.turns += 1;
+                // Both may have the same token now, as on the day of the theft.
+                self.forgotten();
+            } else {
+                self.turns += u8::from(self.last.is_some_and(|last| last != by));
+                self.last = Some(by);
             }
-            self.last = Some(by);
             self.missed |= self.turns >= 2 && lives;
         }
         if by == Party::Owner {

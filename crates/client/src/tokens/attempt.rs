@@ -45,13 +45,19 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
         // Taken before storage is read: a process that freezes in between presents what it read with the
         // time at which it read it, and is told that it is stale instead of being taken for a thief.
         let stamp = session.now();
-        let Some(found) = newest(session, &base).await else {
+        let Some((found, known)) = newest(session, &base).await else {
             return Outcome::SignedOut;
         };
         // Somebody was faster. Where their access token has ended too, their refresh token is the one to
         // present.
         if found.rank > old.rank && found.is_usable(session.now()) {
             return stored(found);
+        }
+        // Others may have gone on from what stood in the storage, long ago, while this process was frozen.
+        // Until it can be read, only what never stood there is presented.
+        if !known && !session.is_memory_only(&found) {
+            let why = "the token storage could not be read";
+            return Outcome::Trouble(Trouble::new(RefreshErrorKind::Network, why));
         }
         base = found;
 
@@ -73,7 +79,7 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
             Verdict::Trouble(trouble) => return Outcome::Trouble(trouble),
             Verdict::Again(why) => reason = why,
             Verdict::Fatal(fatal) => {
-                let Some(after) = newest(session, &base).await else {
+                let Some((after, _)) = newest(session, &base).await else {
                     return Outcome::SignedOut;
                 };
                 if after.rank <= base.rank {
@@ -93,11 +99,13 @@ fn stored(pair: Arc<Pair>) -> Outcome {
     Outcome::Pair { pair, stored: true }
 }
 
-/// The newest pair that storage, others or this process know of; `None` where the user logged out.
-async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Option<Arc<Pair>> {
-    let stored = match session.vault().read().await {
+/// The newest pair that storage, others or this process know of, and whether the storage could be read;
+/// `None` where the user logged out.
+async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Option<(Arc<Pair>, bool)> {
+    let (stored, known) = match session.vault().read().await {
         Stored::SignedOut => return None,
-        Stored::Pair(stored) => stored,
+        Stored::Pair(stored) => (stored, true),
+        Stored::Unknown => (None, false),
     };
     // Storage may be this process's own, or lag behind; the others are asked before an old token is
     // presented.
@@ -116,5 +124,5 @@ async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Option<A
             best = pair;
         }
     }
-    Some(best)
+    Some((best, known))
 }

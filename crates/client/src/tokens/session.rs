@@ -36,8 +36,9 @@ const CALLBACK_TIMEOUT: Millis = 5_000;
 const LOCK_WAIT: Millis = 5_000;
 /// How long the host's `refresh_tokens` is waited for, in ms.
 const HOST_TIMEOUT: Millis = 10_000;
-/// Pauses before a failed save is tried again, in ms.
-const SAVE_RETRIES: [Millis; 3] = [1_000, 5_000, 30_000];
+/// Pauses before a failed save is tried again, in ms; the last one again and again, because a pair that is in
+/// memory alone is lost with the process.
+const SAVE_RETRIES: [Millis; 4] = [1_000, 5_000, 30_000, 300_000];
 /// So many refreshes in a minute may be forced before they are due.
 const EARLY_PER_MINUTE: usize = 10;
 /// The longest that a failure is waited after, in ms.
@@ -60,6 +61,8 @@ pub(crate) struct Session<P> {
 #[derive(Default)]
 struct State {
     pair: Option<Arc<Pair>>,
+    /// The rank of a pair that the storage did not take: nobody can have it from there.
+    memory_only: Option<i64>,
     /// Drawn once for each pair.
     jitter: Millis,
     /// The last pair that somebody else told of; in use once the host was told of it too.
@@ -164,6 +167,15 @@ impl<P: Platform> Session<P> {
         }
     }
 
+    /// Whether `pair` is in the memory of this process alone.
+    pub(crate) fn is_memory_only(&self, pair: &Pair) -> bool {
+        self.state().memory_only == Some(pair.rank)
+    }
+
+    fn note_stored(&self, pair: &Pair, stored: bool) {
+        self.state().memory_only = (!stored).then_some(pair.rank);
+    }
+
     /// Presents the refresh token of `pair`, as something that was begun at `stamp`.
     pub(crate) async fn present(&self, pair: &Pair, stamp: Now) -> Verdict {
         let shared = &self.shared;
@@ -197,7 +209,8 @@ impl<P: Platform> Session<P> {
 
     /// Begins with the pair that the host gave, or with a newer one of the same session that is in storage.
     pub(crate) async fn begin(self: Arc<Self>, given: Arc<Pair>) {
-        let pair = self.vault().begin(given.clone()).await;
+        let (pair, stored) = self.vault().begin(given.clone()).await;
+        self.note_stored(&pair, stored);
         let mine = pair.tokens.access_token == given.tokens.access_token;
         self.clone().listen();
         if mine {
@@ -244,7 +257,8 @@ impl<P: Platform> Session<P> {
             .as_ref()
             .is_some_and(|pair| given.rank > pair.rank)
         {
-            let newest = self.vault().begin(given).await;
+            let (newest, stored) = self.vault().begin(given).await;
+            self.note_stored(&newest, stored);
             self.adopt(newest).await;
         }
     }
@@ -456,7 +470,7 @@ impl<P: Platform> Session<P> {
         match self.vault().read().await {
             Stored::SignedOut => self.signed_out(),
             Stored::Pair(Some(pair)) => self.adopt(pair).await,
-            Stored::Pair(None) => {}
+            Stored::Pair(None) | Stored::Unknown => {}
         }
     }
 
@@ -515,6 +529,7 @@ impl<P: Platform> Session<P> {
                 );
             }
             Outcome::Pair { pair, stored } => {
+                self.note_stored(&pair, stored);
                 self.accept(pair.clone()).await;
                 if stored {
                     self.tell_peers(&pair);
@@ -628,7 +643,10 @@ impl<P: Platform> Session<P> {
     fn save_later(self: &Arc<Self>, pair: Arc<Pair>) {
         let session = self.clone();
         self.spawn(async move {
-            for pause in SAVE_RETRIES {
+            let mut pauses = SAVE_RETRIES.into_iter();
+            let mut pause = 0;
+            loop {
+                pause = pauses.next().unwrap_or(pause);
                 session.platform().sleep(pause).await;
                 let is_ours = |current: &Arc<Pair>| Arc::ptr_eq(current, &pair);
                 if !session.state().pair.as_ref().is_some_and(is_ours) {
@@ -638,7 +656,7 @@ impl<P: Platform> Session<P> {
                     Saved::Failed => {}
                     Saved::Newer(newer) => return session.adopt(newer).await,
                     Saved::SignedOut => return session.signed_out(),
-                    Saved::Saved(_) | Saved::Late => return,
+                    Saved::Saved(_) | Saved::Late => return session.note_stored(&pair, true),
                 }
             }
         });

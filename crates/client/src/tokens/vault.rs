@@ -36,6 +36,8 @@ pub(crate) enum Saved {
 pub(crate) enum Stored {
     Pair(Option<Arc<Pair>>),
     SignedOut,
+    /// It could not be read, and that was reported. Unknown is neither empty nor signed out.
+    Unknown,
 }
 
 /// What a change comes to: what to write, if anything, and what to answer.
@@ -72,21 +74,23 @@ impl<P: Platform> Vault<P> {
         }
     }
 
-    /// What stands there now. A storage that fails counts as empty: unknown is not signed out.
+    /// What stands there now.
     pub(crate) async fn read(&self) -> Stored {
         match self.get().await {
             Ok(record) => self.judge(record.as_ref()),
             Err(fault) => {
                 self.fail("it could not be read", fault);
-                Stored::Pair(None)
+                Stored::Unknown
             }
         }
     }
 
     /// Begins a session with the pair that the app gave, whatever was logged out before. Where the storage
-    /// has a newer pair of the same session, answers that; of another session the app's word stands.
-    pub(crate) async fn begin(&self, given: Arc<Pair>) -> Arc<Pair> {
-        self.alone("it could not be opened", given.clone(), |record| {
+    /// has a newer pair of the same session, answers that; of another session the app's word stands. Answers
+    /// as well whether the pair is in the storage.
+    pub(crate) async fn begin(&self, given: Arc<Pair>) -> (Arc<Pair>, bool) {
+        let otherwise = (given.clone(), false);
+        self.alone("it could not be opened", otherwise, |record| {
             let stored = self.enter(record.as_ref());
             match stored {
                 Some(stored)
@@ -94,9 +98,12 @@ impl<P: Platform> Vault<P> {
                         && stored.sid == given.sid
                         && stored.rank >= given.rank =>
                 {
-                    (None, stored)
+                    (None, (stored, true))
                 }
-                _ => (Some(self.record(Some(&given), record.as_ref())), given),
+                _ => (
+                    Some(self.record(Some(&given), record.as_ref())),
+                    (given, true),
+                ),
             }
         })
         .await
@@ -141,6 +148,7 @@ impl<P: Platform> Vault<P> {
                 }
                 match self.judge(record.as_ref()) {
                     Stored::SignedOut => (None, Saved::SignedOut),
+                    Stored::Unknown => (None, Saved::Failed),
                     Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
                         if stored.tokens.access_token == pair.tokens.access_token {
                             (None, Saved::Saved(pair))
