@@ -103,3 +103,41 @@ pub struct StorageError {
     #[source]
     pub cause: StorageFault,
 }
+
+impl Error {
+    /// What went wrong, by a name that never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidInput { .. } => "invalid_input",
+            Self::UserMismatch => "user_mismatch",
+            Self::NotConnected => "not_connected",
+            Self::Disconnected => "disconnected",
+            Self::Refresh(error) => error.code(),
+            Self::Storage(_) => "storage_failed",
+        }
+    }
+}
+
+impl RefreshErrorKind {
+    /// The stable name of it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fatal => "fatal",
+            Self::Network => "network",
+            Self::Protocol => "protocol",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
+impl RefreshError {
+    /// The server's code where it ended the session, or what stands in the way.
+    pub fn code(&self) -> &'static str {
+        self.ended.map_or(self.kind.as_str(), EndReason::as_str)
+    }
+
+    /// Whether the session goes on.
+    pub fn is_retryable(&self) -> bool {
+        self.kind != RefreshErrorKind::Fatal
+    }
+}

@@ -18,4 +18,6 @@ mod within;
 
 pub use error::{EndReason, Error, RefreshError, RefreshErrorKind, StorageError};
 pub use events::{Event, Events};
-pub use tokens::{Driver, TokenManager, TokenManagerOptions, TokenState, Tokens, User};
+pub use tokens::{
+    Credentials, Driver, TokenManager, TokenManagerOptions, TokenState, Tokens, User,
+};

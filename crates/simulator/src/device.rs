@@ -286,14 +286,15 @@ impl VirtualStorage {
 impl Storage for VirtualStorage {
     async fn get(&self) -> Result<Option<String>, StorageFault> {
         at_point(&self.device, self.process, Point::Reading).await;
-        self.take_time().await;
+        // What stood there when it was asked: others may write before it is told.
         let text = match self.shared.fault() {
-            Fault::Reads | Fault::Both => return Err(StorageFault("locked".to_owned())),
-            Fault::Stale => self.first.clone(),
-            _ => self.shared.text(),
+            Fault::Reads | Fault::Both => Err(StorageFault("locked".to_owned())),
+            Fault::Stale => Ok(self.first.clone()),
+            _ => Ok(self.shared.text()),
         };
+        self.take_time().await;
         at_point(&self.device, self.process, Point::Read).await;
-        Ok(text)
+        text
     }
 
     async fn set(&self, text: String) -> Result<(), StorageFault> {

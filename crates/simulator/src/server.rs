@@ -329,10 +329,12 @@ impl Server {
         // Whatever the status: it was shown to us.
         self.seen.note(&session, rc);
         self.seen_since.get_or_insert(now);
-        if self.revoked.contains(&session) {
-            return Err(ErrorCode::TokenRevoked);
+        match self.rows.get(&session) {
+            None => Err(ErrorCode::TokenRevoked),
+            Some(entry) if entry.row.revoked => Err(ErrorCode::TokenRevoked),
+            Some(entry) if self.banned.contains(&entry.user) => Err(ErrorCode::UserBanned),
+            Some(_) => Ok((session, rc)),
         }
-        Ok((session, rc))
     }
 
     /// Ends a session, durably.

@@ -49,6 +49,20 @@ pub enum TokenState {
     Ended,
 }
 
+impl TokenState {
+    /// The stable name of it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Valid => "valid",
+            Self::Refreshing => "refreshing",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// What a [`TokenManager`] is made of.
 pub struct TokenManagerOptions {
     /// Address of the API, without a slash at its end.

@@ -7,6 +7,7 @@
 
 mod attempt;
 mod clocks;
+mod input;
 mod jwt;
 mod manager;
 mod pair;
@@ -17,5 +18,6 @@ mod schedule;
 mod session;
 mod vault;
 
+pub use input::Credentials;
 pub use manager::{Driver, TokenManager, TokenManagerOptions, TokenState};
 pub use pair::{Tokens, User};
