@@ -401,6 +401,11 @@ impl<P: Platform> TokenManager<P> {
         }
     }
 
+    /// Why there is no token: what ended the session, or that there is none.
+    pub fn why_not(&self) -> Error {
+        self.shared.why_not()
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.commands

@@ -21,3 +21,8 @@ mod vault;
 pub use input::Credentials;
 pub use manager::{Driver, TokenManager, TokenManagerOptions, TokenState};
 pub use pair::{Tokens, User};
+
+#[cfg(feature = "native")]
+pub(crate) use schedule::backoff;
+#[cfg(feature = "native")]
+pub(crate) use session::lock;
