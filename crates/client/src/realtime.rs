@@ -42,7 +42,7 @@ const PING_GRACE: Duration = Duration::from_secs(10);
 /// How long the answer to an in-band refresh is waited for.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that stood for so long has healed what was wrong before it.
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_mins(1);
 
 /// A realtime connection. Dropping it closes it.
 #[derive(Debug)]
@@ -202,8 +202,9 @@ impl<P: Platform> Connection<P> {
                     return Lost::Weather;
                 };
                 match incoming {
-                    Incoming::Ping if terms.pong => {
-                        if say(&mut socket, 0, Method::Pong).await.is_err() {
+                    Incoming::Ping => {
+                        let gone = terms.pong && say(&mut socket, 0, Method::Pong).await.is_err();
+                        if gone {
                             return Lost::Weather;
                         }
                     }
@@ -232,7 +233,8 @@ impl<P: Platform> Connection<P> {
                         ReplyBody::Error(_) => return Lost::Weather,
                         _ => {}
                     },
-                    _ => {}
+                    // What a later protocol says is passed over.
+                    Incoming::Unknown => {}
                 }
             }
         }
@@ -269,7 +271,7 @@ impl Terms {
 }
 
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(86_400)
+    Instant::now() + Duration::from_hours(24)
 }
 
 fn lost(code: u32) -> Lost {

@@ -95,6 +95,10 @@ pub struct Life {
 
 /// What a device is like.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent traits, drawn one by one"
+)]
 struct Character {
     most_tabs: usize,
     channel: bool,
@@ -208,8 +212,7 @@ pub fn live(scheme: &Scheme, number: u64, tells: bool) -> Counts {
     course.run(START + scheme.days * DAY);
     course.end();
     drop(course);
-    let counts = life.lock().counts.clone();
-    counts
+    life.lock().counts.clone()
 }
 
 impl Life {
@@ -339,8 +342,11 @@ struct Course {
     tabs: Vec<(ProcId, Manager)>,
 }
 
+/// Something that happens.
+type Act = fn(&mut Course);
+
 /// What may happen next, and about how often, in ms.
-const HABITS: &[(Millis, fn(&mut Course))] = &[
+const HABITS: &[(Millis, Act)] = &[
     (6 * HOUR, Course::sleep),
     (8 * HOUR, Course::outage),
     (8 * HOUR, Course::storage_fault),
@@ -460,7 +466,7 @@ impl Course {
     }
 
     fn some_tab(&self) -> Option<ProcId> {
-        let place = self.life.lock().rng.next() as usize;
+        let place = self.life.lock().rng.draw() as usize;
         let tabs: Vec<_> = self
             .tabs
             .iter()

@@ -91,7 +91,7 @@ impl Network for Wire {
             let (life, path, body) = (life.clone(), path.clone(), body.clone());
             let world = life.world.clone();
             world.after(up + wait, move || {
-                arrive(&life, Party::Owner, &path, &body, |_, _| {})
+                arrive(&life, Party::Owner, &path, &body, |_, _| {});
             });
         }
         let life = life.clone();

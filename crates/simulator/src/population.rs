@@ -161,7 +161,6 @@ impl Scheme {
                 });
             }
         });
-        let counts = lock(&total).clone();
-        counts
+        lock(&total).clone()
     }
 }

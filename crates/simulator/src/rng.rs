@@ -13,12 +13,12 @@ impl Rng {
     /// The generator of `seed`; each `stream` of it is another.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut rng = Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
-        rng.next();
+        rng.draw();
         rng
     }
 
     /// 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Rng {
 
     /// Uniform in [0, 1).
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// True so often.
@@ -65,7 +65,7 @@ impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         let mut rng = crate::lock(&self.0);
         for chunk in buffer.chunks_mut(8) {
-            chunk.copy_from_slice(&rng.next().to_le_bytes()[..chunk.len()]);
+            chunk.copy_from_slice(&rng.draw().to_le_bytes()[..chunk.len()]);
         }
     }
 }

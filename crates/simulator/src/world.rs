@@ -54,14 +54,14 @@ struct Process {
 
 /// Something at a moment; of equal moments, what was asked for first comes first.
 struct At<T> {
-    at: Millis,
+    moment: Millis,
     seq: u64,
     what: T,
 }
 
 impl<T> PartialEq for At<T> {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.seq) == (other.at, other.seq)
+        (self.moment, self.seq) == (other.moment, other.seq)
     }
 }
 impl<T> Eq for At<T> {}
@@ -72,7 +72,7 @@ impl<T> PartialOrd for At<T> {
 }
 impl<T> Ord for At<T> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.seq).cmp(&(other.at, other.seq))
+        (self.moment, self.seq).cmp(&(other.moment, other.seq))
     }
 }
 
@@ -168,7 +168,7 @@ impl World {
         let mut inner = lock(&self.inner);
         inner.seq += 1;
         let event = At {
-            at: inner.now + ms.max(0),
+            moment: inner.now + ms.max(0),
             seq: inner.seq,
             what: Box::new(what) as Happening,
         };
@@ -207,8 +207,8 @@ impl World {
                     .timers
                     .peek()
                     .filter(|_| !asleep)
-                    .map(|Reverse(timer)| inner.now + (timer.at - inner.mono).max(0));
-                let event = inner.happenings.peek().map(|Reverse(event)| event.at);
+                    .map(|Reverse(timer)| inner.now + (timer.moment - inner.mono).max(0));
+                let event = inner.happenings.peek().map(|Reverse(event)| event.moment);
                 let next = [timer, event].into_iter().flatten().min();
                 let Some(next) = next.filter(|next| *next <= end) else {
                     inner.pass_to(end, asleep);
@@ -231,7 +231,7 @@ impl World {
             match due {
                 Some(Due::Event(event)) => event(),
                 Some(Due::Timer(timer)) if timer.alive.load(Ordering::Relaxed) => {
-                    timer.waker.wake()
+                    timer.waker.wake();
                 }
                 _ => {}
             }
@@ -315,7 +315,7 @@ impl Future for Sleep {
         let alive = Arc::new(AtomicBool::new(true));
         inner.seq += 1;
         let timer = At {
-            at: self.until,
+            moment: self.until,
             seq: inner.seq,
             what: Timer {
                 waker: context.waker().clone(),

@@ -187,15 +187,12 @@ impl NativeStorage for FileStorage {
     async fn changed(&self) {
         let mut last = self.last.lock().await;
         loop {
-            match self.ask(Job::Stamp).await {
-                Ok(now) => {
-                    let before = last.replace(now);
-                    if before.is_some_and(|before| before != now) {
-                        return;
-                    }
+            // Where it cannot be known now, it may be later.
+            if let Ok(now) = self.ask(Job::Stamp).await {
+                let before = last.replace(now);
+                if before.is_some_and(|before| before != now) {
+                    return;
                 }
-                // It cannot be known; it may be later.
-                Err(_) => {}
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }

@@ -34,6 +34,6 @@ impl NativeStorage for MemoryStorage {
     async fn lock(&self, _name: &str) {}
 
     async fn changed(&self) {
-        pending().await
+        pending::<()>().await;
     }
 }

@@ -37,7 +37,6 @@ pub trait NativeStorage: Storage {
 pub struct Native<S> {
     storage: Arc<S>,
     began: Instant,
-    http: http::Client,
 }
 
 impl<S: NativeStorage> Native<S> {
@@ -46,7 +45,6 @@ impl<S: NativeStorage> Native<S> {
         Self {
             storage: Arc::new(storage),
             began: Instant::now(),
-            http: http::Client::default(),
         }
     }
 }
@@ -90,7 +88,7 @@ impl<S: NativeStorage> Platform for Native<S> {
     }
 
     async fn post(&self, url: &str, body: String) -> Result<HttpReply, Unreachable> {
-        let reply = self.http.post(url, body).await;
+        let reply = http::post(url, body).await;
         reply.map_err(|error| Unreachable(error.to_string()))
     }
 

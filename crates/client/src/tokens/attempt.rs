@@ -65,7 +65,7 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
             Verdict::Pair(pair) => {
                 let fresh = || !is_late(stamp, session.now());
                 match session.vault().save(&pair, fresh).await {
-                    Saved::Saved(pair) | Saved::Newer(pair) => return stored(pair),
+                    Saved::Kept(pair) | Saved::Newer(pair) => return stored(pair),
                     Saved::SignedOut => return Outcome::SignedOut,
                     Saved::Failed => {
                         return Outcome::Pair {

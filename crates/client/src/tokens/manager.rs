@@ -1,36 +1,27 @@
-//! The handle of a session, and the future that keeps it alive.
+//! The handle of a session.
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
 use chatsdk_types::Millis;
-use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::clocks::ServerClock;
-use super::pair::{Origin, Pair, Tokens, User};
-use super::revoke::{revoke_later, revoke_once};
+use super::driver::Driver;
+use super::options::TokenManagerOptions;
+use super::pair::{Pair, Tokens, User};
 use super::schedule::effective_buffer;
-use super::session::{Session, Task, lock};
+use super::session::{Task, lock};
 use super::vault::Vault;
 use crate::error::{Error, RefreshError, StorageError};
 use crate::events::{Emitter, Event, Events};
-use crate::platform::{PeerMessage, Platform, StorageFault};
+use crate::platform::{Platform, StorageFault};
 
 /// How long a token that is asked for should live, unless the caller says otherwise, in ms.
 const MIN_TTL: Millis = 30_000;
 
-type OnTokenRefresh = Box<dyn Fn(Tokens) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
-type OnRefreshError = Box<dyn Fn(&RefreshError) + Send + Sync>;
-type RefreshTokens = Box<dyn Fn() -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
-type InUse = Box<dyn Fn() -> bool + Send + Sync>;
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Where the token stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,93 +54,10 @@ impl TokenState {
     }
 }
 
-/// What a [`TokenManager`] is made of.
-pub struct TokenManagerOptions {
-    /// Address of the API, without a slash at its end.
-    pub(crate) api_url: String,
-    pub(crate) user_id: String,
-    pub(crate) refresh_buffer: Millis,
-    pub(crate) on_token_refresh: Option<OnTokenRefresh>,
-    pub(crate) on_refresh_error: Option<OnRefreshError>,
-    pub(crate) refresh_tokens: Option<RefreshTokens>,
-    pub(crate) in_use: InUse,
-}
-
-impl TokenManagerOptions {
-    /// The tokens of `user_id` at the server whose API is at `api_url`.
-    pub fn new(api_url: &str, user_id: &str) -> Self {
-        Self {
-            api_url: api_url.trim_end_matches('/').to_owned(),
-            user_id: user_id.to_owned(),
-            refresh_buffer: 300_000,
-            on_token_refresh: None,
-            on_refresh_error: None,
-            refresh_tokens: None,
-            in_use: Box::new(|| true),
-        }
-    }
-
-    /// How long before its end an access token is refreshed, in ms; five minutes unless this is called.
-    #[must_use]
-    pub fn refresh_buffer(mut self, ms: Millis) -> Self {
-        self.refresh_buffer = ms.max(0);
-        self
-    }
-
-    /// Told of each new pair before it is used, once and in order; waited for, up to 5 s. An error is
-    /// reported as [`Event::StorageFailed`]; refreshing does not depend on it.
-    #[must_use]
-    pub fn on_token_refresh<F>(mut self, call: impl Fn(Tokens) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        self.on_token_refresh = Some(Box::new(move |tokens| Box::pin(call(tokens))));
-        self
-    }
-
-    /// Told when the session ended, and once in each outage that outlives the access token.
-    #[must_use]
-    pub fn on_refresh_error(
-        mut self,
-        call: impl Fn(&RefreshError) + Send + Sync + 'static,
-    ) -> Self {
-        self.on_refresh_error = Some(Box::new(call));
-        self
-    }
-
-    /// Asks your backend for the next pair, where it keeps the refresh token: answers a token reply, in
-    /// which `refreshToken` may be absent.
-    #[must_use]
-    pub fn refresh_tokens<F>(mut self, call: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<Value, String>> + Send + 'static,
-    {
-        self.refresh_tokens = Some(Box::new(move || Box::pin(call())));
-        self
-    }
-
-    /// Whether the token is in use though nobody is looking, by an open socket for instance.
-    #[must_use]
-    pub fn in_use(mut self, call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.in_use = Box::new(call);
-        self
-    }
-}
-
-impl fmt::Debug for TokenManagerOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenManagerOptions")
-            .field("api_url", &self.api_url)
-            .field("user_id", &self.user_id)
-            .field("refresh_buffer", &self.refresh_buffer)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What callers see without asking the driver.
-struct View {
+pub(super) struct View {
     state: TokenState,
-    pair: Option<Arc<Pair>>,
+    pub(super) pair: Option<Arc<Pair>>,
     last_error: Option<Arc<RefreshError>>,
 }
 
@@ -162,9 +70,9 @@ pub(crate) struct Shared<P> {
     pub(crate) options: TokenManagerOptions,
     pub(crate) api_url: String,
     pub(crate) refresh_lock: String,
-    view: Mutex<View>,
+    pub(super) view: Mutex<View>,
     /// What goes on after the session, and is not polled yet.
-    background: Mutex<Vec<Task>>,
+    pub(super) background: Mutex<Vec<Task>>,
 }
 
 impl<P: Platform> Shared<P> {
@@ -230,7 +138,7 @@ impl<P: Platform> Shared<P> {
     }
 
     /// Why there is no token.
-    fn why_not(&self) -> Error {
+    pub(super) fn why_not(&self) -> Error {
         let view = lock(&self.view);
         match &view.last_error {
             Some(error) if view.state == TokenState::Ended => error.clone().into(),
@@ -240,7 +148,7 @@ impl<P: Platform> Shared<P> {
 }
 
 /// What a handle asks of the driver.
-enum Command {
+pub(super) enum Command {
     Start(Tokens, Reply<()>),
     Resume(Reply<bool>),
     Token(Millis, Reply<String>),
@@ -304,13 +212,7 @@ impl<P: Platform> TokenManager<P> {
             background: Mutex::default(),
         });
         let (commands, receiver) = mpsc::unbounded_channel();
-        let driver = Driver {
-            shared: shared.clone(),
-            commands: receiver,
-            session: None,
-            tasks: FuturesUnordered::new(),
-            background: FuturesUnordered::new(),
-        };
+        let driver = Driver::new(shared.clone(), receiver);
         (Self { shared, commands }, driver)
     }
 
@@ -412,197 +314,5 @@ impl<P: Platform> TokenManager<P> {
             .send(command(reply))
             .map_err(|_| Error::Disconnected)?;
         answer.await.unwrap_or(Err(Error::Disconnected))
-    }
-}
-
-/// Does the work of a [`TokenManager`]: one future, which owns everything that the session waits for.
-#[must_use = "nothing happens unless it is polled"]
-pub struct Driver<P> {
-    shared: Arc<Shared<P>>,
-    commands: mpsc::UnboundedReceiver<Command>,
-    session: Option<Arc<Session<P>>>,
-    /// What the session does; dropped with it.
-    tasks: FuturesUnordered<Task>,
-    /// What outlives it: the end of a logout.
-    background: FuturesUnordered<Task>,
-}
-
-impl<P> fmt::Debug for Driver<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").finish_non_exhaustive()
-    }
-}
-
-impl<P: Platform> Driver<P> {
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Start(given, reply) => self.start(given, reply),
-            Command::Resume(reply) => self.resume(reply),
-            Command::Token(min_ttl, reply) => match &self.session {
-                Some(session) => session.spawn(session.clone().token(min_ttl, reply)),
-                None => self.refuse(reply),
-            },
-            Command::OtherThan(refused, reply) => match &self.session {
-                Some(session) => session.token_other_than(refused, reply),
-                None => self.refuse(reply),
-            },
-            Command::Stop(done) => {
-                self.leave();
-                let _gone = done.send(());
-            }
-            Command::Logout(done) => {
-                let pair = lock(&self.shared.view).pair.clone();
-                self.shared.platform.tell(PeerMessage::SignedOut);
-                self.leave();
-                let shared = self.shared.clone();
-                self.shared.background(async move {
-                    let (platform, url) = (&*shared.platform, &shared.api_url);
-                    let waiting = shared.vault.end(pair.as_deref()).await;
-                    let left = revoke_once(platform, url, &shared.vault, waiting).await;
-                    let _gone = done.send(());
-                    revoke_later(platform, url, &shared.vault, left).await;
-                });
-            }
-        }
-    }
-
-    fn start(&mut self, given: Tokens, reply: Reply<()>) {
-        let shared = &self.shared;
-        let now = shared.clock.now(&*shared.platform);
-        let user = &shared.options.user_id;
-        let Some(pair) = Pair::make(user, given, now, Origin::default()) else {
-            let _gone = reply.send(Err(Error::InvalidInput {
-                field: "token",
-                why: "The token is not an access token of this user.".to_owned(),
-            }));
-            return;
-        };
-        if let Some(session) = &self.session
-            && lock(&shared.view).pair.is_some()
-        {
-            let again = session.clone();
-            session.spawn(async move {
-                again.offer(pair).await;
-                let _gone = reply.send(Ok(()));
-            });
-            return;
-        }
-        let session = self.open();
-        let first = session.clone();
-        session.spawn(async move {
-            first.begin(pair).await;
-            let _gone = reply.send(Ok(()));
-        });
-    }
-
-    fn resume(&mut self, reply: Reply<bool>) {
-        if self.session.is_some() && lock(&self.shared.view).pair.is_some() {
-            let _gone = reply.send(Ok(true));
-            return;
-        }
-        let session = self.open();
-        let first = session.clone();
-        session.spawn(async move {
-            let found = first.vault().resume().await;
-            let answer = found.map_err(Error::from).map(|pair| {
-                let is_there = pair.is_some();
-                if let Some(pair) = pair {
-                    first.begin_with(pair);
-                }
-                is_there
-            });
-            let _gone = reply.send(answer);
-        });
-    }
-
-    fn open(&mut self) -> Arc<Session<P>> {
-        self.leave();
-        let session = Arc::new(Session::new(self.shared.clone()));
-        self.session = Some(session.clone());
-        session
-    }
-
-    fn leave(&mut self) {
-        self.forget();
-        self.shared.over(TokenState::Unauthenticated, None);
-    }
-
-    fn forget(&mut self) {
-        self.tasks.clear();
-        if let Some(session) = self.session.take() {
-            session.close(&Error::Disconnected);
-            session.take_spawned();
-        }
-    }
-
-    fn refuse(&self, reply: Reply<String>) {
-        let _gone = reply.send(Err(self.shared.why_not()));
-    }
-}
-
-impl<P: Platform> Future for Driver<P> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        loop {
-            let mut handles_gone = false;
-            let mut progressed = false;
-            while let Poll::Ready(command) = this.commands.poll_recv(context) {
-                let Some(command) = command else {
-                    handles_gone = true;
-                    break;
-                };
-                progressed = true;
-                this.obey(command);
-            }
-            if handles_gone {
-                this.forget();
-            }
-            if let Some(session) = &this.session {
-                this.tasks.extend(session.take_spawned());
-                while let Poll::Ready(Some(())) = this.tasks.poll_next_unpin(context) {
-                    progressed = true;
-                }
-                progressed |= this.tasks_were_begun();
-            }
-            let begun = std::mem::take(&mut *lock(&this.shared.background));
-            this.background.extend(begun);
-            while let Poll::Ready(Some(())) = this.background.poll_next_unpin(context) {
-                progressed = true;
-            }
-            if this
-                .session
-                .as_ref()
-                .is_some_and(|session| session.is_closed())
-            {
-                this.forget();
-                progressed = true;
-            }
-            if handles_gone && this.background.is_empty() {
-                return Poll::Ready(());
-            }
-            if !progressed {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-impl<P> Driver<P> {
-    fn tasks_were_begun(&self) -> bool {
-        self.session
-            .as_ref()
-            .is_some_and(|session| session.has_spawned())
-    }
-}
-
-impl<P> Drop for Driver<P> {
-    fn drop(&mut self) {
-        // Tasks that were never polled hold the session that holds them.
-        if let Some(session) = &self.session {
-            session.take_spawned();
-        }
-        lock(&self.shared.background).clear();
     }
 }

@@ -3,13 +3,16 @@
 //! - `schedule`: when to refresh. `pair`, `jwt`, `clocks`: what is known of a pair.
 //! - `vault`, `record`: the shared storage, compare-and-save under one lock.
 //! - `request`, `attempt`: one request, one refresh. `revoke`: the outbox of logouts.
-//! - `session`: what is done when and told to whom. `manager`: the handle, and the driver.
+//! - `session`: what is done when and told to whom. `manager`: the
+//!   handle; `driver`: the future that does the work; `options`: callbacks. `input`: what an app passes.
 
 mod attempt;
 mod clocks;
+mod driver;
 mod input;
 mod jwt;
 mod manager;
+mod options;
 mod pair;
 mod record;
 mod request;
@@ -18,8 +21,10 @@ mod schedule;
 mod session;
 mod vault;
 
+pub use driver::Driver;
 pub use input::Credentials;
-pub use manager::{Driver, TokenManager, TokenManagerOptions, TokenState};
+pub use manager::{TokenManager, TokenState};
+pub use options::TokenManagerOptions;
 pub use pair::{Tokens, User};
 
 #[cfg(feature = "native")]

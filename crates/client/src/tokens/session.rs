@@ -216,7 +216,7 @@ impl<P: Platform> Session<P> {
         if mine {
             // Read again, now that the stored estimate of the server's clock is taken up.
             let again = self.read(given.tokens.clone(), Some(pair.received_at));
-            self.publish(again.unwrap_or(pair));
+            self.publish(&again.unwrap_or(pair));
         } else {
             self.accept(pair).await;
         }
@@ -224,7 +224,7 @@ impl<P: Platform> Session<P> {
     }
 
     /// Begins with the stored pair, which the host has been told of.
-    pub(crate) fn begin_with(self: Arc<Self>, pair: Arc<Pair>) {
+    pub(crate) fn begin_with(self: Arc<Self>, pair: &Arc<Pair>) {
         self.clone().listen();
         self.publish(pair);
         self.go_on();
@@ -607,12 +607,12 @@ impl<P: Platform> Session<P> {
             .as_ref()
             .is_none_or(|current| pair.rank > current.rank);
         if newer {
-            self.publish(pair);
+            self.publish(&pair);
         }
     }
 
     /// Uses `pair` from now on.
-    fn publish(&self, pair: Arc<Pair>) {
+    fn publish(&self, pair: &Arc<Pair>) {
         let usable = pair.is_usable(self.now());
         let mut state = self.state();
         let buffer = effective_buffer(pair.ttl, self.shared.buffer());
@@ -636,7 +636,7 @@ impl<P: Platform> Session<P> {
         drop(state);
         self.wake.notify_waiters();
         self.kick.notify_one();
-        self.shared.use_pair(&pair, usable);
+        self.shared.use_pair(pair, usable);
     }
 
     /// Tries again to save a pair that is in use though the storage failed.
@@ -656,7 +656,7 @@ impl<P: Platform> Session<P> {
                     Saved::Failed => {}
                     Saved::Newer(newer) => return session.adopt(newer).await,
                     Saved::SignedOut => return session.signed_out(),
-                    Saved::Saved(_) | Saved::Late => return session.note_stored(&pair, true),
+                    Saved::Kept(_) | Saved::Late => return session.note_stored(&pair, true),
                 }
             }
         });

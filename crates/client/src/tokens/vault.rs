@@ -20,7 +20,7 @@ const STORAGE_TIMEOUT: Millis = 5_000;
 /// What came of a save.
 #[derive(Debug)]
 pub(crate) enum Saved {
-    Saved(Arc<Pair>),
+    Kept(Arc<Pair>),
     /// Somebody was there before with a pair that is not older: use it, drop ours.
     Newer(Arc<Pair>),
     /// The user logged out meanwhile.
@@ -144,21 +144,21 @@ impl<P: Platform> Vault<P> {
                     .as_ref()
                     .is_some_and(|record| record.user_id != self.user_id)
                 {
-                    return (None, Saved::Saved(pair));
+                    return (None, Saved::Kept(pair));
                 }
                 match self.judge(record.as_ref()) {
                     Stored::SignedOut => (None, Saved::SignedOut),
                     Stored::Unknown => (None, Saved::Failed),
                     Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
                         if stored.tokens.access_token == pair.tokens.access_token {
-                            (None, Saved::Saved(pair))
+                            (None, Saved::Kept(pair))
                         } else {
                             (None, Saved::Newer(stored))
                         }
                     }
                     Stored::Pair(_) => (
                         Some(self.record(Some(&pair), record.as_ref())),
-                        Saved::Saved(pair),
+                        Saved::Kept(pair),
                     ),
                 }
             },

@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic_in_result_fn,
     reason = "a scenario that cannot be read ends the test"
 )]
 

@@ -7,7 +7,7 @@ use chatsdk_client::platform::Signal;
 use chatsdk_simulator::device::{Device, Fault, Point, SharedStorage};
 use chatsdk_simulator::server::{Lives, Outcome};
 use chatsdk_simulator::world as virtual_world;
-use chatsdk_types::Millis;
+use chatsdk_types::{ErrorCode, Millis};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -335,7 +335,7 @@ impl World {
                     .server
                     .verify(&token, now)
                     .err()
-                    .map(|code| code.as_str());
+                    .map(ErrorCode::as_str);
                 if refused != step.get("gives").and_then(Value::as_str) {
                     return Err(format!("got {refused:?}"));
                 }
