@@ -6,11 +6,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use chatsdk_protocol::command::{ConnectRequest, RefreshRequest};
-use chatsdk_protocol::json::{Incoming, decode_frame, encode_command};
-use chatsdk_protocol::{Command, DisconnectCode, ErrorCode, Method, ReplyBody};
+use chatsdk_protocol::json::{encode_command, server_messages};
+use chatsdk_protocol::{
+    Command, DisconnectCode, ErrorCode, Method, Push, PushBody, ReplyBody, ServerMessage,
+};
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_tungstenite::WebSocketStream;
@@ -48,7 +50,7 @@ const CALM: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Realtime {
     state: watch::Receiver<ConnectionState>,
-    messages: mpsc::UnboundedReceiver<Box<RawValue>>,
+    pushes: mpsc::UnboundedReceiver<Push>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -57,17 +59,17 @@ impl Realtime {
     /// runtime that this is called on.
     pub fn open<P: Platform>(url: &str, tokens: TokenManager<P>, platform: Arc<P>) -> Self {
         let (state, watched) = watch::channel(ConnectionState::Connecting);
-        let (messages, received) = mpsc::unbounded_channel();
+        let (pushes, received) = mpsc::unbounded_channel();
         let connection = Connection {
             url: url.to_owned(),
             tokens,
             platform,
             state,
-            messages,
+            pushes,
         };
         Self {
             state: watched,
-            messages: received,
+            pushes: received,
             task: tokio::spawn(connection.run()),
         }
     }
@@ -87,9 +89,10 @@ impl Realtime {
         self.state.clone()
     }
 
-    /// The next message of the server to the application; `None` when it is closed.
-    pub async fn message(&mut self) -> Option<Box<RawValue>> {
-        self.messages.recv().await
+    /// The next thing that the server says unasked; `None` when the connection is closed. They wait until
+    /// they are taken.
+    pub async fn push(&mut self) -> Option<Push> {
+        self.pushes.recv().await
     }
 }
 
@@ -112,7 +115,7 @@ struct Connection<P> {
     tokens: TokenManager<P>,
     platform: Arc<P>,
     state: watch::Sender<ConnectionState>,
-    messages: mpsc::UnboundedSender<Box<RawValue>>,
+    pushes: mpsc::UnboundedSender<Push>,
 }
 
 type Socket = WebSocketStream<Stream>;
@@ -197,28 +200,28 @@ impl<P: Platform> Connection<P> {
                 Some(Ok(Message::Close(None)) | Err(_)) | None => return Lost::Weather,
                 Some(Ok(_)) => continue,
             };
-            for incoming in decode_frame(&text) {
-                let Ok(incoming) = incoming else {
-                    return Lost::Weather;
-                };
-                match incoming {
-                    Incoming::Ping => {
+            for message in server_messages(&text) {
+                match message {
+                    Err(_) => return Lost::Weather,
+                    Ok(ServerMessage::Ping) => {
                         let gone = terms.pong && say(&mut socket, 0, Method::Pong).await.is_err();
                         if gone {
                             return Lost::Weather;
                         }
                     }
-                    Incoming::Message(data) => {
-                        let _nobody_listens = self.messages.send(data.to_owned());
-                    }
-                    Incoming::Disconnect(push) => return lost(push.code),
-                    Incoming::Refresh(result) => terms.renew(result.expires, result.ttl),
-                    Incoming::Reply(reply) => match reply.body {
+                    Ok(ServerMessage::Push(push)) => match push.body {
+                        PushBody::Disconnect(push) => return lost(push.code),
+                        PushBody::Refresh(push) => terms.renew(push.expires, push.ttl),
+                        _ => {
+                            let _nobody_listens = self.pushes.send(push);
+                        }
+                    },
+                    Ok(ServerMessage::Reply(reply)) => match reply.body {
                         ReplyBody::Connect(result) => {
                             terms.renew(result.expires, result.ttl);
                             terms.pong = result.pong;
                             terms.silence = match result.ping {
-                                0 => Duration::MAX / 4,
+                                0 => Duration::from_hours(24),
                                 ping => Duration::from_secs(ping.into()) + PING_GRACE,
                             };
                             self.state.send_replace(ConnectionState::Connected);
@@ -233,8 +236,7 @@ impl<P: Platform> Connection<P> {
                         ReplyBody::Error(_) => return Lost::Weather,
                         _ => {}
                     },
-                    // What a later protocol says is passed over.
-                    Incoming::Unknown => {}
+                    Ok(ServerMessage::Unknown) => {}
                 }
             }
         }
@@ -291,6 +293,9 @@ fn lost(code: u32) -> Lost {
 }
 
 async fn say(socket: &mut Socket, id: u32, method: Method<'_>) -> Result<(), SocketError> {
-    let text = encode_command(&Command { id, method });
+    let mut text = BytesMut::new();
+    // Our own commands carry no payload, so that they are always JSON.
+    let _always = encode_command(&Command { id, method }, &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
     socket.send(Message::text(text)).await
 }

@@ -94,8 +94,6 @@ counts! {
     expired: "sessions that expired, unused for seven days",
     /// Sessions minted after the backup that was restored.
     forgotten: "sessions that the restored backup did not know",
-    /// Sign-ins that did not get as far as the storage.
-    cut_short: "sign-ins cut short before the storage had the pair",
     /// Sessions of a pair that was in use from memory, because the storage had refused it.
     lost_in_memory: "sessions lost with a process whose storage had refused the pair in use",
     /// Thefts.

@@ -311,9 +311,6 @@ impl Life {
             (Some(Revoked::Reused { unsaved: true }), _) => counts.lost_in_memory += 1,
             (None, None) => counts.forgotten += 1,
             (None, Some(row)) if now > row.rt_exp => counts.expired += 1,
-            (None, Some(_)) if reason.is_none() && !state.kept.contains(session) => {
-                counts.cut_short += 1;
-            }
             _ => {
                 counts.accidental_logouts += 1;
                 counts.stories.push(format!(

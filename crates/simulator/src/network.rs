@@ -222,7 +222,8 @@ fn finish(
         if presentation.outcome == Outcome::Refused(ErrorCode::RefreshTokenReused) {
             life.reused(state, session);
         }
-        let lives = !state.revoked.contains_key(session);
+        let row = state.server.rows.get(session);
+        let lives = row.is_some_and(|entry| !entry.row.revoked);
         let given = match presentation.outcome {
             Outcome::Rotated(next) | Outcome::Repeated(next) => Some(next),
             Outcome::Refused(_) => None,

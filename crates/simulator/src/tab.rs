@@ -134,16 +134,19 @@ impl Tab {
     /// Takes up what is stored; signs in where nothing is.
     async fn begin(&self) {
         loop {
+            // What stands there before it is read; another tab may be signing in meanwhile.
+            let kept = {
+                let state = self.life.lock();
+                let current = state.current.clone();
+                current.filter(|session| state.kept.contains(session))
+            };
             match self.manager.resume().await {
                 Ok(true) => return,
                 Ok(false) => {
-                    let lost = {
+                    let lost = kept.filter(|session| {
                         let state = self.life.lock();
-                        let current = state.current.clone();
-                        current.filter(|session| {
-                            !state.over.contains(session) && !state.revoked.contains_key(session)
-                        })
-                    };
+                        !state.over.contains(session) && !state.revoked.contains_key(session)
+                    });
                     if let Some(session) = lost {
                         self.life.ended(&session, None);
                     }
