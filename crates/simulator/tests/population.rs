@@ -71,8 +71,8 @@ fn clients_that_use_what_is_not_saved_are_noticed() {
 
 #[test]
 fn clients_that_do_not_read_the_storage_are_noticed() {
-    // They ask again and again, so that a few hours of a few of them are enough.
-    let counts = Scheme::new(SEED, 8, 1)
+    // They ask again and again, so that a few of them are enough.
+    let counts = Scheme::new(SEED, 12, 4)
         .sabotaged(Sabotage::DoesNotRead)
         .run(2);
     assert!(counts.accidental_logouts > 0, "{counts}");
