@@ -22,8 +22,6 @@ pub enum Sabotage {
     DoesNotSave,
     /// Clients present what they read when they began, not what stands in the storage.
     DoesNotRead,
-    /// The server has no patience after the grace.
-    Impatient,
     /// The server answers a token with the successor that it has for ever, so that thieves stay ahead.
     NeverCatches,
 }
@@ -32,7 +30,6 @@ impl Sabotage {
     /// The table of a server that does it.
     pub(crate) fn table(self) -> Option<Decide> {
         match self {
-            Self::Impatient => Some(impatient),
             Self::NeverCatches => Some(never_catches),
             _ => None,
         }
@@ -45,22 +42,6 @@ impl Sabotage {
             Self::DoesNotRead => Some(Fault::Stale),
             _ => None,
         }
-    }
-}
-
-fn impatient(row: Option<&Row>, presented: &Presented, known: &Known) -> Decision {
-    match rotation::decide(row, presented, known) {
-        Decision::Stale => {
-            let unsaid = Presented {
-                sent_at: None,
-                ..*presented
-            };
-            match rotation::decide(row, &unsaid, known) {
-                Decision::Reused => Decision::Reused,
-                _ => Decision::Stale,
-            }
-        }
-        other => other,
     }
 }
 
