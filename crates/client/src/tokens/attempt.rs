@@ -8,6 +8,7 @@ use chatsdk_types::Millis;
 
 use super::pair::Pair;
 use super::request::{Fatal, Trouble, Verdict, is_late};
+use super::schedule::floor;
 use super::session::Session;
 use super::vault::{Saved, Stored};
 use crate::error::RefreshErrorKind;
@@ -51,6 +52,11 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
         // Somebody was faster. Where their access token has ended too, their refresh token is the one to
         // present.
         if found.rank > old.rank && found.is_usable(session.now()) {
+            return stored(found);
+        }
+        // Somebody has just got it, whatever our clocks make of it: nobody asks for the next one yet. Checked
+        // here, because this is the reading that the token to present comes from.
+        if found.rank > old.rank && found.age(session.now()) < floor(found.ttl) {
             return stored(found);
         }
         // Others may have gone on from what stood in the storage, long ago, while this process was frozen.
@@ -102,7 +108,7 @@ fn stored(pair: Arc<Pair>) -> Outcome {
 /// The newest pair that storage, others or this process know of, and whether the storage could be read;
 /// `None` where the user logged out.
 async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Option<(Arc<Pair>, bool)> {
-    let (stored, known) = match session.vault().read().await {
+    let (stored, known) = match session.vault().read(base.rank).await {
         Stored::SignedOut => return None,
         Stored::Pair(stored) => (stored, true),
         Stored::Unknown => (None, false),

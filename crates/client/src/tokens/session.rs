@@ -467,7 +467,12 @@ impl<P: Platform> Session<P> {
 
     /// Somebody else changed the storage.
     async fn look(&self) {
-        match self.vault().read().await {
+        let known = self
+            .state()
+            .pair
+            .as_ref()
+            .map_or(i64::MIN, |pair| pair.rank);
+        match self.vault().read(known).await {
             Stored::SignedOut => self.signed_out(),
             Stored::Pair(Some(pair)) => self.adopt(pair).await,
             Stored::Pair(None) | Stored::Unknown => {}

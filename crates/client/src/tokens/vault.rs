@@ -74,10 +74,19 @@ impl<P: Platform> Vault<P> {
         }
     }
 
-    /// What stands there now.
-    pub(crate) async fn read(&self) -> Stored {
+    /// What stands there now. With a pair newer than rank `known` comes the estimate of the server's clock of
+    /// whoever got it: this device's clock may have been set since ours.
+    pub(crate) async fn read(&self, known: i64) -> Stored {
         match self.get().await {
-            Ok(record) => self.judge(record.as_ref()),
+            Ok(record) => match self.judge(record.as_ref()) {
+                Stored::Pair(Some(pair)) if pair.rank > known => {
+                    if let Some(offset) = record.as_ref().and_then(|record| record.offset) {
+                        self.clock.assume(offset);
+                    }
+                    self.judge(record.as_ref())
+                }
+                judged => judged,
+            },
             Err(fault) => {
                 self.fail("it could not be read", fault);
                 Stored::Unknown
