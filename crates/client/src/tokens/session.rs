@@ -520,6 +520,8 @@ impl<P: Platform> Session<P> {
         let outcome = hold(self.platform(), name, LOCK_WAIT, attempt(self, &old)).await;
         match outcome {
             Outcome::SignedOut => self.signed_out(),
+            // A pair that was adopted meanwhile needs no second try: it is not due.
+            Outcome::Trouble(_) if self.has_newer_than(&old) => {}
             Outcome::Trouble(trouble) => self.failed(trouble),
             Outcome::Fatal { fatal, pair } => {
                 let shared = self.shared.clone();
@@ -544,6 +546,14 @@ impl<P: Platform> Session<P> {
             }
         }
         self.settle();
+    }
+
+    /// Whether a pair that works has taken the place of `old`.
+    fn has_newer_than(&self, old: &Pair) -> bool {
+        let now = self.now();
+        let state = self.state();
+        let current = state.pair.as_ref();
+        current.is_some_and(|pair| pair.rank > old.rank && pair.is_usable(now))
     }
 
     fn settle(&self) {
