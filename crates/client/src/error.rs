@@ -50,6 +50,8 @@ pub enum RefreshErrorKind {
     Protocol,
     /// The address seems to be wrong.
     Configuration,
+    /// The token storage fails, and without it nothing can be presented, or used.
+    Storage,
 }
 
 /// Why the session could not be refreshed. With [`RefreshErrorKind::Fatal`] it has ended; with any other
@@ -126,6 +128,7 @@ impl RefreshErrorKind {
             Self::Network => "network",
             Self::Protocol => "protocol",
             Self::Configuration => "configuration",
+            Self::Storage => "storage",
         }
     }
 }
@@ -133,7 +136,11 @@ impl RefreshErrorKind {
 impl RefreshError {
     /// The server's code where it ended the session, or what stands in the way.
     pub fn code(&self) -> &'static str {
-        self.ended.map_or(self.kind.as_str(), EndReason::as_str)
+        match (self.ended, self.kind) {
+            (Some(reason), _) => reason.as_str(),
+            (None, RefreshErrorKind::Storage) => "storage_failed",
+            (None, kind) => kind.as_str(),
+        }
     }
 
     /// Whether the session goes on.

@@ -78,7 +78,7 @@ pub trait Platform: Send + Sync + 'static {
 
 /// A place for one text, which holds secrets.
 ///
-/// A `set` that is dropped before it is done has happened, or will never happen, or happens before any
+/// A `set` or `remove` that is dropped before it is done has happened, or will never happen, or happens before any
 /// later call on this storage.
 pub trait Storage: Send + Sync + 'static {
     /// What `set` was last given, or `None` of nothing.
@@ -86,6 +86,9 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Keeps the text: when this is done, it outlives the process.
     fn set(&self, text: String) -> impl Future<Output = Result<(), StorageFault>> + Send;
+
+    /// Forgets the text. Called where a newer one could not be kept.
+    fn remove(&self) -> impl Future<Output = Result<(), StorageFault>> + Send;
 }
 
 /// Why a storage did not do what it was asked.
@@ -146,7 +149,7 @@ pub trait Signals: Send + 'static {
 pub enum PeerMessage {
     /// Who has a pair?
     Who,
-    /// I have this one, and it is saved.
+    /// I have this one.
     Tokens {
         /// The pair.
         tokens: Tokens,

@@ -47,8 +47,10 @@ pub enum Fault {
     None,
     /// Reads fail.
     Reads,
-    /// Writes fail.
+    /// Writes fail, and so does removing.
     Writes,
+    /// Writes fail; what stands there can be removed.
+    Full,
     /// Reads and writes fail.
     Both,
     /// Neither is answered.
@@ -301,7 +303,9 @@ impl Storage for VirtualStorage {
         self.take_time().await;
         at_point(&self.device, self.process, Point::Saving).await;
         match self.shared.fault() {
-            Fault::Writes | Fault::Both => return Err(StorageFault("full".to_owned())),
+            Fault::Writes | Fault::Full | Fault::Both => {
+                return Err(StorageFault("full".to_owned()));
+            }
             Fault::Lies if is_successor(self.shared.text().as_deref(), &text) => return Ok(()),
             _ => {
                 self.device.fate.stored(self.process, &text);
@@ -318,6 +322,17 @@ impl Storage for VirtualStorage {
         }
         at_point(&self.device, self.process, Point::Saved).await;
         Ok(())
+    }
+
+    async fn remove(&self) -> Result<(), StorageFault> {
+        self.take_time().await;
+        match self.shared.fault() {
+            Fault::Writes | Fault::Both => Err(StorageFault("read-only".to_owned())),
+            _ => {
+                self.shared.write(Some(self.process), None);
+                Ok(())
+            }
+        }
     }
 }
 

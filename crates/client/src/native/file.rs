@@ -26,6 +26,7 @@ type Stamp = Option<(SystemTime, u64)>;
 enum Job {
     Get(Done<Option<String>>),
     Set(String, Done<()>),
+    Remove(Done<()>),
     Stamp(Done<Stamp>),
     TryLock(PathBuf, Done<Option<File>>),
     Unlock(File),
@@ -72,6 +73,7 @@ fn work(path: &Path, job: Job) {
     match job {
         Job::Get(done) => drop(done.send(read(path))),
         Job::Set(text, done) => drop(done.send(replace(path, &text))),
+        Job::Remove(done) => drop(done.send(remove(path))),
         Job::Stamp(done) => drop(done.send(stamp(path))),
         Job::TryLock(path, done) => {
             if let Err(Ok(Some(unwanted))) = done.send(try_lock(&path)) {
@@ -103,6 +105,18 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()?;
     drop(file);
     std::fs::rename(&next, path)?;
+    sync_folder(path)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => sync_folder(path),
+    }
+}
+
+/// What stands in the folder of `path` outlives the machine.
+fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(folder) = path
         .parent()
@@ -153,6 +167,10 @@ impl Storage for FileStorage {
     async fn set(&self, text: String) -> Result<(), StorageFault> {
         let done = self.ask(|done| Job::Set(text, done)).await;
         done.map_err(|error| fault(&error))
+    }
+
+    async fn remove(&self) -> Result<(), StorageFault> {
+        self.ask(Job::Remove).await.map_err(|error| fault(&error))
     }
 }
 

@@ -26,6 +26,11 @@ impl Storage for MemoryStorage {
         *lock(&self.0) = Some(text);
         Ok(())
     }
+
+    async fn remove(&self) -> Result<(), StorageFault> {
+        *lock(&self.0) = None;
+        Ok(())
+    }
 }
 
 impl NativeStorage for MemoryStorage {

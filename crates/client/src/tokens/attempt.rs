@@ -38,6 +38,8 @@ const ROUNDS: u32 = 3;
 /// How long to wait for others to tell of their pairs, in ms.
 const ANSWER_TIME: Millis = 100;
 
+const LATE: &str = "the reply came too late";
+
 /// Gets a pair newer than `old`.
 pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) -> Outcome {
     let mut base = old.clone();
@@ -46,24 +48,17 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
         // Taken before storage is read: a process that freezes in between presents what it read with the
         // time at which it read it, and is told that it is stale instead of being taken for a thief.
         let stamp = session.now();
-        let Some((found, known)) = newest(session, &base).await else {
-            return Outcome::SignedOut;
+        let found = match newest(session, &base).await {
+            Newest::SignedOut => return Outcome::SignedOut,
+            Newest::Withheld => return troubled("the storage cannot be read"),
+            Newest::Pair(found) => found,
         };
         // Somebody was faster. Where their access token has ended too, their refresh token is the one to
-        // present.
-        if found.rank > old.rank && found.is_usable(session.now()) {
-            return stored(found);
-        }
-        // Somebody has just got it, whatever our clocks make of it: nobody asks for the next one yet. Checked
-        // here, because this is the reading that the token to present comes from.
-        if found.rank > old.rank && found.age(session.now()) < floor(found.ttl) {
-            return stored(found);
-        }
-        // Others may have gone on from what stood in the storage, long ago, while this process was frozen.
-        // Until it can be read, only what never stood there is presented.
-        if !known && !session.is_memory_only(&found) {
-            let why = "the token storage could not be read";
-            return Outcome::Trouble(Trouble::new(RefreshErrorKind::Network, why));
+        // present: but not right after it was got, whatever the clocks make of it. That is looked at in the
+        // reading that the token comes from.
+        let now = session.now();
+        if found.rank > old.rank && (found.is_usable(now) || found.age(now) < floor(found.ttl)) {
+            return take(session, found).await;
         }
         base = found;
 
@@ -71,28 +66,22 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
             Verdict::Pair(pair) => {
                 let fresh = || !is_late(stamp, session.now());
                 match session.vault().save(&pair, fresh).await {
-                    Saved::Kept(pair) | Saved::Newer(pair) => return stored(pair),
-                    Saved::SignedOut => return Outcome::SignedOut,
-                    Saved::Failed => {
-                        return Outcome::Pair {
-                            pair,
-                            stored: false,
-                        };
-                    }
-                    Saved::Late => reason = "the reply came too late",
+                    Saved::Late => reason = LATE,
+                    saved => return outcome_of(saved, pair),
                 }
             }
             Verdict::Trouble(trouble) => return Outcome::Trouble(trouble),
             Verdict::Again(why) => reason = why,
             Verdict::Fatal(fatal) => {
-                let Some((after, _)) = newest(session, &base).await else {
-                    return Outcome::SignedOut;
+                let after = match newest(session, &base).await {
+                    Newest::SignedOut => return Outcome::SignedOut,
+                    Newest::Pair(after) if after.rank > base.rank => after,
+                    Newest::Pair(_) | Newest::Withheld => {
+                        return Outcome::Fatal { fatal, pair: base };
+                    }
                 };
-                if after.rank <= base.rank {
-                    return Outcome::Fatal { fatal, pair: base };
-                }
                 if after.is_usable(session.now()) {
-                    return stored(after);
+                    return take(session, after).await;
                 }
                 base = after;
             }
@@ -101,17 +90,44 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
     Outcome::Trouble(Trouble::new(RefreshErrorKind::Network, reason))
 }
 
-fn stored(pair: Arc<Pair>) -> Outcome {
-    Outcome::Pair { pair, stored: true }
+/// Uses a pair that somebody else got. Their storage need not be this process's.
+async fn take<P: Platform>(session: &Session<P>, pair: Arc<Pair>) -> Outcome {
+    outcome_of(session.vault().save_theirs(&pair).await, pair)
 }
 
-/// The newest pair that storage, others or this process know of, and whether the storage could be read;
-/// `None` where the user logged out.
-async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Option<(Arc<Pair>, bool)> {
-    let (stored, known) = match session.vault().read(base.rank).await {
-        Stored::SignedOut => return None,
-        Stored::Pair(stored) => (stored, true),
-        Stored::Unknown => (None, false),
+/// What it comes to that `pair` was saved, or was not. Nobody uses a pair before.
+pub(crate) fn outcome_of(saved: Saved, pair: Arc<Pair>) -> Outcome {
+    match saved {
+        Saved::Kept(pair) | Saved::Newer(pair) => Outcome::Pair { pair, stored: true },
+        Saved::SignedOut => Outcome::SignedOut,
+        Saved::Late => Outcome::Trouble(Trouble::new(RefreshErrorKind::Network, LATE)),
+        Saved::Failed { safe: true } => Outcome::Pair {
+            pair,
+            stored: false,
+        },
+        // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the
+        // next start finds in the storage, for a thief's; unused, the older one is as good as ever.
+        Saved::Failed { safe: false } => troubled("the new tokens could not be saved"),
+    }
+}
+
+fn troubled(why: &'static str) -> Outcome {
+    Outcome::Trouble(Trouble::new(RefreshErrorKind::Storage, why))
+}
+
+enum Newest {
+    Pair(Arc<Pair>),
+    SignedOut,
+    /// The storage cannot be read, and may hold a newer one.
+    Withheld,
+}
+
+/// The newest pair that storage, others or this process know of.
+async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Newest {
+    let (stored, unknown) = match session.vault().read().await {
+        Stored::SignedOut => return Newest::SignedOut,
+        Stored::Pair(stored) => (stored, false),
+        Stored::Unknown => (None, true),
     };
     // Storage may be this process's own, or lag behind; the others are asked before an old token is
     // presented.
@@ -130,5 +146,8 @@ async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Option<(
             best = pair;
         }
     }
-    Some((best, known))
+    if unknown && session.vault().withholds(&best) {
+        return Newest::Withheld;
+    }
+    Newest::Pair(best)
 }

@@ -9,10 +9,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use super::lock;
 use super::manager::{Command, Reply, Shared, TokenState};
 use super::pair::{Origin, Pair, Tokens};
 use super::revoke::{revoke_later, revoke_once};
-use super::session::{Session, Task, lock};
+use super::session::{Session, Task};
 use crate::error::Error;
 use crate::platform::{PeerMessage, Platform};
 

@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clocks::ServerClock;
 use super::driver::Driver;
+use super::lock;
 use super::options::TokenManagerOptions;
 use super::pair::{Pair, Tokens, User};
 use super::schedule::effective_buffer;
-use super::session::{Task, lock};
+use super::session::Task;
 use super::vault::Vault;
 use crate::error::{Error, RefreshError, StorageError};
 use crate::events::{Emitter, Event, Events};

@@ -6,6 +6,8 @@
 //! - `session`: what is done when and told to whom. `manager`: the
 //!   handle; `driver`: the future that does the work; `options`: callbacks. `input`: what an app passes.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 mod attempt;
 mod clocks;
 mod driver;
@@ -29,5 +31,7 @@ pub use pair::{Tokens, User};
 
 #[cfg(feature = "native")]
 pub(crate) use schedule::backoff;
-#[cfg(feature = "native")]
-pub(crate) use session::lock;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

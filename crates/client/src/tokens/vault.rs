@@ -1,12 +1,13 @@
 //! The storage of one user's pair, shared with other processes: every change is a compare-and-save under
 //! one lock, so that an older pair never replaces a newer one and nothing is saved after a logout.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use chatsdk_types::Millis;
 
 use super::clocks::ServerClock;
+use super::lock;
 use super::pair::Pair;
 use super::record::Record;
 use crate::error::StorageError;
@@ -16,6 +17,11 @@ use crate::within::{hold, within};
 
 /// No storage may hold a session up for longer than this, in ms.
 const STORAGE_TIMEOUT: Millis = 5_000;
+
+/// For how long, in ms awake, a storage that cannot be read counts as one that soon can. After that it is
+/// broken, and a pair that never stood there is presented all the same: without it nobody would be signed in
+/// at all.
+const UNREADABLE_PATIENCE: Millis = 60_000;
 
 /// What came of a save.
 #[derive(Debug)]
@@ -28,7 +34,10 @@ pub(crate) enum Saved {
     /// It was no longer fresh when its turn came.
     Late,
     /// The storage failed, and that was reported.
-    Failed,
+    Failed {
+        /// No older pair of the session can be read there by a later start: only then may ours be used unsaved.
+        safe: bool,
+    },
 }
 
 /// What stood in the storage.
@@ -36,12 +45,43 @@ pub(crate) enum Saved {
 pub(crate) enum Stored {
     Pair(Option<Arc<Pair>>),
     SignedOut,
-    /// It could not be read, and that was reported. Unknown is neither empty nor signed out.
+    /// It could not be read, and that was reported. Unknown is neither empty nor signed out: see
+    /// [`Vault::withholds`].
     Unknown,
 }
 
 /// What a change comes to: what to write, if anything, and what to answer.
 type Change<T> = (Option<Record>, T);
+
+/// What this process has seen of the storage.
+#[derive(Debug)]
+struct Seen {
+    /// Whether it could ever be read.
+    opened: bool,
+    /// Since when it cannot be, by the monotonic clock.
+    unreadable_since: Option<Millis>,
+    /// Whether it held a pair of this user when last seen: it may again, though it fails now.
+    holds: bool,
+    /// The rank of the newest pair that stood in a storage.
+    stood: i64,
+}
+
+/// Why the storage did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    Fault(StorageFault),
+    /// It gave no answer in time. What it was asked may happen yet.
+    Slow,
+}
+
+impl From<Failure> for StorageFault {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Fault(fault) => fault,
+            Failure::Slow => Self(format!("no answer within {STORAGE_TIMEOUT} ms")),
+        }
+    }
+}
 
 pub(crate) struct Vault<P> {
     platform: Arc<P>,
@@ -51,6 +91,7 @@ pub(crate) struct Vault<P> {
     lock: String,
     /// Logouts that this manager knew of when it connected.
     generation: AtomicI64,
+    seen: Mutex<Seen>,
     /// Where the platform has no locks, changes at least take turns in here.
     turn: tokio::sync::Mutex<()>,
 }
@@ -70,28 +111,37 @@ impl<P: Platform> Vault<P> {
             user_id: user_id.to_owned(),
             lock,
             generation: AtomicI64::new(0),
+            seen: Mutex::new(Seen {
+                opened: false,
+                unreadable_since: None,
+                holds: false,
+                stood: i64::MIN,
+            }),
             turn: tokio::sync::Mutex::new(()),
         }
     }
 
-    /// What stands there now. With a pair newer than rank `known` comes the estimate of the server's clock of
-    /// whoever got it: this device's clock may have been set since ours.
-    pub(crate) async fn read(&self, known: i64) -> Stored {
+    /// What stands there now.
+    pub(crate) async fn read(&self) -> Stored {
         match self.get().await {
-            Ok(record) => match self.judge(record.as_ref()) {
-                Stored::Pair(Some(pair)) if pair.rank > known => {
-                    if let Some(offset) = record.as_ref().and_then(|record| record.offset) {
-                        self.clock.assume(offset);
-                    }
-                    self.judge(record.as_ref())
-                }
-                judged => judged,
-            },
-            Err(fault) => {
-                self.fail("it could not be read", fault);
+            Ok(record) => self.judge(record.as_ref()),
+            Err(failure) => {
+                self.fail("it could not be read", failure);
                 Stored::Unknown
             }
         }
+    }
+
+    /// Whether `pair` is not to be presented while the storage cannot be read. What stood there another process
+    /// may have gone on from, and the server would take it for a thief's; what never did waits for as long as the
+    /// storage may just be locked.
+    pub(crate) fn withholds(&self, pair: &Pair) -> bool {
+        let now = self.platform.mono();
+        let seen = self.seen();
+        let since = seen.unreadable_since.unwrap_or(now);
+        // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
+        let locked = !seen.opened && !self.platform.visible();
+        pair.rank <= seen.stood || now - since < UNREADABLE_PATIENCE || locked
     }
 
     /// Begins a session with the pair that the app gave, whatever was logged out before. Where the storage
@@ -137,42 +187,90 @@ impl<P: Platform> Vault<P> {
         mine?.pair(self.clock.now(&*self.platform))
     }
 
+    /// Saves a pair that another process has, and may go on from. See [`Self::save`].
+    pub(crate) async fn save_theirs(&self, given: &Arc<Pair>) -> Saved {
+        self.note(given.rank);
+        self.save(given, || true).await
+    }
+
     /// Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any
     /// more when the lock is ours. From the moment of saving on, nobody asks for the next pair for a while.
     pub(crate) async fn save(&self, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
-        self.alone(
-            "a refreshed pair could not be saved",
-            Saved::Failed,
-            |record| {
-                if !fresh() {
-                    return (None, Saved::Late);
+        let what = "a refreshed pair could not be saved";
+        self.in_turn(async {
+            let record = match self.get().await {
+                Ok(record) => record,
+                Err(failure) => {
+                    self.fail(what, failure);
+                    let safe = !self.seen().holds;
+                    return Saved::Failed { safe };
                 }
-                let pair = given.received(given.received_at.max(self.platform.wall()));
-                // Another user signed in here since, into a storage with room for one: theirs stays.
-                if record
-                    .as_ref()
-                    .is_some_and(|record| record.user_id != self.user_id)
-                {
-                    return (None, Saved::Kept(pair));
+            };
+            if !fresh() {
+                return Saved::Late;
+            }
+            let pair = given.received(given.received_at.max(self.platform.wall()));
+            // Another user signed in here since, into a storage with room for one: theirs stays.
+            if record
+                .as_ref()
+                .is_some_and(|record| record.user_id != self.user_id)
+            {
+                return Saved::Kept(pair);
+            }
+            match self.judge(record.as_ref()) {
+                Stored::SignedOut => return Saved::SignedOut,
+                Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
+                    let same = stored.tokens.access_token == pair.tokens.access_token;
+                    return if same {
+                        Saved::Kept(pair)
+                    } else {
+                        Saved::Newer(stored)
+                    };
                 }
-                match self.judge(record.as_ref()) {
-                    Stored::SignedOut => (None, Saved::SignedOut),
-                    Stored::Unknown => (None, Saved::Failed),
-                    Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
-                        if stored.tokens.access_token == pair.tokens.access_token {
-                            (None, Saved::Kept(pair))
-                        } else {
-                            (None, Saved::Newer(stored))
-                        }
-                    }
-                    Stored::Pair(_) => (
-                        Some(self.record(Some(&pair), record.as_ref())),
-                        Saved::Kept(pair),
-                    ),
+                Stored::Pair(_) | Stored::Unknown => {}
+            }
+            let next = self.record(Some(&pair), record.as_ref());
+            match self.set(&next, pair.rank).await {
+                Ok(()) => Saved::Kept(pair),
+                Err(failure) => {
+                    // A write that hangs may win over a removal, or lose against it: nobody knows what a
+                    // restart would read.
+                    let hangs = matches!(failure, Failure::Slow);
+                    self.fail(what, failure);
+                    let safe = if hangs {
+                        !self.seen().holds
+                    } else {
+                        self.withdraw(record.as_ref()).await
+                    };
+                    Saved::Failed { safe }
                 }
-            },
-        )
+            }
+        })
         .await
+    }
+
+    /// A pair could not be saved. Takes the older one out of the storage, so that no later start presents a token
+    /// that the server has seen overtaken. Answers whether none is there any more.
+    async fn withdraw(&self, record: Option<&Record>) -> bool {
+        if record.is_none_or(|record| record.tokens.is_none()) {
+            return true;
+        }
+        // A shorter text may fit where the pair did not.
+        let empty = self.record(None, record);
+        if self.set(&empty, i64::MIN).await.is_ok() {
+            return true;
+        }
+        let remove = self.platform.storage().remove();
+        match self.answer(remove).await {
+            Ok(()) => {
+                self.seen().holds = false;
+                true
+            }
+            Err(failure) => {
+                self.fail("it could not be cleared", failure);
+                false
+            }
+        }
     }
 
     /// Forgets `dead`, which the server refused for good, unless a newer pair has taken its place.
@@ -282,49 +380,101 @@ impl<P: Platform> Vault<P> {
         otherwise: T,
         change: impl FnOnce(Option<Record>) -> Change<T>,
     ) -> T {
-        let _turn = self.turn.lock().await;
         let work = async {
             let (write, answer) = change(self.get().await?);
             if let Some(record) = write {
-                self.set(&record).await?;
+                let rank = self.rank(&record);
+                self.set(&record, rank).await?;
             }
-            Ok(answer)
+            Ok::<T, Failure>(answer)
         };
-        match hold(&*self.platform, &self.lock, STORAGE_TIMEOUT, work).await {
+        match self.in_turn(work).await {
             Ok(answer) => answer,
-            Err(fault) => {
-                self.fail(what, fault);
+            Err(failure) => {
+                self.fail(what, failure);
                 otherwise
             }
         }
     }
 
-    async fn get(&self) -> Result<Option<Record>, StorageFault> {
-        let text = within(
-            &*self.platform,
-            STORAGE_TIMEOUT,
-            self.platform.storage().get(),
-        )
-        .await;
-        Ok(text
-            .unwrap_or_else(|| Err(too_slow()))?
-            .and_then(|text| Record::parse(&text)))
+    async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let _turn = self.turn.lock().await;
+        hold(&*self.platform, &self.lock, STORAGE_TIMEOUT, work).await
     }
 
-    async fn set(&self, record: &Record) -> Result<(), StorageFault> {
-        let set = self.platform.storage().set(record.text());
-        within(&*self.platform, STORAGE_TIMEOUT, set)
-            .await
-            .unwrap_or_else(|| Err(too_slow()))
+    /// The rank of the pair of this user in `record`; the lowest where there is none.
+    fn rank(&self, record: &Record) -> i64 {
+        let mine = Some(record).filter(|record| record.user_id == self.user_id);
+        mine.and_then(|record| record.pair(self.clock.now(&*self.platform)))
+            .map_or(i64::MIN, |pair| pair.rank)
     }
 
-    fn fail(&self, what: &'static str, cause: StorageFault) -> Arc<StorageError> {
+    async fn get(&self) -> Result<Option<Record>, Failure> {
+        let text = match self.answer(self.platform.storage().get()).await {
+            Ok(text) => text,
+            Err(failure) => {
+                let now = self.platform.mono();
+                self.seen().unreadable_since.get_or_insert(now);
+                return Err(failure);
+            }
+        };
+        let record = text.and_then(|text| Record::parse(&text));
+        let rank = record.as_ref().map_or(i64::MIN, |record| self.rank(record));
+        let mut seen = self.seen();
+        seen.opened = true;
+        seen.unreadable_since = None;
+        seen.holds = rank > i64::MIN;
+        if rank > seen.stood {
+            seen.stood = rank;
+            // This device's clock may have been set since ours; whoever got it has looked.
+            if let Some(offset) = record.as_ref().and_then(|record| record.offset) {
+                self.clock.assume(offset);
+            }
+        }
+        drop(seen);
+        Ok(record)
+    }
+
+    /// Writes `record`, which holds a pair of this user of `rank`; the lowest where it holds none.
+    async fn set(&self, record: &Record, rank: i64) -> Result<(), Failure> {
+        let written = self
+            .answer(self.platform.storage().set(record.text()))
+            .await;
+        match &written {
+            Ok(()) => {
+                self.note(rank);
+                self.seen().holds = rank > i64::MIN;
+            }
+            Err(Failure::Slow) => self.note(rank),
+            Err(Failure::Fault(_)) => {}
+        }
+        written
+    }
+
+    async fn answer<T>(
+        &self,
+        work: impl Future<Output = Result<T, StorageFault>>,
+    ) -> Result<T, Failure> {
+        match within(&*self.platform, STORAGE_TIMEOUT, work).await {
+            Some(answer) => answer.map_err(Failure::Fault),
+            None => Err(Failure::Slow),
+        }
+    }
+
+    /// A pair of `rank` stands in a storage, or may.
+    fn note(&self, rank: i64) {
+        let mut seen = self.seen();
+        seen.stood = seen.stood.max(rank);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+
+    fn fail(&self, what: &'static str, cause: impl Into<StorageFault>) -> Arc<StorageError> {
+        let cause = cause.into();
         let error = Arc::new(StorageError { what, cause });
         self.events.emit(&Event::StorageFailed(error.clone()));
         error
     }
-}
-
-fn too_slow() -> StorageFault {
-    StorageFault(format!("no answer within {STORAGE_TIMEOUT} ms"))
 }

@@ -258,6 +258,7 @@ impl World {
                 let fault = match text(&step["fault"])? {
                     "none" => Fault::None,
                     "writes" => Fault::Writes,
+                    "full" => Fault::Full,
                     "reads" => Fault::Reads,
                     "hang" => Fault::Hangs,
                     "slow" => Fault::Slow,
