@@ -95,9 +95,9 @@ impl EndReason {
     }
 }
 
-/// The token storage failed. The session goes on from memory.
+/// The token storage failed. The session goes on.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("Token storage: {what}. The session goes on in memory.")]
+#[error("Token storage: {what}.")]
 pub struct StorageError {
     /// What could not be done.
     pub what: &'static str,

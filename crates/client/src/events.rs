@@ -29,7 +29,7 @@ pub enum Event {
         /// What to show.
         error: Option<Arc<RefreshError>>,
     },
-    /// The storage failed; the session goes on in memory.
+    /// The storage failed; the session goes on.
     StorageFailed(Arc<StorageError>),
 }
 

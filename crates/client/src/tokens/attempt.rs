@@ -58,7 +58,8 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
         // reading that the token comes from.
         let now = session.now();
         if found.rank > old.rank && (found.is_usable(now) || found.age(now) < floor(found.ttl)) {
-            return take(session, found).await;
+            // Their storage need not be this process's.
+            return outcome_of(session.vault().save_theirs(&found).await, found);
         }
         base = found;
 
@@ -80,19 +81,11 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
                         return Outcome::Fatal { fatal, pair: base };
                     }
                 };
-                if after.is_usable(session.now()) {
-                    return take(session, after).await;
-                }
                 base = after;
             }
         }
     }
     Outcome::Trouble(Trouble::new(RefreshErrorKind::Network, reason))
-}
-
-/// Uses a pair that somebody else got. Their storage need not be this process's.
-async fn take<P: Platform>(session: &Session<P>, pair: Arc<Pair>) -> Outcome {
-    outcome_of(session.vault().save_theirs(&pair).await, pair)
 }
 
 /// What it comes to that `pair` was saved, or was not. Nobody uses a pair before.

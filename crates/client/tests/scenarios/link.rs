@@ -357,6 +357,4 @@ impl Fate for Link {
     fn storage_delay(&self) -> Millis {
         0
     }
-
-    fn stored(&self, _process: ProcId, _text: &str) {}
 }
