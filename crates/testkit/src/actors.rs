@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use chatsdk_client::native::NativeStorage;
+use chatsdk_client::{ChatSdk, Credentials};
 use serde_json::{Value, json};
 
 use crate::http::{Reply, Request, request};
@@ -34,6 +36,24 @@ impl Backend {
     /// Signs somebody in with a whole mint body.
     pub async fn sign_in_with(&self, body: &Value) -> Person {
         Person::from_reply(self.address, &self.mint(body).await.ok())
+    }
+}
+
+impl Backend {
+    /// Mints for the Rust client.
+    pub async fn credentials(&self, body: &Value) -> Credentials {
+        let reply = self.mint(body).await.ok();
+        Credentials {
+            user_id: body["userId"].as_str().expect("a user").to_owned(),
+            token: reply.field("accessToken"),
+            refresh_token: Some(reply.field("refreshToken")),
+            expires_at: reply.json()["expiresAt"].as_i64(),
+        }
+    }
+
+    /// The Rust client, not signed in yet: it refreshes and reconnects by itself.
+    pub fn device<S: NativeStorage>(&self, storage: S) -> ChatSdk<S> {
+        ChatSdk::with_storage(&format!("http://{}", self.address), storage)
     }
 }
 

@@ -59,7 +59,7 @@ export interface ChatSDKEvents {
   connectivity: { readonly state: ConnectionState };
   /** The user has to sign in again. `error` is null where the user logged out in another tab. */
   sessionEnded: { readonly reason: EndReason; readonly error: RefreshError | null };
-  /** Tokens could not be saved; the session goes on in memory. */
+  /** The storage failed; the session goes on. */
   storageError: StorageError;
 }
 

@@ -121,12 +121,12 @@ export class RequestError extends ChatError {
   override name = 'RequestError';
 }
 
-/** The token storage failed. The session goes on from memory. */
+/** The token storage failed. The session goes on. */
 export class StorageError extends ChatError {
   override name = 'StorageError';
 
   constructor(what: string, cause: unknown) {
-    super('storage_failed', `Token storage: ${what}. The session goes on in memory.`, {
+    super('storage_failed', `Token storage: ${what}.`, {
       retryable: true,
       cause,
     });

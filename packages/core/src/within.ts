@@ -16,15 +16,6 @@ export function within<T>(timers: Timers, ms: number, work: () => T | Promise<T>
   return new Promise<T>((resolve, reject) => {
     const cancel = timers.after(ms, () => reject(new TimeoutError(`no answer within ${ms} ms`)));
     // Called inside a promise, so that a throw is a rejection like any other.
-    new Promise<T>((begin) => begin(work())).then(
-      (value) => {
-        cancel();
-        resolve(value);
-      },
-      (error: unknown) => {
-        cancel();
-        reject(error);
-      },
-    );
+    new Promise<T>((begin) => begin(work())).then(resolve, reject).finally(cancel);
   });
 }

@@ -102,6 +102,20 @@ describe('the tabs of a device', { timeout }, () => {
     );
   });
 
+  it('are not signed out by a storage that none of them can use, and all work when it is over', async () => {
+    await fc.assert(
+      fc.asyncProperty(circumstances, failing, async (given, happened) => {
+        const life = await live(given, happened);
+        await life.awake();
+        await life.device.advance(7 * MINUTE);
+        stays(life);
+        for (const { manager } of life.tabs) expect(['valid', 'refreshing']).toContain(manager.state);
+        expect(life.busiestMinute).toBeLessThanOrEqual(30 * given.tabs);
+      }),
+      parameters,
+    );
+  });
+
   it('one by itself is not signed out by a storage that fails, and works when it is over', async () => {
     await fc.assert(
       fc.asyncProperty(circumstances, failing, async (given, happened) => {

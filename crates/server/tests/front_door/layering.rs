@@ -43,6 +43,7 @@ fn each_crate_imports_what_it_may() {
         ("auth", &["types", "store"]),
         ("realtime", &["types", "protocol"]),
         ("api", &["types", "auth"]),
+        ("client", &["types", "protocol"]),
         ("server", &["types", "store", "auth", "realtime", "api"]),
     ];
     let dependencies = dependencies();

@@ -4,9 +4,10 @@
  * costs a request and nothing else.
  */
 import type { Clock } from '../platform/platform.ts';
-import { isUsable } from './pair.ts';
+import { age, isUsable } from './pair.ts';
 import type { Peers } from './peers.ts';
 import { isLate, type Stamp, type Trouble, type Verdict } from './request.ts';
+import { floor } from './schedule.ts';
 import type { Pair } from './types.ts';
 import type { Saved, Vault } from './vault.ts';
 
@@ -48,11 +49,11 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
     // which it read it, and is told that it is stale instead of being taken for a thief.
     const stamp = parts.stamp();
     const found = await newest(parts, base);
-    if (!parts.live()) return { kind: 'stopped' };
-    if (found === 'signedOut') return { kind: 'signedOut' };
-    if (found === 'unknown') return troubled('storage', 'the storage cannot be read');
-    // A tab was faster. Where its access token has ended too, its refresh token is the one to present.
-    if (found.rank > old.rank && isUsable(found, parts.clock)) {
+    if ('kind' in found) return found;
+    // A tab was faster. Where its access token has ended too, its refresh token is the one to present: but not right
+    // after it was got, whatever the clocks make of it. That is looked at in the reading that the token comes from.
+    const early = isUsable(found, parts.clock) || age(found, parts.clock) < floor(found.ttl);
+    if (found.rank > old.rank && early) {
       // Its storage need not be this tab's.
       return outcomeOf(await parts.vault.save(found, { live }), found);
     }
@@ -75,12 +76,9 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
         break;
       case 'fatal': {
         const after = await newest(parts, base);
-        if (!parts.live()) return { kind: 'stopped' };
-        if (after === 'signedOut') return { kind: 'signedOut' };
-        if (after === 'unknown' || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
-        if (isUsable(after, parts.clock)) {
-          return outcomeOf(await parts.vault.save(after, { live }), after);
-        }
+        const gone = 'kind' in after;
+        if (gone && after.kind !== 'trouble') return after;
+        if (gone || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
         base = after;
         break;
       }
@@ -94,18 +92,18 @@ export function troubled(kind: Trouble['kind'], reason: string, retryAfterMs = 0
   return { kind: 'trouble', trouble: { kind, reason, retryAfterMs, status: null, requestId: null } };
 }
 
-/** The newest pair that storage, other tabs or this one know of. */
-async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOut' | 'unknown'> {
+/** The newest pair that storage, other tabs or this one know of, or why none is to be presented. */
+async function newest(parts: AttemptParts, base: Pair): Promise<Pair | Outcome> {
   const stored = await parts.vault.read();
-  if (stored.signedOut) return 'signedOut';
-  // What this tab has may be long overtaken by what is stored, and the server would take it for a thief's.
-  if (stored.unknown) return 'unknown';
+  if (stored.signedOut) return { kind: 'signedOut' };
   // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
   if (stored.pair === null || stored.pair.rank <= base.rank) await parts.peers.ask();
+  if (!parts.live()) return { kind: 'stopped' };
   let best = base;
   for (const pair of [stored.pair, parts.current()]) {
     if (pair !== null && pair.rank > best.rank) best = pair;
   }
+  if (stored.unknown && parts.vault.withholds(best)) return troubled('storage', 'it cannot be read');
   return best;
 }
 
@@ -113,7 +111,6 @@ async function newest(parts: AttemptParts, base: Pair): Promise<Pair | 'signedOu
 export function outcomeOf(saved: Saved, pair: Pair): Outcome {
   switch (saved.kind) {
     case 'saved':
-    case 'newer':
       return { kind: 'pair', pair: saved.pair, stored: true };
     case 'signedOut':
     case 'stopped':
@@ -124,6 +121,6 @@ export function outcomeOf(saved: Saved, pair: Pair): Outcome {
       if (saved.safe) return { kind: 'pair', pair, stored: false };
       // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the
       // next start finds in the storage, for a thief's; unused, the older one is as good as ever.
-      return troubled('storage', 'the new tokens could not be saved');
+      return troubled('storage', 'the new tokens were not saved');
   }
 }

@@ -53,7 +53,7 @@ export interface TokenEvents {
   tokens: { readonly user: User; readonly sid: string | null };
   /** The session is over. `error` is null where the user logged out in another tab. */
   ended: { readonly reason: EndReason; readonly error: RefreshError | null };
-  /** The storage failed; the session goes on in memory. */
+  /** The storage failed; the session goes on. */
   storageError: StorageError;
   state: TokenState;
 }

@@ -272,6 +272,7 @@ export class TokenManager {
       },
       onSignedOut: (logout) => this.#onLogout(logout),
     });
+    this.#vault.heard = this.#peers.open;
     const { network, lifecycle } = this.#platform;
     this.#undo.push(network.subscribe((online) => this.#onNetwork(online)));
     this.#undo.push(lifecycle.onResume(() => this.#onResume()));
@@ -280,7 +281,9 @@ export class TokenManager {
     if (pair.tokens.accessToken === given.tokens.accessToken)
       this.#publish(this.#read(given.tokens, pair.receivedAt));
     else await this.#accept(pair);
-    if (live()) void this.#flushOutbox();
+    if (!live()) return;
+    if (this.#vault.failure !== null) this.#saveLater(this.#pair as Pair, 0);
+    void this.#flushOutbox();
   }
 
   #ownStorage(): TokenStorage {
@@ -349,22 +352,22 @@ export class TokenManager {
         current: () => this.#pair,
         newest: () => this.#newestHere(),
       });
-      if (live()) await this.#conclude(outcome);
+      if (live()) await this.#conclude(outcome, old);
     } catch (error) {
       this.#logger.error(`A refresh failed unexpectedly: ${String(error)}`);
-      if (live()) await this.#conclude(troubled('protocol', 'unexpected'));
+      if (live()) await this.#conclude(troubled('protocol', 'unexpected'), old);
     }
     if (live() && this.#state === 'refreshing') this.#setState('valid');
   }
 
-  async #conclude(outcome: Outcome): Promise<void> {
+  async #conclude(outcome: Outcome, old: Pair): Promise<void> {
     switch (outcome.kind) {
       case 'stopped':
         return;
       case 'signedOut':
         return this.#signedOut();
       case 'trouble':
-        return this.#failed(outcome.trouble);
+        return this.#failed(outcome.trouble, old);
       case 'fatal': {
         const { code, status, requestId } = outcome.verdict;
         this.#end(code, { status, requestId });
@@ -402,6 +405,7 @@ export class TokenManager {
     if (this.#pair === null || pair.rank <= this.#pair.rank) return;
     const epoch = this.#epoch;
     const live = (): boolean => epoch === this.#epoch;
+    this.#vault.note(pair.rank);
     const outcome = outcomeOf(await this.#vault.save(pair, { live }), pair);
     if (!live()) return;
     if (outcome.kind === 'signedOut') this.#signedOut();
@@ -445,7 +449,7 @@ export class TokenManager {
       const saved = await this.#vault.save(pair, { live });
       if (!live()) return;
       if (saved.kind === 'failed') this.#saveLater(pair, nth + 1);
-      if (saved.kind === 'newer') await this.#adopt(saved.pair);
+      if (saved.kind === 'saved') await this.#adopt(saved.pair);
       if (saved.kind === 'signedOut') this.#signedOut();
     });
   }
@@ -457,11 +461,13 @@ export class TokenManager {
 
   // ---- failures and ends ----------------------------------------------------------------------------------
 
-  /** A refresh came to nothing. The session is kept, and the next try is set. */
-  #failed(trouble: Trouble): void {
+  /** A refresh of `old` came to nothing. The session is kept, and the next try is set. */
+  #failed(trouble: Trouble, old: Pair): void {
     const pair = this.#pair;
     if (pair === null) return;
     const usable = isUsable(pair, this.#clocks.device);
+    // One that was adopted meanwhile needs no second try: it is not due.
+    if (usable && pair !== old) return;
     this.#setState(usable ? 'stale' : 'expired');
     const { error, delay, report } = this.#outage.failed(trouble, usable);
     this.#timetable.retryIn(delay, trouble.retryAfterMs);

@@ -78,8 +78,8 @@ export function pairFromReply(
     receivedAt: clocks.device.wall(),
     user,
   });
-  if (pair === null) return 'the reply is for another user, or its accessToken is not a JWT';
-  return pair.ttl > 0 && pair.left > 0 ? pair : 'the token of the reply has expired already';
+  if (pair === null) return 'the accessToken of the reply is not one of this user';
+  return pair.ttl > 0 && pair.left > 0 ? pair : 'the accessToken of the reply has expired';
 }
 
 /** The pair that stands in a storage, or null where there is none. */

@@ -52,7 +52,7 @@ export class Refresher {
     await this.#pause(floor(old.ttl) - age(old, clocks.device));
     if (!session.live() || session.current() !== old) return { kind: 'stopped' };
     if (!timetable.mayForce(old)) {
-      return troubled('protocol', 'the token was refused more than ten times in a minute', 60_000);
+      return troubled('protocol', 'the token was refused too often', 60_000);
     }
     const { signal } = this.#abort;
     // The lock is released before anything of the host's is called.

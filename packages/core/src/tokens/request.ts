@@ -67,8 +67,7 @@ export async function requestPair(
       const { status } = answer;
       if (isMisplaced(status)) return misplaced(apiUrl, String(status), answer);
       if (status >= 300) return trouble('network', `status ${status}`, answer);
-      const reason = `the reply (${status}) is not JSON: something else than the server answered`;
-      return trouble('protocol', reason, answer);
+      return trouble('protocol', `status ${status}, but not from the server`, answer);
     }
     case 'problem': {
       const { code, status, requestId } = answer;
@@ -78,10 +77,9 @@ export async function requestPair(
       }
       if (isRefusal(status) && isFatal(code)) return { kind: 'fatal', code, status, requestId };
       if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
-      if (status === 400 || status === 413 || status === 415) {
-        return trouble('protocol', `the server did not understand the request (${code})`, answer);
-      }
-      return trouble('network', `status ${status} (${code})`, answer);
+      // 400, 413, 415: the server did not understand the request.
+      const kind = [400, 413, 415].includes(status) ? 'protocol' : 'network';
+      return trouble(kind, `status ${status} (${code})`, answer);
     }
     case 'ok': {
       const { body } = answer;

@@ -15,7 +15,7 @@ const STORAGE_TIMEOUT = 5_000;
 
 /**
  * For how long, in ms awake, a storage that cannot be read counts as one that soon can. After that it is broken, and
- * the session goes on with what is in memory: without it nobody would be signed in at all.
+ * a pair that never stood there is presented all the same: without it nobody would be signed in at all.
  */
 const UNREADABLE_PATIENCE = 60_000;
 
@@ -27,9 +27,8 @@ const QUEUES = new WeakMap<Platform, Map<string, Promise<unknown>>>();
 
 /** What came of a save. */
 export type Saved =
+  /** The pair to use: ours, or one that is not older, of another tab that was there before. */
   | { readonly kind: 'saved'; readonly pair: Pair }
-  /** Another tab was there before with a pair that is not older: use it, drop ours. */
-  | { readonly kind: 'newer'; readonly pair: Pair }
   /** The user logged out meanwhile. */
   | { readonly kind: 'signedOut' }
   /** It was no longer fresh when its turn came. */
@@ -46,7 +45,7 @@ export type Saved =
 export interface Stored {
   readonly pair: Pair | null;
   readonly signedOut: boolean;
-  /** It cannot be read now, and a newer pair may stand there: nothing older is to be presented yet. */
+  /** It cannot be read now, and a newer pair may stand there: see {@link Vault.withholds}. */
   readonly unknown: boolean;
 }
 
@@ -63,8 +62,11 @@ export interface SaveConditions {
   /** False once the pair is too old to be kept. */
   fresh?(): boolean;
   /** False once the session was closed. */
-  live?(): boolean;
+  live(): boolean;
 }
+
+/** What follows from `error`, after `record` was read, or before. */
+type Failed<T> = (error: unknown, record?: StoredTokens | null) => T | Promise<T>;
 
 export class Vault {
   readonly #storage: TokenStorage;
@@ -81,6 +83,10 @@ export class Vault {
   #unreadableSince: number | null = null;
   /** Whether the storage held a pair of this user when last seen: it may again, though it fails now. */
   #holds = false;
+  /** The rank of the newest pair that stood in a storage, as far as this tab knows. */
+  #stood = 0;
+  /** Whether other tabs can be told of a pair that the storage does not have. */
+  heard = false;
   #failure: StorageError | null = null;
 
   constructor(
@@ -107,8 +113,20 @@ export class Vault {
       this.#fail('it could not be read', error);
       // What browsers block they block for good, and hold nothing of ours there.
       const blocked = error instanceof Error && error.name === 'SecurityError';
-      return { pair: null, signedOut: false, unknown: !blocked && this.#mayBeReadYet() };
+      return { pair: null, signedOut: false, unknown: !blocked };
     }
+  }
+
+  /**
+   * Whether `pair` is not to be presented while the storage cannot be read. What stood there another tab may have
+   * gone on from, and the server would take it for a thief's; what never did waits for as long as the storage may
+   * just be locked.
+   */
+  withholds(pair: Pair): boolean {
+    const now = this.#clocks.device.mono();
+    if (pair.rank <= this.#stood || now - (this.#unreadableSince ?? now) < UNREADABLE_PATIENCE) return true;
+    // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
+    return !this.#opened && !this.#platform.lifecycle.visible();
   }
 
   /** What the last use failed with; null again once something was kept. */
@@ -126,53 +144,51 @@ export class Vault {
    * a newer pair of the same session, returns that; of another session the app's word stands.
    */
   async begin(given: Pair, live: () => boolean = () => true): Promise<Pair> {
-    return await this.#alone('it could not be opened', given, async (record) => {
-      const mine = this.#mine(record);
-      this.#generation = Math.max(this.#generation, mine?.generation ?? 0);
-      this.#clocks.server.assume(mine?.offset);
-      const stored = mine === null ? null : pairFromStored(mine, this.#clocks);
-      if (stored !== null && stored.sid === given.sid && stored.sid !== null && stored.rank >= given.rank) {
-        return stored;
-      }
-      if (live()) await this.#put(given, record);
-      return given;
-    });
+    return await this.#alone(
+      'it could not be opened',
+      () => given,
+      async (record) => {
+        const mine = this.#mine(record);
+        this.#knows(mine?.generation);
+        this.#clocks.server.assume(mine?.offset);
+        const stored = this.#pair(record);
+        if (stored !== null && stored.sid === given.sid && stored.sid !== null && stored.rank >= given.rank) {
+          return stored;
+        }
+        if (live()) await this.#put(given, record);
+        return given;
+      },
+    );
   }
 
   /**
    * Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any more when
    * the lock is ours. From the moment of saving on, no tab asks for the next pair for a while.
    */
-  async save(given: Pair, { fresh, live }: SaveConditions = {}): Promise<Saved> {
-    const unread = (): Saved => ({ kind: 'failed', safe: !this.#holds });
-    return await this.#alone<Saved>('a refreshed pair could not be saved', unread, async (record) => {
-      if (live?.() === false) return { kind: 'stopped' };
-      if (fresh?.() === false) return { kind: 'late' };
+  async save(given: Pair, { live, fresh = live }: SaveConditions): Promise<Saved> {
+    const failed: Failed<Saved> = async (...why) => ({ kind: 'failed', safe: await this.#withdraw(...why) });
+    return await this.#alone('a refreshed pair could not be saved', failed, async (record) => {
+      if (!live()) return { kind: 'stopped' };
+      if (!fresh()) return { kind: 'late' };
       const pair = { ...given, receivedAt: Math.max(given.receivedAt, this.#clocks.device.wall()) };
       // Another user signed in here since, into a storage with room for one: theirs stays.
       if (record !== null && record.userID !== this.#userID) return { kind: 'saved', pair };
-      const stored = this.#judge(record);
-      if (stored.signedOut) return { kind: 'signedOut' };
-      if (stored.pair !== null && stored.pair.rank >= pair.rank) {
-        const same = stored.pair.tokens.accessToken === pair.tokens.accessToken;
-        return same ? { kind: 'saved', pair } : { kind: 'newer', pair: stored.pair };
+      const { pair: stored, signedOut } = this.#judge(record);
+      if (signedOut) return { kind: 'signedOut' };
+      if (stored !== null && stored.rank >= pair.rank) {
+        const same = stored.tokens.accessToken === pair.tokens.accessToken;
+        return { kind: 'saved', pair: same ? pair : stored };
       }
-      try {
-        await this.#put(pair, record);
-        return { kind: 'saved', pair };
-      } catch (error) {
-        this.#fail('a refreshed pair could not be saved', error);
-        return { kind: 'failed', safe: await this.#withdraw(record, error) };
-      }
+      await this.#put(pair, record);
+      return { kind: 'saved', pair };
     });
   }
 
   /** Forgets `dead`, which the server refused for good, unless a newer pair has taken its place. */
   async discard(dead: Pair): Promise<void> {
-    await this.#alone('a dead pair could not be removed', undefined, async (record) => {
-      if (this.#mine(record) === null) return;
-      const stored = this.#judge(record);
-      if (stored.pair !== null && stored.pair.rank <= dead.rank) await this.#put(null, record);
+    await this.#alone('it could not be cleared', nothing, async (record) => {
+      const { pair } = this.#judge(record);
+      if (pair !== null && pair.rank <= dead.rank) await this.#put(null, record);
     });
   }
 
@@ -181,38 +197,35 @@ export class Vault {
    * puts what ends the session, and the one that is stored, into the outbox.
    */
   async end(current: Pair | null): Promise<Ended> {
-    const ended = (pairs: (Pair | null)[], waiting: readonly string[] = []): Ended => {
+    const ended = (stored: Pair | null, before: readonly string[] = []): Ended => {
       // Of one session any token will do.
-      const bySession = new Map(pairs.flatMap((pair) => (pair === null ? [] : [[pair.sid, pair] as const])));
-      const revoke = [...new Set([...waiting, ...[...bySession.values()].map(credential)])];
+      const bySession = new Map<string | null, string>();
+      for (const pair of [current, stored]) if (pair) bySession.set(pair.sid, credential(pair));
       this.#generation += 1;
-      return { revoke, generation: this.#generation };
+      return { revoke: [...new Set([...before, ...bySession.values()])], generation: this.#generation };
     };
-    const unnoted = (): Ended => ended([current]);
+    let result: Ended | undefined;
+    const unnoted: Failed<Ended> = async (_error, record) => {
+      // Better no tombstone than a pair.
+      if (record && this.#mine(record)) await this.#remove();
+      return result ?? ended(null);
+    };
     return await this.#alone('a logout could not be noted', unnoted, async (record) => {
       const mine = this.#mine(record);
-      this.#generation = Math.max(this.#generation, mine?.generation ?? 0);
-      const stored = mine === null ? null : pairFromStored(mine, this.#clocks);
-      const result = ended([current, stored], record?.revoke);
-      const { revoke } = result;
+      this.#knows(mine?.generation);
+      result = ended(this.#pair(record), record?.revoke);
       // In a storage with room for one, another user's pair is not ours to remove.
       const kept = record !== null && mine === null ? record : this.#record(null, record);
-      try {
-        await this.#set({ ...kept, ...(revoke.length > 0 ? { revoke: [...revoke] } : {}) });
-        this.#holds = false;
-      } catch (error) {
-        this.#fail('a logout could not be noted', error);
-        // Better no tombstone than a pair.
-        if (mine !== null) await this.#remove();
-      }
+      await this.#set(waiting(kept, result.revoke));
+      this.#holds = false;
       return result;
     });
   }
 
   /** Takes note of a logout that another tab told of, where the storage is not shared with it. */
   async heed(generation: number): Promise<void> {
-    this.#generation = Math.max(this.#generation, generation);
-    await this.#alone('a logout could not be noted', undefined, async (record) => {
+    this.#knows(generation);
+    await this.#alone('a logout could not be noted', nothing, async (record) => {
       const mine = this.#mine(record);
       if (mine !== null && mine.generation < generation) await this.#set(this.#record(null, record));
     });
@@ -229,11 +242,10 @@ export class Vault {
 
   /** The server has answered the revocation of `refreshToken`. */
   async revoked(refreshToken: string): Promise<void> {
-    await this.#alone('a logout could not be ticked off', undefined, async (record) => {
+    await this.#alone('a logout could not be noted', nothing, async (record) => {
       if (!record?.revoke?.includes(refreshToken)) return;
-      const { revoke, ...rest } = record;
-      const left = revoke.filter((token) => token !== refreshToken);
-      await this.#set(left.length > 0 ? { ...rest, revoke: left } : rest);
+      const left = record.revoke.filter((token) => token !== refreshToken);
+      await this.#set(waiting(record, left));
     });
   }
 
@@ -247,19 +259,19 @@ export class Vault {
     }
   }
 
-  #mayBeReadYet(): boolean {
-    const now = this.#clocks.device.mono();
-    this.#unreadableSince ??= now;
-    if (now - this.#unreadableSince < UNREADABLE_PATIENCE) return true;
-    // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
-    return !this.#opened && !this.#platform.lifecycle.visible();
+  #judge(record: StoredTokens | null): Omit<Stored, 'unknown'> {
+    const signedOut = (this.#mine(record)?.generation ?? 0) > this.#generation;
+    return { pair: signedOut ? null : this.#pair(record), signedOut };
   }
 
-  #judge(record: StoredTokens | null): Omit<Stored, 'unknown'> {
+  #pair(record: StoredTokens | null): Pair | null {
     const mine = this.#mine(record);
-    if (mine === null) return { pair: null, signedOut: false };
-    if (mine.generation > this.#generation) return { pair: null, signedOut: true };
-    return { pair: pairFromStored(mine, this.#clocks), signedOut: false };
+    return mine && pairFromStored(mine, this.#clocks);
+  }
+
+  /** There were so many logouts. */
+  #knows(generation = 0): void {
+    this.#generation = Math.max(this.#generation, generation);
   }
 
   #mine(record: StoredTokens | null): StoredTokens | null {
@@ -267,65 +279,79 @@ export class Vault {
   }
 
   async #put(pair: Pair | null, before: StoredTokens | null): Promise<void> {
-    await this.#set(this.#record(pair, before));
-    this.#holds = pair !== null;
+    let rank = pair?.rank ?? 0;
+    try {
+      await this.#set(this.#record(pair, before));
+      this.#holds = pair !== null;
+    } catch (error) {
+      // A write that hangs may happen yet.
+      if (!(error instanceof TimeoutError)) rank = 0;
+      throw error;
+    } finally {
+      this.note(rank);
+    }
+  }
+
+  /** A pair of `rank` stands in a storage, or another tab has it: either way, others may go on from it. */
+  note(rank: number): void {
+    this.#stood = Math.max(this.#stood, rank);
   }
 
   /**
    * A pair could not be saved. Takes the older one out of the storage, so that no later start presents a token
    * that the server has seen overtaken. Returns whether none is there any more.
    */
-  async #withdraw(record: StoredTokens | null, error: unknown): Promise<boolean> {
+  async #withdraw(error: unknown, record?: StoredTokens | null): Promise<boolean> {
+    // Other tabs may have the older one, and would go on from it.
+    if (this.#stood > 0 && this.#storage.subscribe && !this.heard) return false;
     // A write that hangs may win over a removal, or lose against it: nobody knows what a restart would read.
-    if (error instanceof TimeoutError) return !this.#holds;
-    if (record?.accessToken === undefined) return true;
-    try {
-      // A shorter text may fit where the pair did not.
-      await this.#put(null, record);
-      return true;
-    } catch {
-      return await this.#remove();
-    }
+    if (record === undefined || error instanceof TimeoutError) return !this.#holds;
+    if (!record?.accessToken) return true;
+    // A shorter text may fit where the pair did not.
+    return await this.#put(null, record).then(
+      () => true,
+      () => this.#remove(),
+    );
   }
 
   async #remove(): Promise<boolean> {
     try {
       await within(this.#platform.timers, STORAGE_TIMEOUT, () => this.#storage.remove());
       this.#holds = false;
-      return true;
     } catch (error) {
       this.#fail('it could not be cleared', error);
-      return false;
     }
+    return !this.#holds;
   }
 
   #record(pair: Pair | null, before: StoredTokens | null): StoredTokens {
-    const revoke = before?.revoke ?? [];
-    return {
+    const record: StoredTokens = {
       v: 1,
       userID: this.#userID,
       generation: this.#generation,
       offset: this.#clocks.server.offset,
       ...(pair === null ? {} : { ...pair.tokens, receivedAt: pair.receivedAt }),
-      ...(revoke.length > 0 ? { revoke } : {}),
     };
+    return waiting(record, before?.revoke);
   }
 
-  /** Runs `change` on what stands there, under the lock. Gives `otherwise` where the storage fails. */
+  /** Runs `change` on what stands there, under the lock; `failed` where the storage fails. */
   #alone<T>(
     what: string,
-    otherwise: T | (() => T),
+    failed: Failed<T>,
     change: (record: StoredTokens | null) => Promise<T>,
   ): Promise<T> {
     const queues = QUEUES.get(this.#platform) ?? new Map<string, Promise<unknown>>();
     QUEUES.set(this.#platform, queues);
     const turn = Promise.resolve(queues.get(this.#lock)).then(() =>
       this.#platform.locks.hold(this.#lock, STORAGE_TIMEOUT, async () => {
+        let record: StoredTokens | null | undefined;
         try {
-          return await change(await this.#get());
+          record = await this.#get();
+          return await change(record);
         } catch (error) {
           this.#fail(what, error);
-          return typeof otherwise === 'function' ? (otherwise as () => T)() : otherwise;
+          return await failed(error, record);
         }
       }),
     );
@@ -342,12 +368,21 @@ export class Vault {
       value = await within(this.#platform.timers, STORAGE_TIMEOUT, () => this.#storage.get());
     } catch (error) {
       // Corrupt text is as good as none, and the next save repairs it.
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof SyntaxError)) {
+        this.#unreadableSince ??= this.#clocks.device.mono();
+        throw error;
+      }
     }
     const record = parseStored(value);
     this.#opened = true;
     this.#unreadableSince = null;
-    this.#holds = this.#mine(record)?.accessToken !== undefined;
+    const pair = this.#pair(record);
+    this.#holds = pair !== null;
+    if (pair !== null && pair.rank > this.#stood) {
+      this.note(pair.rank);
+      // This device's clock may have been set since ours; whoever got it has looked.
+      this.#clocks.server.assume(record?.offset);
+    }
     return record;
   }
 
@@ -360,6 +395,13 @@ export class Vault {
     this.#failure = new StorageError(what, cause);
     this.#onError(this.#failure);
   }
+}
+
+const nothing = (): void => {};
+
+/** `record` with what waits to be revoked. */
+function waiting({ revoke: _before, ...rest }: StoredTokens, revoke: readonly string[] = []): StoredTokens {
+  return revoke.length > 0 ? { ...rest, revoke: [...revoke] } : rest;
 }
 
 /** What ends the session of `pair` at the server. */

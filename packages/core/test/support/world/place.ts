@@ -2,7 +2,7 @@
 import type { StoredTokens, TokenStorage } from '../../../src/tokens/storage.ts';
 import type { Process } from './process.ts';
 
-export const FAULTS = ['none', 'writes', 'reads', 'hang', 'slow'] as const;
+export const FAULTS = ['none', 'writes', 'full', 'reads', 'hang', 'slow'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** How long a slow place takes to tell what stood there, and to write, in ms. */
@@ -20,6 +20,7 @@ export class Place {
       set: (value) => {
         const mine = process();
         return this.#do('writes', mine, () => {
+          if (this.fault === 'full') throw new Error('the storage is full');
           hooks.saving();
           if (!mine.alive) return;
           this.write(JSON.stringify(value), mine);
@@ -28,6 +29,8 @@ export class Place {
       },
       remove: () => this.#do('writes', process(), () => this.write(null, process())) as void | Promise<void>,
     };
+    // Shared, though it may tell nobody of changes.
+    adapter.subscribe = () => () => {};
     if (events) {
       adapter.subscribe = (listener) => {
         const mine = process();

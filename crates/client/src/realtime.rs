@@ -1,0 +1,301 @@
+//! The realtime connection: opens a WebSocket with a fresh token, keeps the token fresh in band, and comes
+//! back after every loss. What the server considers final (a refused token, a revoked session) is answered
+//! by one refresh: only the answer to that can end a session.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use chatsdk_protocol::command::{ConnectRequest, RefreshRequest};
+use chatsdk_protocol::json::{encode_command, server_messages};
+use chatsdk_protocol::{
+    Command, DisconnectCode, ErrorCode, Method, Push, PushBody, ReplyBody, ServerMessage,
+};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{
+    Error as SocketError, Message, client::IntoClientRequest as _,
+};
+
+use crate::native::{Stream, dial};
+use crate::platform::Platform;
+use crate::tokens::{TokenManager, backoff};
+
+/// How the connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// It is being opened for the first time.
+    Connecting,
+    /// The server has accepted it.
+    Connected,
+    /// Everything between a loss and the next success; it heals by itself.
+    Offline,
+    /// It was closed here, or the session is over.
+    Closed,
+}
+
+/// How long the opening of a connection may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much longer than the interval of the server's pings nothing may come.
+const PING_GRACE: Duration = Duration::from_secs(10);
+/// How long the answer to an in-band refresh is waited for.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that stood for so long has healed what was wrong before it.
+const CALM: Duration = Duration::from_mins(1);
+
+/// A realtime connection. Dropping it closes it.
+#[derive(Debug)]
+pub struct Realtime {
+    state: watch::Receiver<ConnectionState>,
+    pushes: mpsc::UnboundedReceiver<Push>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Realtime {
+    /// Opens a connection to `url` (`ws://` or `wss://`) with the tokens of `tokens`, and keeps it open on the
+    /// runtime that this is called on.
+    pub fn open<P: Platform>(url: &str, tokens: TokenManager<P>, platform: Arc<P>) -> Self {
+        let (state, watched) = watch::channel(ConnectionState::Connecting);
+        let (pushes, received) = mpsc::unbounded_channel();
+        let connection = Connection {
+            url: url.to_owned(),
+            tokens,
+            platform,
+            state,
+            pushes,
+        };
+        Self {
+            state: watched,
+            pushes: received,
+            task: tokio::spawn(connection.run()),
+        }
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> ConnectionState {
+        *self.state.borrow()
+    }
+
+    /// Waits until it stands so; false where it is closed and never will.
+    pub async fn reaches(&mut self, wanted: ConnectionState) -> bool {
+        self.state.wait_for(|state| *state == wanted).await.is_ok()
+    }
+
+    /// Another view of its state.
+    pub fn watch(&self) -> watch::Receiver<ConnectionState> {
+        self.state.clone()
+    }
+
+    /// The next thing that the server says unasked; `None` when the connection is closed. They wait until
+    /// they are taken.
+    pub async fn push(&mut self) -> Option<Push> {
+        self.pushes.recv().await
+    }
+}
+
+impl Drop for Realtime {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Why a connection ended, as far as it matters for the next one.
+enum Lost {
+    /// The server would not have the token.
+    Refused,
+    /// Anything else.
+    Weather,
+}
+
+struct Connection<P> {
+    url: String,
+    tokens: TokenManager<P>,
+    platform: Arc<P>,
+    state: watch::Sender<ConnectionState>,
+    pushes: mpsc::UnboundedSender<Push>,
+}
+
+type Socket = WebSocketStream<Stream>;
+
+impl<P: Platform> Connection<P> {
+    async fn run(self) {
+        let mut refused: Option<String> = None;
+        let mut failures = 0;
+        // An error says that the session is over or closed.
+        while let Ok(token) = self.tokens.token_other_than(refused.as_deref()).await {
+            let began = Instant::now();
+            let mut sent = token;
+            let lost = self.connection(&mut sent).await;
+            self.state.send_replace(ConnectionState::Offline);
+            if began.elapsed() >= CALM {
+                failures = 0;
+            }
+            failures += 1;
+            let is_refused = matches!(lost, Lost::Refused);
+            refused = is_refused.then_some(sent);
+            // The first refusal is answered at once: the wait for another token is wait enough.
+            if !is_refused || failures > 1 {
+                let pause = backoff(failures, self.platform.random());
+                sleep(Duration::from_millis(pause.unsigned_abs())).await;
+            }
+        }
+        self.state.send_replace(ConnectionState::Closed);
+    }
+
+    /// One connection, from opening to loss. `sent` is the token that the server was last shown.
+    async fn connection(&self, sent: &mut String) -> Lost {
+        let patience = Instant::now() + OPEN_TIMEOUT;
+        let Ok(Some(mut socket)) = timeout_at(patience, self.upgrade()).await else {
+            return Lost::Weather;
+        };
+        let connect = Method::Connect(Box::new(ConnectRequest {
+            token: Cow::Borrowed(sent.as_str()),
+            name: "rust".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            ..ConnectRequest::default()
+        }));
+        if say(&mut socket, 1, connect).await.is_err() {
+            return Lost::Weather;
+        }
+        let mut terms = Terms {
+            refresh_at: None,
+            silence: OPEN_TIMEOUT,
+            pong: false,
+        };
+        let mut next_id = 1;
+        // The in-band refresh that is not answered yet, and until when it has to be.
+        let mut asked: Option<(u32, Instant)> = None;
+        let mut heard = Instant::now();
+        loop {
+            let refresh_at = terms.refresh_at.unwrap_or_else(far);
+            let give_up = asked
+                .map_or_else(far, |(_, until)| until)
+                .min(heard + terms.silence);
+            let frame = tokio::select! {
+                frame = socket.next() => frame,
+                () = sleep_until(give_up) => return Lost::Weather,
+                token = self.next_token(refresh_at, sent) => {
+                    let Ok(token) = token else { return Lost::Weather };
+                    *sent = token;
+                    terms.refresh_at = None;
+                    next_id += 1;
+                    asked = Some((next_id, Instant::now() + REPLY_TIMEOUT));
+                    let token = Cow::Borrowed(sent.as_str());
+                    let refresh = Method::Refresh(RefreshRequest { token });
+                    if say(&mut socket, next_id, refresh).await.is_err() {
+                        return Lost::Weather;
+                    }
+                    continue;
+                }
+            };
+            heard = Instant::now();
+            let text = match frame {
+                Some(Ok(Message::Text(text))) => text,
+                Some(Ok(Message::Close(Some(close)))) => {
+                    return lost(u32::from(u16::from(close.code)));
+                }
+                Some(Ok(Message::Close(None)) | Err(_)) | None => return Lost::Weather,
+                Some(Ok(_)) => continue,
+            };
+            for message in server_messages(&text) {
+                match message {
+                    Err(_) => return Lost::Weather,
+                    Ok(ServerMessage::Ping) => {
+                        let gone = terms.pong && say(&mut socket, 0, Method::Pong).await.is_err();
+                        if gone {
+                            return Lost::Weather;
+                        }
+                    }
+                    Ok(ServerMessage::Push(push)) => match push.body {
+                        PushBody::Disconnect(push) => return lost(push.code),
+                        PushBody::Refresh(push) => terms.renew(push.expires, push.ttl),
+                        _ => {
+                            let _nobody_listens = self.pushes.send(push);
+                        }
+                    },
+                    Ok(ServerMessage::Reply(reply)) => match reply.body {
+                        ReplyBody::Connect(result) => {
+                            terms.renew(result.expires, result.ttl);
+                            terms.pong = result.pong;
+                            terms.silence = match result.ping {
+                                0 => Duration::from_hours(24),
+                                ping => Duration::from_secs(ping.into()) + PING_GRACE,
+                            };
+                            self.state.send_replace(ConnectionState::Connected);
+                        }
+                        ReplyBody::Refresh(result) => {
+                            asked = None;
+                            terms.renew(result.expires, result.ttl);
+                        }
+                        ReplyBody::Error(error) if error.code == ErrorCode::TokenExpired.code() => {
+                            return Lost::Refused;
+                        }
+                        ReplyBody::Error(_) => return Lost::Weather,
+                        _ => {}
+                    },
+                    Ok(ServerMessage::Unknown) => {}
+                }
+            }
+        }
+    }
+
+    async fn upgrade(&self) -> Option<Socket> {
+        let request = self.url.as_str().into_client_request().ok()?;
+        let stream = dial(request.uri()).await.ok()?;
+        let (socket, _) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .ok()?;
+        Some(socket)
+    }
+
+    /// Another token, when it is time for one.
+    async fn next_token(&self, at: Instant, sent: &str) -> Result<String, crate::Error> {
+        sleep_until(at).await;
+        self.tokens.token_other_than(Some(sent)).await
+    }
+}
+
+/// What the server said of the connection.
+struct Terms {
+    refresh_at: Option<Instant>,
+    /// How long nothing may come.
+    silence: Duration,
+    pong: bool,
+}
+
+impl Terms {
+    fn renew(&mut self, expires: bool, ttl: u32) {
+        self.refresh_at = expires.then(|| Instant::now() + Duration::from_secs(ttl.into()));
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + Duration::from_hours(24)
+}
+
+fn lost(code: u32) -> Lost {
+    let refused = [
+        DisconnectCode::InvalidToken,
+        DisconnectCode::ForceDisconnect,
+    ];
+    if refused
+        .iter()
+        .any(|refusal| u32::from(refusal.code()) == code)
+        || code == ErrorCode::TokenExpired.code()
+    {
+        Lost::Refused
+    } else {
+        Lost::Weather
+    }
+}
+
+async fn say(socket: &mut Socket, id: u32, method: Method<'_>) -> Result<(), SocketError> {
+    let mut text = BytesMut::new();
+    // Our own commands carry no payload, so that they are always JSON.
+    let _always = encode_command(&Command { id, method }, &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    socket.send(Message::text(text)).await
+}

@@ -1,0 +1,90 @@
+//! What a session hears of: other processes, the storage, the network, sleep.
+
+use std::sync::Arc;
+
+use chatsdk_types::Millis;
+
+use super::Session;
+use crate::platform::{PeerMessage, Platform, Signal};
+use crate::tokens::attempt::{Outcome, outcome_of};
+use crate::tokens::pair::{Origin, Pair};
+use crate::tokens::vault::Stored;
+
+impl<P: Platform> Session<P> {
+    pub(super) fn on_signal(self: Arc<Self>, signal: Signal) {
+        match signal {
+            Signal::Peer(message) => self.on_peer(message),
+            Signal::StorageChanged => {
+                let session = self.clone();
+                self.spawn(async move { session.look().await });
+            }
+            // Everybody comes back at the same moment; not everybody has to ask at the same moment.
+            Signal::Online(true) => self.resume((self.platform().random() * 3_000.0) as Millis),
+            Signal::Online(false) => {}
+            Signal::Resumed => self.resume(0),
+        }
+    }
+
+    fn on_peer(self: Arc<Self>, message: PeerMessage) {
+        match message {
+            PeerMessage::SignedOut => self.signed_out(),
+            PeerMessage::Who => {
+                let pair = self.state().pair.clone();
+                if let Some(pair) = pair {
+                    self.tell_peers(&pair);
+                }
+            }
+            PeerMessage::Tokens {
+                tokens,
+                ttl,
+                received_at,
+                offset,
+            } => {
+                self.shared.clock.assume(offset);
+                let origin = Origin {
+                    ttl: Some(ttl),
+                    received_at: Some(received_at),
+                    ..Origin::default()
+                };
+                let user = &self.shared.options.user_id;
+                if let Some(pair) = Pair::make(user, tokens, self.now(), origin) {
+                    self.state().heard = Some(pair.clone());
+                    let session = self.clone();
+                    self.spawn(async move { session.hear(pair).await });
+                }
+            }
+        }
+    }
+
+    pub(super) fn tell_peers(&self, pair: &Pair) {
+        self.platform().tell(PeerMessage::Tokens {
+            tokens: pair.tokens.clone(),
+            ttl: pair.ttl,
+            received_at: pair.received_at,
+            offset: self.shared.clock.offset(),
+        });
+    }
+
+    /// Somebody told of a pair. Their storage need not be this process's, so that it is saved before it is used.
+    async fn hear(&self, pair: Arc<Pair>) {
+        let newer = |current: &Arc<Pair>| pair.rank > current.rank;
+        if !self.state().pair.as_ref().is_some_and(newer) {
+            return;
+        }
+        let saved = self.vault().save_theirs(&pair).await;
+        match outcome_of(saved, pair) {
+            Outcome::SignedOut => self.signed_out(),
+            Outcome::Pair { pair, .. } => self.adopt(pair).await,
+            Outcome::Fatal { .. } | Outcome::Trouble(_) => {}
+        }
+    }
+
+    /// Somebody else changed the storage.
+    async fn look(&self) {
+        match self.vault().read().await {
+            Stored::SignedOut => self.signed_out(),
+            Stored::Pair(Some(pair)) => self.adopt(pair).await,
+            Stored::Pair(None) | Stored::Unknown => {}
+        }
+    }
+}

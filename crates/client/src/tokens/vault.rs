@@ -1,0 +1,486 @@
+//! The storage of one user's pair, shared with other processes: every change is a compare-and-save under
+//! one lock, so that an older pair never replaces a newer one and nothing is saved after a logout.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use chatsdk_types::Millis;
+
+use super::clocks::ServerClock;
+use super::lock;
+use super::pair::Pair;
+use super::record::Record;
+use crate::error::StorageError;
+use crate::events::{Emitter, Event};
+use crate::platform::{Platform, Storage as _, StorageFault};
+use crate::within::{hold, within};
+
+/// No storage may hold a session up for longer than this, in ms.
+const STORAGE_TIMEOUT: Millis = 5_000;
+
+/// For how long, in ms awake, a storage that cannot be read counts as one that soon can. After that it is
+/// broken, and a pair that never stood there is presented all the same: without it nobody would be signed in
+/// at all.
+const UNREADABLE_PATIENCE: Millis = 60_000;
+
+/// What came of a save.
+#[derive(Debug)]
+pub(crate) enum Saved {
+    Kept(Arc<Pair>),
+    /// Somebody was there before with a pair that is not older: use it, drop ours.
+    Newer(Arc<Pair>),
+    /// The user logged out meanwhile.
+    SignedOut,
+    /// It was no longer fresh when its turn came.
+    Late,
+    /// The storage failed, and that was reported.
+    Failed {
+        /// No older pair of the session can be read there by a later start: only then may ours be used unsaved.
+        safe: bool,
+    },
+}
+
+/// What stood in the storage.
+#[derive(Debug)]
+pub(crate) enum Stored {
+    Pair(Option<Arc<Pair>>),
+    SignedOut,
+    /// It could not be read, and that was reported. Unknown is neither empty nor signed out: see
+    /// [`Vault::withholds`].
+    Unknown,
+}
+
+/// What a change comes to: what to write, if anything, and what to answer.
+type Change<T> = (Option<Record>, T);
+
+/// What this process has seen of the storage.
+#[derive(Debug)]
+struct Seen {
+    /// Whether it could ever be read.
+    opened: bool,
+    /// Since when it cannot be, by the monotonic clock.
+    unreadable_since: Option<Millis>,
+    /// Whether it held a pair of this user when last seen: it may again, though it fails now.
+    holds: bool,
+    /// The rank of the newest pair that stood in a storage.
+    stood: i64,
+}
+
+/// Why the storage did not do what it was asked.
+#[derive(Debug)]
+enum Failure {
+    Fault(StorageFault),
+    /// It gave no answer in time. What it was asked may happen yet.
+    Slow,
+}
+
+impl From<Failure> for StorageFault {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Fault(fault) => fault,
+            Failure::Slow => Self(format!("no answer within {STORAGE_TIMEOUT} ms")),
+        }
+    }
+}
+
+pub(crate) struct Vault<P> {
+    platform: Arc<P>,
+    clock: Arc<ServerClock>,
+    events: Arc<Emitter>,
+    user_id: String,
+    lock: String,
+    /// Logouts that this manager knew of when it connected.
+    generation: AtomicI64,
+    seen: Mutex<Seen>,
+    /// Where the platform has no locks, changes at least take turns in here.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl<P: Platform> Vault<P> {
+    pub(crate) fn new(
+        platform: Arc<P>,
+        clock: Arc<ServerClock>,
+        events: Arc<Emitter>,
+        user_id: &str,
+        lock: String,
+    ) -> Self {
+        Self {
+            platform,
+            clock,
+            events,
+            user_id: user_id.to_owned(),
+            lock,
+            generation: AtomicI64::new(0),
+            seen: Mutex::new(Seen {
+                opened: false,
+                unreadable_since: None,
+                holds: false,
+                stood: i64::MIN,
+            }),
+            turn: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// What stands there now.
+    pub(crate) async fn read(&self) -> Stored {
+        match self.get().await {
+            Ok(record) => self.judge(record.as_ref()),
+            Err(failure) => {
+                self.fail("it could not be read", failure);
+                Stored::Unknown
+            }
+        }
+    }
+
+    /// Whether `pair` is not to be presented while the storage cannot be read. What stood there another process
+    /// may have gone on from, and the server would take it for a thief's; what never did waits for as long as the
+    /// storage may just be locked.
+    pub(crate) fn withholds(&self, pair: &Pair) -> bool {
+        let now = self.platform.mono();
+        let seen = self.seen();
+        let since = seen.unreadable_since.unwrap_or(now);
+        // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
+        let locked = !seen.opened && !self.platform.visible();
+        pair.rank <= seen.stood || now - since < UNREADABLE_PATIENCE || locked
+    }
+
+    /// Begins a session with the pair that the app gave, whatever was logged out before. Where the storage
+    /// has a newer pair of the same session, answers that; of another session the app's word stands. Answers
+    /// as well whether the pair is in the storage.
+    pub(crate) async fn begin(&self, given: Arc<Pair>) -> (Arc<Pair>, bool) {
+        let otherwise = (given.clone(), false);
+        self.alone("it could not be opened", otherwise, |record| {
+            let stored = self.enter(record.as_ref());
+            match stored {
+                Some(stored)
+                    if stored.sid.is_some()
+                        && stored.sid == given.sid
+                        && stored.rank >= given.rank =>
+                {
+                    (None, (stored, true))
+                }
+                _ => (
+                    Some(self.record(Some(&given), record.as_ref())),
+                    (given, true),
+                ),
+            }
+        })
+        .await
+    }
+
+    /// Begins with the pair that stands there, if one does.
+    pub(crate) async fn resume(&self) -> Result<Option<Arc<Pair>>, Arc<StorageError>> {
+        match self.get().await {
+            Ok(record) => Ok(self.enter(record.as_ref())),
+            Err(fault) => Err(self.fail("it could not be read", fault)),
+        }
+    }
+
+    /// From here on, only later logouts count. Answers the stored pair.
+    fn enter(&self, record: Option<&Record>) -> Option<Arc<Pair>> {
+        let mine = record.filter(|record| record.user_id == self.user_id);
+        let generation = mine.map_or(0, |record| record.generation);
+        self.generation.store(generation, Ordering::Relaxed);
+        if let Some(offset) = mine.and_then(|record| record.offset) {
+            self.clock.assume(offset);
+        }
+        mine?.pair(self.clock.now(&*self.platform))
+    }
+
+    /// Saves a pair that another process has, and may go on from. See [`Self::save`].
+    pub(crate) async fn save_theirs(&self, given: &Arc<Pair>) -> Saved {
+        self.note(given.rank);
+        self.save(given, || true).await
+    }
+
+    /// Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any
+    /// more when the lock is ours. From the moment of saving on, nobody asks for the next pair for a while.
+    pub(crate) async fn save(&self, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
+        let what = "a refreshed pair could not be saved";
+        self.in_turn(async {
+            let record = match self.get().await {
+                Ok(record) => record,
+                Err(failure) => {
+                    self.fail(what, failure);
+                    let safe = self.is_alone() && !self.seen().holds;
+                    return Saved::Failed { safe };
+                }
+            };
+            if !fresh() {
+                return Saved::Late;
+            }
+            let pair = given.received(given.received_at.max(self.platform.wall()));
+            // Another user signed in here since, into a storage with room for one: theirs stays.
+            if record
+                .as_ref()
+                .is_some_and(|record| record.user_id != self.user_id)
+            {
+                return Saved::Kept(pair);
+            }
+            match self.judge(record.as_ref()) {
+                Stored::SignedOut => return Saved::SignedOut,
+                Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
+                    let same = stored.tokens.access_token == pair.tokens.access_token;
+                    return if same {
+                        Saved::Kept(pair)
+                    } else {
+                        Saved::Newer(stored)
+                    };
+                }
+                Stored::Pair(_) | Stored::Unknown => {}
+            }
+            let next = self.record(Some(&pair), record.as_ref());
+            match self.set(&next, pair.rank).await {
+                Ok(()) => Saved::Kept(pair),
+                Err(failure) => {
+                    // A write that hangs may win over a removal, or lose against it: nobody knows what a
+                    // restart would read.
+                    let hangs = matches!(failure, Failure::Slow);
+                    self.fail(what, failure);
+                    let safe = if hangs {
+                        self.is_alone() && !self.seen().holds
+                    } else {
+                        self.is_alone() && self.withdraw(record.as_ref()).await
+                    };
+                    Saved::Failed { safe }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether nobody goes on from an older pair when one is used unsaved: others who have it can be told of the newer
+    /// one, or there was none for them to have.
+    fn is_alone(&self) -> bool {
+        self.platform.has_peers() || self.seen().stood == i64::MIN
+    }
+
+    /// A pair could not be saved. Takes the older one out of the storage, so that no later start presents a token
+    /// that the server has seen overtaken. Answers whether none is there any more.
+    async fn withdraw(&self, record: Option<&Record>) -> bool {
+        if record.is_none_or(|record| record.tokens.is_none()) {
+            return true;
+        }
+        // A shorter text may fit where the pair did not.
+        let empty = self.record(None, record);
+        if self.set(&empty, i64::MIN).await.is_ok() {
+            return true;
+        }
+        let remove = self.platform.storage().remove();
+        match self.answer(remove).await {
+            Ok(()) => {
+                self.seen().holds = false;
+                true
+            }
+            Err(failure) => {
+                self.fail("it could not be cleared", failure);
+                false
+            }
+        }
+    }
+
+    /// Forgets `dead`, which the server refused for good, unless a newer pair has taken its place.
+    pub(crate) async fn discard(&self, dead: &Pair) {
+        self.alone("a dead pair could not be removed", (), |record| {
+            let Some(record) = record.filter(|record| record.user_id == self.user_id) else {
+                return (None, ());
+            };
+            match self.judge(Some(&record)) {
+                Stored::Pair(Some(stored)) if stored.rank <= dead.rank => {
+                    (Some(self.record(None, Some(&record))), ())
+                }
+                _ => (None, ()),
+            }
+        })
+        .await;
+    }
+
+    /// Logs out: leaves a tombstone that stops every later save of those who do not know of it yet, and
+    /// puts the newest refresh token into the outbox of sessions to revoke. Answers the outbox.
+    pub(crate) async fn end(&self, current: Option<&Pair>) -> Vec<String> {
+        let token = current
+            .map(|pair| pair.tokens.refresh_token.clone())
+            .filter(|token| !token.is_empty());
+        let otherwise: Vec<String> = token.iter().cloned().collect();
+        self.alone("a logout could not be noted", otherwise, |record| {
+            let mine = record
+                .as_ref()
+                .filter(|record| record.user_id == self.user_id);
+            let stored = mine.and_then(|record| record.pair(self.clock.now(&*self.platform)));
+            let newest = match (&stored, current) {
+                (Some(stored), Some(current)) if stored.sid == current.sid => {
+                    Some(stored.tokens.refresh_token.clone())
+                }
+                _ => token,
+            };
+            let mut revoke = record
+                .as_ref()
+                .map(|record| record.revoke.clone())
+                .unwrap_or_default();
+            if let Some(newest) =
+                newest.filter(|token| !token.is_empty() && !revoke.contains(token))
+            {
+                revoke.push(newest);
+            }
+            let known = mine.map_or(0, |record| record.generation);
+            let generation = self.generation.load(Ordering::Relaxed).max(known) + 1;
+            self.generation.store(generation, Ordering::Relaxed);
+            // In a storage with room for one, another user's pair is not ours to remove.
+            let mut kept = match &record {
+                Some(record) if mine.is_none() => record.clone(),
+                _ => self.record(None, record.as_ref()),
+            };
+            kept.revoke.clone_from(&revoke);
+            (Some(kept), revoke)
+        })
+        .await
+    }
+
+    /// The refresh tokens that wait to be revoked.
+    pub(crate) async fn outbox(&self) -> Vec<String> {
+        match self.get().await {
+            Ok(Some(record)) => record.revoke,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The server has answered the revocation of `refresh_token`.
+    pub(crate) async fn revoked(&self, refresh_token: &str) {
+        self.alone("a logout could not be ticked off", (), |record| {
+            let Some(mut record) = record else {
+                return (None, ());
+            };
+            let before = record.revoke.len();
+            record.revoke.retain(|token| token != refresh_token);
+            ((record.revoke.len() < before).then_some(record), ())
+        })
+        .await;
+    }
+
+    fn judge(&self, record: Option<&Record>) -> Stored {
+        let Some(record) = record.filter(|record| record.user_id == self.user_id) else {
+            return Stored::Pair(None);
+        };
+        if record.generation > self.generation.load(Ordering::Relaxed) {
+            return Stored::SignedOut;
+        }
+        Stored::Pair(record.pair(self.clock.now(&*self.platform)))
+    }
+
+    fn record(&self, pair: Option<&Pair>, before: Option<&Record>) -> Record {
+        Record {
+            tokens: pair.map(|pair| pair.tokens.clone()),
+            received_at: pair.map(|pair| pair.received_at),
+            offset: Some(self.clock.offset()),
+            revoke: before
+                .map(|record| record.revoke.clone())
+                .unwrap_or_default(),
+            ..Record::new(&self.user_id, self.generation.load(Ordering::Relaxed))
+        }
+    }
+
+    /// Runs `change` on what stands there, under the lock. Answers `otherwise` where the storage fails.
+    async fn alone<T>(
+        &self,
+        what: &'static str,
+        otherwise: T,
+        change: impl FnOnce(Option<Record>) -> Change<T>,
+    ) -> T {
+        let work = async {
+            let (write, answer) = change(self.get().await?);
+            if let Some(record) = write {
+                let rank = self.rank(&record);
+                self.set(&record, rank).await?;
+            }
+            Ok::<T, Failure>(answer)
+        };
+        match self.in_turn(work).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                self.fail(what, failure);
+                otherwise
+            }
+        }
+    }
+
+    async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let _turn = self.turn.lock().await;
+        hold(&*self.platform, &self.lock, STORAGE_TIMEOUT, work).await
+    }
+
+    /// The rank of the pair of this user in `record`; the lowest where there is none.
+    fn rank(&self, record: &Record) -> i64 {
+        let mine = Some(record).filter(|record| record.user_id == self.user_id);
+        mine.and_then(|record| record.pair(self.clock.now(&*self.platform)))
+            .map_or(i64::MIN, |pair| pair.rank)
+    }
+
+    async fn get(&self) -> Result<Option<Record>, Failure> {
+        let text = match self.answer(self.platform.storage().get()).await {
+            Ok(text) => text,
+            Err(failure) => {
+                let now = self.platform.mono();
+                self.seen().unreadable_since.get_or_insert(now);
+                return Err(failure);
+            }
+        };
+        let record = text.and_then(|text| Record::parse(&text));
+        let rank = record.as_ref().map_or(i64::MIN, |record| self.rank(record));
+        let mut seen = self.seen();
+        seen.opened = true;
+        seen.unreadable_since = None;
+        seen.holds = rank > i64::MIN;
+        if rank > seen.stood {
+            seen.stood = rank;
+            // This device's clock may have been set since ours; whoever got it has looked.
+            if let Some(offset) = record.as_ref().and_then(|record| record.offset) {
+                self.clock.assume(offset);
+            }
+        }
+        drop(seen);
+        Ok(record)
+    }
+
+    /// Writes `record`, which holds a pair of this user of `rank`; the lowest where it holds none.
+    async fn set(&self, record: &Record, rank: i64) -> Result<(), Failure> {
+        let written = self
+            .answer(self.platform.storage().set(record.text()))
+            .await;
+        match &written {
+            Ok(()) => {
+                self.note(rank);
+                self.seen().holds = rank > i64::MIN;
+            }
+            Err(Failure::Slow) => self.note(rank),
+            Err(Failure::Fault(_)) => {}
+        }
+        written
+    }
+
+    async fn answer<T>(
+        &self,
+        work: impl Future<Output = Result<T, StorageFault>>,
+    ) -> Result<T, Failure> {
+        match within(&*self.platform, STORAGE_TIMEOUT, work).await {
+            Some(answer) => answer.map_err(Failure::Fault),
+            None => Err(Failure::Slow),
+        }
+    }
+
+    /// A pair of `rank` stands in a storage, or may.
+    fn note(&self, rank: i64) {
+        let mut seen = self.seen();
+        seen.stood = seen.stood.max(rank);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+
+    fn fail(&self, what: &'static str, cause: impl Into<StorageFault>) -> Arc<StorageError> {
+        let cause = cause.into();
+        let error = Arc::new(StorageError { what, cause });
+        self.events.emit(&Event::StorageFailed(error.clone()));
+        error
+    }
+}

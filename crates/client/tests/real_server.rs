@@ -1,0 +1,190 @@
+//! The client with real sockets, real files and a real server.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+use std::time::Duration;
+
+use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
+use chatsdk_client::realtime::ConnectionState;
+use chatsdk_client::{ChatSdk, EndReason, Error, Event, Events};
+use chatsdk_testkit::{Backend, Database, Person, TestServer};
+use chatsdk_types::ErrorCode;
+use serde_json::{Value, json};
+
+/// How long a test waits for an event before it fails. Not a delay: events end the wait.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Tokens of a few seconds, so that refreshes come by themselves.
+fn short() -> Value {
+    json!({ "userId": "ann", "accessTokenExpiry": "4s" })
+}
+
+async fn until<T>(mut events: Events, wanted: impl Fn(&Event) -> Option<T>) -> T {
+    let found = async {
+        loop {
+            let event = events.next().await.unwrap();
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap()
+}
+
+fn refreshed(event: &Event) -> Option<()> {
+    matches!(event, Event::Refreshed { .. }).then_some(())
+}
+
+fn ended(event: &Event) -> Option<EndReason> {
+    match event {
+        Event::Ended { reason, .. } => Some(*reason),
+        _ => None,
+    }
+}
+
+/// How the server answers the client's access token.
+async fn standing<S: NativeStorage>(backend: &Backend, sdk: &ChatSdk<S>) -> String {
+    let person = Person {
+        address: backend.address,
+        access: sdk.access_token().await.unwrap(),
+        refresh: String::new(),
+        session: String::new(),
+    };
+    person.standing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signs_in_stays_signed_in_and_logs_out() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let sdk = server.backend.device(MemoryStorage::default());
+    assert!(matches!(sdk.access_token().await, Err(Error::NotConnected)));
+
+    let user = sdk
+        .connect(&server.backend.credentials(&short()).await)
+        .await
+        .unwrap();
+    assert_eq!(user.id, "ann");
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
+    assert_eq!(standing(&server.backend, &sdk).await, "200");
+
+    let first = sdk.access_token().await.unwrap();
+    until(sdk.events().await.unwrap(), refreshed).await;
+    let second = sdk.access_token().await.unwrap();
+    assert_ne!(first, second, "by itself");
+    assert_ne!(
+        sdk.refresh().await.unwrap(),
+        second,
+        "because it was asked for"
+    );
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
+
+    let person = Person {
+        address: server.api(),
+        access: sdk.access_token().await.unwrap(),
+        refresh: String::new(),
+        session: String::new(),
+    };
+    sdk.logout().await;
+    assert_eq!(person.standing().await, "401 token_revoked");
+    assert!(matches!(sdk.access_token().await, Err(Error::NotConnected)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_s_word_ends_a_session() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let sdk = server.backend.device(MemoryStorage::default());
+    sdk.connect(&server.backend.credentials(&short()).await)
+        .await
+        .unwrap();
+    let events = sdk.events().await.unwrap();
+    server
+        .backend
+        .request("POST", "/auth/users/ann/revoke")
+        .json(&json!({}))
+        .send()
+        .await
+        .ok();
+    let reason = until(events, ended).await;
+    assert_eq!(reason, EndReason::Refused(ErrorCode::SessionRevoked));
+    let Err(Error::Refresh(error)) = sdk.access_token().await else {
+        panic!("a session that has ended gives no token")
+    };
+    assert_eq!(error.code(), "session_revoked");
+    assert!(!error.message.contains("Network"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_share_a_file_share_the_session() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session.json");
+    let open = || server.backend.device(FileStorage::new(&path).unwrap());
+
+    let first = open();
+    first
+        .connect(&server.backend.credentials(&short()).await)
+        .await
+        .unwrap();
+    until(first.events().await.unwrap(), refreshed).await;
+    let second = open();
+    assert_eq!(second.resume("ann").await.unwrap().unwrap().id, "ann");
+    for _ in 0..2 {
+        until(second.events().await.unwrap(), refreshed).await;
+    }
+    assert_eq!(standing(&server.backend, &first).await, "200");
+    assert_eq!(standing(&server.backend, &second).await, "200");
+
+    // Gone without a word, as a killed process is; another one goes on from the file.
+    drop(first);
+    let third = open();
+    assert!(third.resume("ann").await.unwrap().is_some());
+    assert_eq!(standing(&server.backend, &third).await, "200");
+    assert!(open().resume("bob").await.unwrap().is_none());
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let events = second.events().await.unwrap();
+    third.logout().await;
+    assert_eq!(until(events, ended).await, EndReason::LoggedOut);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("eyJ"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_server_ends_nothing() {
+    let mut server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session.json");
+    let sdk = server.backend.device(FileStorage::new(&path).unwrap());
+    sdk.connect(&server.backend.credentials(&short()).await)
+        .await
+        .unwrap();
+    let mut events = sdk.events().await.unwrap();
+    server.stop().await;
+    let failed = async {
+        loop {
+            if let Some(Event::State(state)) = events.next().await
+                && state == chatsdk_client::TokenState::Expired
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, failed).await.unwrap();
+    let Err(Error::Refresh(error)) = sdk.access_token().await else {
+        panic!("nobody is there to ask")
+    };
+    assert!(error.message.starts_with("Network"), "{error}");
+    assert!(error.is_retryable());
+    drop(sdk);
+
+    // It comes back at another port; the client begins again from its file.
+    server.start_again().await;
+    let sdk = server.backend.device(FileStorage::new(&path).unwrap());
+    assert!(sdk.resume("ann").await.unwrap().is_some());
+    assert_eq!(standing(&server.backend, &sdk).await, "200");
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
+}
