@@ -1,8 +1,9 @@
 """Both clients behind one face, so that every test is one for threads and for event loops."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from chatsdk import AsyncChatSDKServer, ChatSDKServer, Runtime
@@ -11,20 +12,26 @@ ISSUER = "http://localhost:5500"
 
 
 class OneLoop:
-    """Calls the async client from a thread, on one event loop."""
+    """Calls the async client from a thread, on one event loop that goes on between the calls."""
 
     def __init__(self, **options: Any) -> None:
-        self._loop = asyncio.new_event_loop()
+        # Made before the loop: what it raises ends here.
         self._chat = AsyncChatSDKServer(**options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *arguments, **named: self._loop.run_until_complete(
-            getattr(self._chat, name)(*arguments, **named)
-        )
+        return lambda *arguments, **named: self._run(getattr(self._chat, name)(*arguments, **named))
 
     def close(self) -> None:
-        self._loop.run_until_complete(self._chat.aclose())
+        self._run(self._chat.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
+
+    def _run(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
 
 class Moved:
