@@ -30,6 +30,11 @@ class OneLoop:
         self._thread.join()
         self._loop.close()
 
+    def settle(self) -> None:
+        task = self._chat._own.get().task
+        assert task is not None
+        asyncio.run_coroutine_threadsafe(asyncio.wait([task]), self._loop).result()
+
     def _run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 
@@ -48,6 +53,15 @@ class Moved:
             random=lambda: 0.5,
             pause=self.pauses.append,
         )
+
+
+def settle(chat: Any) -> None:
+    """Wait for the fetch of keys that goes on beside the calls."""
+    if isinstance(chat, OneLoop):
+        chat.settle()
+    else:
+        with chat._own.get().fetching:
+            pass
 
 
 Client = type[ChatSDKServer] | type[OneLoop]

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from chatsdk import ChatSDKServer
 from running import ROOT
 from weather import Answer, Weather

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from chatsdk import AsyncChatSDKServer, ChatSDKServer, InvalidInputError, generate_chatsdk_token
 from clients import ISSUER
 
