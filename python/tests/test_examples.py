@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from chatsdk import ChatSDKServer
 from running import ROOT
 from weather import Answer, Weather

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI, Header, Response
+
 from chatsdk import AsyncChatSDKServer, ChatSDKError, ChatSDKServer, InvalidInputError, TokenRequest
 from chatsdk.fastapi import RefreshCookie, cookie_router, token_router
 from clients import Moved
-from fastapi import FastAPI, Header, Response
 from weather import Answer, Fault, Weather
 
 PROBLEM = {"Content-Type": "application/problem+json"}

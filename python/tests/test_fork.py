@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from chatsdk import AsyncChatSDKServer, ChatSDKServer, InvalidInputError, generate_chatsdk_token
 from clients import ISSUER
 

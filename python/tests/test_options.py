@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from chatsdk import (
     ERROR_CODES,
     SESSION_ENDED_CODES,

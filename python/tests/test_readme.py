@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from chatsdk import ChatSDKServer
 from test_fastapi import served
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import jwt
 import pytest
-from chatsdk import ChatSDKError, ChatSDKServer, NetworkError, TokenVerificationError
-from clients import CLIENTS, ISSUER, Moved, settle
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
+
+from chatsdk import ChatSDKError, ChatSDKServer, NetworkError, TokenVerificationError
+from clients import CLIENTS, ISSUER, Moved, settle
 from running import e2e
 from weather import Answer, Weather
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from chatsdk import AsyncChatSDKServer, ChatSDKError, ChatSDKServer, NetworkError, is_session_ended
 from clients import CLIENTS, Moved
 from weather import Answer, Fault, Trickle, Weather
