@@ -21,7 +21,7 @@ class Answer:
     body: str = ""
 
 
-Fault = Literal["pass", "cut", "lose_reply", "hang"] | Answer
+Fault = Literal["pass", "cut", "lose_reply", "hang", "garbage"] | Answer
 
 
 class Trickle:
@@ -127,6 +127,8 @@ class Weather:
                     self.answer(fault.status, fault.headers, fault.body.encode())
                 elif fault == "hang":
                     weather._end.wait()
+                elif fault == "garbage":
+                    self.wfile.write(b"no HTTP at all\r\n\r\n")
                 elif fault == "cut":
                     self.connection.shutdown(socket.SHUT_RDWR)
                 else:
