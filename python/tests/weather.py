@@ -127,9 +127,8 @@ class Weather:
                     self.answer(fault.status, fault.headers, fault.body.encode())
                 elif fault == "hang":
                     weather._end.wait()
-                elif fault == "garbage":
-                    self.wfile.write(b"no HTTP at all\r\n\r\n")
-                elif fault == "cut":
+                elif fault in {"cut", "garbage"}:
+                    self.wfile.write(b"no HTTP at all\r\n\r\n" if fault == "garbage" else b"")
                     self.connection.shutdown(socket.SHUT_RDWR)
                 else:
                     onward = HTTPConnection(urlsplit(weather._target).netloc)

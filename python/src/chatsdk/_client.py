@@ -103,7 +103,7 @@ class _Own:
 
 
 class ChatSDKServer:
-    """Makes calls with your API key. Safe to share between threads.
+    """Makes calls with your API key. Safe to share between threads, and with processes that are forked.
 
     Each call is repeated after network failures, 5xx and 429, which is safe: ending and banning again change
     nothing, a refresh token is answered with the same successor for a minute, and a mint whose reply was lost
