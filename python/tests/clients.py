@@ -64,5 +64,12 @@ def settle(chat: Any) -> None:
             pass
 
 
+def is_fetching(chat: Any) -> bool:
+    """Tell whether a fetch of keys goes on beside the calls."""
+    if isinstance(chat, OneLoop):
+        return bool(chat._chat._own.get().refreshing)
+    return bool(chat._own.get().fetching.locked())
+
+
 Client = type[ChatSDKServer] | type[OneLoop]
 CLIENTS: list[Client] = [ChatSDKServer, OneLoop]

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from chatsdk import ChatSDKError, ChatSDKServer, NetworkError, TokenVerificationError
-from clients import CLIENTS, ISSUER, Moved, settle
+from clients import CLIENTS, ISSUER, Moved, is_fetching, settle
 from running import e2e
 from weather import Answer, Weather
 
@@ -207,6 +207,7 @@ def test_keys_that_are_held_are_waited_for_by_nobody(
     moved.by = 700
     for _ in range(3):
         assert chat.verify_token(tokens["accessToken"]).user_id == "ann"
+    assert is_fetching(chat)
     weather.wait_for(1)
     assert len(weather.seen) == 1
 
