@@ -36,6 +36,11 @@ app.post('/api/login', (req, res) => {
 function authenticateUser(req, res, next) {
   req.user = sessions.get(req.get('authorization')?.replace(/^Bearer /, ''));
   if (req.user === undefined) return res.status(401).json({ error: 'Unauthorized' });
+  next();
+}
+
+/** Not everybody may chat; everybody may sign out. */
+function mayChat(req, res, next) {
   if (!req.user.chat) return res.status(403).json({ error: 'No chat access' });
   next();
 }
@@ -44,7 +49,7 @@ function authenticateUser(req, res, next) {
 const chatUser = (req) => ({ userId: req.user.id, name: req.user.name, custom: { role: req.user.role } });
 
 // 2. Chat tokens for whoever is signed in. The SDK in the frontend refreshes them by itself.
-app.post('/api/chat/token', authenticateUser, tokenRoute({ chat, user: chatUser }));
+app.post('/api/chat/token', authenticateUser, mayChat, tokenRoute({ chat, user: chatUser }));
 
 // 2b. The same with the refresh token in an httpOnly cookie: `refreshTokens` of the SDK calls `/refresh`.
 // Neither it nor `/logout` asks who is there: the cookie says so, though your own session may have ended.
@@ -54,14 +59,20 @@ const kept = cookieRoutes({
   // Safari takes no Secure cookies from http://localhost; everywhere else leave `secure` alone.
   cookie: { path: '/api/session', secure: process.env.INSECURE_COOKIES !== '1' },
 });
-app.post('/api/session/token', authenticateUser, kept.issue);
+app.post('/api/session/token', authenticateUser, mayChat, kept.issue);
 app.post('/api/session/refresh', kept.refresh);
 app.post('/api/session/logout', kept.logout);
 
-// 3. Your own logout ends the chat on every device of theirs, within a second.
+// 3. Your own logout ends the chat on every device of theirs, within a second. The chat first: where it cannot be
+// told, they are still signed in here and can try again.
 app.post('/api/auth/logout', authenticateUser, async (req, res) => {
+  try {
+    await chat.revokeUser(req.user.id);
+  } catch (error) {
+    console.error(`${error.code}: ${error.message}`);
+    return res.status(503).json({ error: 'Not signed out: try again' });
+  }
   sessions.delete(req.get('authorization').replace(/^Bearer /, ''));
-  await chat.revokeUser(req.user.id);
   res.status(204).end();
 });
 

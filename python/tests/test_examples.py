@@ -1,5 +1,6 @@
 """The example backends, started as their READMEs say, against the real server."""
 
+import json
 import os
 import re
 import subprocess
@@ -123,6 +124,11 @@ def test_an_example_backend(backend: Backend, server: Any, weather: Weather) -> 
     weather.next()
     assert backend.post("/api/session/refresh", cookie=cookie).status_code == 200
 
+    # A logout that ChatSDK could not be told of can be tried again; and who may not chat can sign out.
+    weather.always(Answer(502, {}, "<h1>Bad gateway</h1>"))
+    assert backend.post("/api/auth/logout", **ann).status_code == 503
+    weather.next()
+    assert backend.post("/api/auth/logout", **backend.login("eve")).status_code == 204
     assert backend.post("/api/auth/logout", **ann).status_code == 204
     with ChatSDKServer(server.api, server.key) as operator:
         assert operator.list_sessions("user-1") == []
@@ -171,6 +177,8 @@ def test_a_token_endpoint_over_plain_http(language: str, server: Any, weather: W
             "cut",
             Answer(500, {}, "oh"),
             Answer(200, {}, "<h1>Welcome</h1>"),
+            Answer(200, {}, json.dumps(server.mint(userId="somebody-else"))),
+            "garbage",
             Answer(401, problem, '{"code":"api_key_revoked","detail":"API key invalid: it was revoked."}'),
         ):
             weather.always(fault)

@@ -2,11 +2,13 @@
 
 import contextlib
 import logging
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -175,6 +177,74 @@ def test_of_two_cookies_the_closest_counts(host: Host) -> None:
     assert host.post("/cookie/refresh", cookie=both).status_code == 200
 
 
+def test_where_the_session_of_one_cookie_is_over_the_next_counts(host: Host, operator: ChatSDKServer) -> None:
+    former, current = host.sign_in("old-eve"), host.sign_in("eve")
+    operator.revoke_user("old-eve")
+    both = f"{former}; {current}; {former}"
+    refreshed = host.post("/cookie/refresh", cookie=both)
+    assert (refreshed.status_code, refreshed.json()["user"]["id"]) == (200, "eve")
+    operator.revoke_user("eve")
+    assert host.post("/cookie/refresh", cookie=both).status_code == 401
+
+
+def test_a_logout_ends_the_sessions_of_all_cookies(host: Host, operator: ChatSDKServer) -> None:
+    both = f"{host.sign_in('ivy')}; {host.sign_in('joe')}"
+    out = host.post("/cookie/logout", cookie=both)
+    assert out.status_code == 204
+    assert operator.list_sessions("ivy") == operator.list_sessions("joe") == []
+    removed = [value for value in out.headers.get_list("set-cookie") if "Max-Age=0" in value]
+    assert {re.findall(r"Path=([^;]+)", value)[0] for value in removed} == {"/", "/cookie", "/cookie/logout"}
+
+
+def test_who_signs_in_again_is_rid_of_cookies_for_other_paths(host: Host) -> None:
+    assert len(host.post("/cookie/token", x_user="ann").headers.get_list("set-cookie")) == 1
+    again = host.post("/cookie/token", x_user="ann", cookie="chatRefreshToken=of-a-former-version")
+    kept, *removed = again.headers.get_list("set-cookie")
+    assert "eyJ" in kept
+    assert all('chatRefreshToken=""' in value and "Max-Age=0" in value for value in removed)
+    assert [re.findall(r"Path=([^;]+)", value)[0] for value in removed] == ["/", "/cookie/token"]
+
+
+def test_a_cookie_that_is_no_token_is_none(host: Host, weather: Weather) -> None:
+    weather.next()
+    answer = host.post("/cookie/refresh", cookie=f"chatRefreshToken={'x' * 17_000}")
+    assert (answer.status_code, answer.json()["code"]) == (401, "refresh_token_invalid")
+    assert weather.seen == []
+
+
+def test_reads_no_more_of_a_request_than_it_needs(host: Host) -> None:
+    held = host.sign_in("kim")
+    for cookie_header, status in ((held, 200), ("other=1", 401)):
+        at = urlsplit(host.url)
+        with socket.create_connection((at.hostname, at.port or 80)) as browser:
+            head = f"POST /cookie/refresh HTTP/1.1\r\nHost: x\r\nCookie: {cookie_header}\r\n"
+            browser.sendall(head.encode() + b"Content-Length: 99999999\r\n\r\n" + b" " * 8192)
+            # The rest never comes, and is not waited for.
+            assert browser.recv(64).startswith(f"HTTP/1.1 {status}".encode())
+
+
+def test_an_on_error_that_raises_costs_nobody_the_answer(server: Any, weather: Weather) -> None:
+    def raises(_error: ChatSDKError) -> None:
+        raise RuntimeError("no log today")
+
+    app = FastAPI()
+    chat = AsyncChatSDKServer(weather.url, server.key, max_retries=0)
+    app.include_router(cookie_router(chat, current_user, on_error=raises))
+    with served(app) as url:
+        weather.always("cut")
+        out = Host(url).post("/logout", cookie="chatRefreshToken=x")
+    assert out.status_code == 503
+    assert "Max-Age=0" in cookie(out)
+
+
+def test_a_page_learns_the_lifetime_and_the_clock(host: Host) -> None:
+    issued = host.post("/cookie/token", x_user="lou")
+    refreshed = host.post("/cookie/refresh", {}, cookie=cookie(issued).split(";")[0])
+    for reply in (issued.json(), refreshed.json()):
+        assert 0 < reply["expiresIn"] <= 3600
+        assert abs(reply["expiresAt"] - reply["serverTime"] - reply["expiresIn"] * 1000) <= 1000
+
+
 def test_a_ban_is_told_to_the_page(host: Host, operator: ChatSDKServer) -> None:
     held = host.sign_in("faye")
     operator.ban_user("faye")
@@ -203,6 +273,7 @@ def test_a_logout_removes_the_cookie_though_chatsdk_cannot_be_told(host: Host, w
         (False, {"sec_fetch_site": "same-site", "origin": "https://blog.example.com"}),
         (False, {"origin": "https://evil.example"}),
         (False, {"origin": "null"}),
+        (False, {"origin": "http://["}),
     ],
 )
 def test_other_pages_can_neither_refresh_nor_sign_anybody_out(
@@ -234,7 +305,15 @@ def test_a_request_that_was_held_up_on_its_way_uses_nothing_up(host: Host) -> No
     assert late.json()["serverTime"] >= now
     assert host.post("/cookie/refresh", {"sentAt": late.json()["serverTime"]}, cookie=held).status_code == 200
     odd: Any
-    for odd in ([], "x", {"sentAt": "soon"}, {"sentAt": True}):
+    for odd in (
+        [],
+        "x",
+        {"sentAt": "soon"},
+        {"sentAt": True},
+        {"sentAt": 2**60},
+        {"sentAt": -(2**70)},
+        {"sentAt": 1.5},
+    ):
         assert host.post("/cookie/refresh", odd, cookie=held).status_code == 200
 
 
@@ -253,7 +332,19 @@ def test_what_went_wrong_is_logged_without_secrets(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": "a b"}, {"path": "api"}, {"path": "/; x"}, {"domain": "a;b"}, {"same_site": "none", "secure": False}],
+    [
+        {"name": "a b"},
+        {"path": "api"},
+        {"path": "/; x"},
+        {"path": "/ä"},
+        {"path": "/\0"},
+        {"domain": "a;b"},
+        {"same_site": "none", "secure": False},
+        {"name": "__Host-chat", "path": "/api"},
+        {"name": "__host-chat", "domain": "example.com"},
+        {"name": "__Host-chat", "secure": False},
+        {"name": "__Secure-chat", "secure": False},
+    ],
 )
 def test_refuses_cookies_that_browsers_would(wrong: Any) -> None:
     with pytest.raises(InvalidInputError):

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ ROOT = Path(__file__).resolve().parents[2]
         ("attempt_timeout", float("inf")),
         ("max_retries", -1),
         ("clock_tolerance", -1),
+        ("clock_tolerance", 1e9),
+        ("timeout", 1e9),
+        ("timeout", "8"),
+        ("attempt_timeout", 1e9),
+        ("max_retries", 101),
+        ("app_id", ""),
     ],
 )
 def test_refuses_what_cannot_work(kind: type, field: str, wrong: object) -> None:
@@ -112,3 +119,19 @@ def test_the_codes_are_those_of_the_server() -> None:
 def test_pauses_by_full_jitter_with_a_bound() -> None:
     assert [backoff(retry, 0.5) for retry in (0, 1, 2, 3, 30)] == [0.1, 0.2, 0.4, 0.8, 2.0]
     assert backoff(5, 0) == 0
+
+
+@pytest.mark.parametrize("kind", [ChatSDKServer, AsyncChatSDKServer])
+def test_shows_itself_though_half_built(kind: type) -> None:
+    assert repr(object.__new__(kind)) == f"{kind.__name__}(…)"
+
+
+@pytest.mark.parametrize("kind", [ChatSDKServer, AsyncChatSDKServer])
+@pytest.mark.parametrize("wrong", [{"api_url": "nowhere"}, {"timeout": 0}, {"nothing": 1}])
+def test_what_it_refuses_leaves_no_key_in_a_frame(kind: type, wrong: dict[str, Any]) -> None:
+    with pytest.raises((InvalidInputError, TypeError)) as caught:
+        kind(**{**GOOD, **wrong})
+    whole = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    inside = [frame for frame in whole.stack if "/chatsdk/" in frame.filename]
+    assert inside
+    assert KEY not in str([frame.locals for frame in inside])

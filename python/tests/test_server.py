@@ -1,12 +1,22 @@
 """Every method of both clients, against the real server."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from chatsdk import ApiError, InvalidInputError, generate_chatsdk_token, generate_chatsdk_token_async
+from chatsdk import (
+    ApiError,
+    AsyncChatSDKServer,
+    InvalidInputError,
+    generate_chatsdk_token,
+    generate_chatsdk_token_async,
+)
 from clients import CLIENTS, ISSUER
+
+ENDLESS: dict[str, Any] = {}
+ENDLESS["itself"] = ENDLESS
 
 
 @pytest.fixture(params=CLIENTS, ids=["threads", "loop"])
@@ -137,3 +147,57 @@ def test_refuses_ids_that_are_none(chat: Any, user_id: object) -> None:
 def test_refuses_ids_that_would_lead_elsewhere(chat: Any, user_id: str) -> None:
     with pytest.raises(InvalidInputError):
         chat.revoke_user(user_id)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", "half a \ud83d"),
+        ("custom", {"a": float("nan")}),
+        ("custom", {"a": object()}),
+        ("custom", {"a": {1, 2}}),
+        ("custom", {"\udc00": 1}),
+        ("custom", ENDLESS),
+        ("device_id", b"bytes"),
+    ],
+)
+def test_refuses_what_is_no_json(chat: Any, name: str, value: object) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        chat.generate_token("gil", **{name: value})
+    assert caught.value.field == ("deviceId" if name == "device_id" else name)
+
+
+def test_refuses_half_characters_everywhere(chat: Any) -> None:
+    half = "\ud83d"
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: chat.generate_token(half),
+        lambda: chat.revoke_user(half),
+        lambda: chat.revoke_session("gil", half),
+        lambda: chat.revoke_token(half),
+        lambda: chat.refresh(half),
+        lambda: chat.introspect(half),
+        lambda: chat.ban_user("gil", reason=half),
+        lambda: chat.generate_token(10**9000),
+        lambda: chat.refresh("eyJ", sent_at=1.5),
+    )
+    for call in calls:
+        with pytest.raises(InvalidInputError):
+            call()
+
+
+def test_the_loop_client_goes_with_one_loop_at_a_time(server: Any) -> None:
+    chat = AsyncChatSDKServer(server.api, server.key)
+
+    def mint(loop: asyncio.AbstractEventLoop) -> str:
+        return loop.run_until_complete(chat.generate_token("ann"))["user"]["id"]
+
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    assert mint(first) == "ann"
+    with pytest.raises(InvalidInputError, match="event loop"):
+        mint(second)
+    assert mint(first) == "ann"
+    # What test clients do: a loop for each request.
+    first.close()
+    assert mint(second) == "ann"
+    second.run_until_complete(chat.aclose())
+    second.close()

@@ -13,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
-from chatsdk import ChatSDKError, ChatSDKServer, TokenVerificationError
-from clients import CLIENTS, ISSUER, Moved
+from chatsdk import ChatSDKError, ChatSDKServer, NetworkError, TokenVerificationError
+from clients import CLIENTS, ISSUER, Moved, is_fetching, settle
 from running import e2e
 from weather import Answer, Weather
 
@@ -40,6 +40,12 @@ def tokens(server: Any) -> Any:
 
 def refused(chat: Any, token: Any) -> TokenVerificationError:
     with pytest.raises(TokenVerificationError) as caught:
+        chat.verify_token(token)
+    return caught.value
+
+
+def unknown(chat: Any, token: Any) -> NetworkError:
+    with pytest.raises(NetworkError) as caught:
         chat.verify_token(token)
     return caught.value
 
@@ -137,9 +143,17 @@ def test_lets_nobody_make_it_ask_for_keys_without_end(
     _, payload, signature = tokens["accessToken"].split(".")
     made_up = b'{"alg":"EdDSA","kid":"never-was-one","typ":"at+jwt"}'
     header = base64.urlsafe_b64encode(made_up).rstrip(b"=").decode()
+    stranger = f"{header}.{payload}.{signature}"
     for _ in range(50):
-        refused(chat, f"{header}.{payload}.{signature}")
+        # Its key may be younger than the set: that says nothing of the token.
+        early = unknown(chat, stranger)
+        assert (early.code, early.retryable) == ("network", True)
+        assert early.retry_after_ms is not None
+        assert 0 < early.retry_after_ms <= 30_000
     assert len(weather.seen) == 1
+    moved.by = 31
+    assert refused(chat, stranger).code == "token_invalid"
+    assert len(weather.seen) == 2
 
     data = server.process.args[server.process.args.index("--data-dir") + 1]
     rotate = [e2e.BINARY, "signing-key", "rotate", "--emergency", "--data-dir", data]
@@ -150,10 +164,11 @@ def test_lets_nobody_make_it_ask_for_keys_without_end(
     while jwt.get_unverified_header(fresh)["kid"] == kid:
         fresh = server.mint(userId="ann")["accessToken"]
     weather.next()
-    moved.by = 31
+    moved.by = 62
     assert chat.verify_token(fresh).user_id == "ann"
     assert len(weather.seen) == 1
     # The key of the emergency is no longer published.
+    moved.by = 93
     assert refused(chat, tokens["accessToken"]).code == "token_invalid"
 
 
@@ -171,10 +186,45 @@ def test_an_outage_is_no_invalid_token(chat: Any, weather: Weather, moved: Moved
     chat.verify_token(tokens["accessToken"])
     weather.always("cut")
     moved.by = 700
-    for _ in range(2):
-        chat.verify_token(tokens["accessToken"])
+    chat.verify_token(tokens["accessToken"])
+    settle(chat)
+    chat.verify_token(tokens["accessToken"])
     assert len(weather.seen) == 1
     weather.next()
     moved.by += 31
     chat.verify_token(tokens["accessToken"])
+    weather.wait_for(1)
+    settle(chat)
+    chat.verify_token(tokens["accessToken"])
     assert len(weather.seen) == 1
+
+
+def test_keys_that_are_held_are_waited_for_by_nobody(
+    chat: Any, weather: Weather, moved: Moved, tokens: Any
+) -> None:
+    chat.verify_token(tokens["accessToken"])
+    weather.always("hang")
+    moved.by = 700
+    for _ in range(3):
+        assert chat.verify_token(tokens["accessToken"]).user_id == "ann"
+    assert is_fetching(chat)
+    weather.wait_for(1)
+    assert len(weather.seen) == 1
+
+
+def test_a_fetch_of_keys_has_a_bound_of_its_own(server: Any, weather: Weather, tokens: Any) -> None:
+    for kind in CLIENTS:
+        weather.always(Answer(503, {"Retry-After": "5"}))
+        chat: Any = kind(api_url=weather.url, api_key=server.key, issuer=ISSUER, timeout=60, max_retries=9)
+        try:
+            # It would be told to wait for longer than it may take.
+            error = unknown(chat, tokens["accessToken"])
+            assert error.retry_after_ms == 5000
+            assert len(weather.seen) == 1
+        finally:
+            chat.close()
+
+
+@pytest.mark.parametrize("token", ["\ud800.a.b", "e30.\udfff.c", "a.b.c" + "." * 9, "\0", b"bytes", 7, object()])
+def test_refuses_whatever_else_it_is_given(chat: Any, token: Any) -> None:
+    assert refused(chat, token).code == "token_invalid"

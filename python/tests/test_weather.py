@@ -1,5 +1,6 @@
 """What networks do, between both clients and the real server."""
 
+import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from chatsdk import AsyncChatSDKServer, ChatSDKError, ChatSDKServer, NetworkError, is_session_ended
 from clients import CLIENTS, Moved
-from weather import Answer, Fault, Weather
+from weather import Answer, Fault, Trickle, Weather
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 
@@ -196,7 +197,13 @@ def test_no_failure_and_no_log_shows_the_key(
             assert token not in f"{error}{error!r}{vars(error)}"
             # Tools that report errors print the variables of every frame.
             whole = traceback.TracebackException.from_exception(error, capture_locals=True)
-            assert server.key not in "".join(whole.format())
+            shown = "".join(whole.format())
+            assert server.key not in shown
+            # The frames of this file hold the token; those of the package do not.
+            assert "chatsdk/_c" not in shown
+            assert "chatsdk/_b" in shown
+            package = [frame for frame in whole.stack if "/chatsdk/" in frame.filename]
+            assert token not in str([frame.locals for frame in package])
             assert error.__cause__ is None
     assert caplog.records
     assert server.key not in caplog.text
@@ -210,7 +217,32 @@ async def test_closes_the_connections_that_are_its_own(server: Any) -> None:
         assert not yours.is_closed
     with ChatSDKServer(server.api, server.key) as own:
         own.generate_token("ann")
-    assert own._http.is_closed
+    assert own._own.get().http.is_closed
     async with AsyncChatSDKServer(server.api, server.key) as other:
         await other.generate_token("ann")
-    assert other._http.is_closed
+    assert other._own.get().http.is_closed
+
+
+def test_gives_up_a_reply_that_trickles(make: Callable[..., Any]) -> None:
+    """Each byte comes in time, and the reply never does."""
+    with Trickle() as trickle:
+        error = failure(
+            make(api_url=trickle.url, timeout=0.6, attempt_timeout=0.3, max_retries=1).list_sessions, "a"
+        )
+        assert (error.code, error.retryable) == ("timeout", True)
+        assert 0 < trickle.sent < 100
+
+
+def test_gives_nobody_the_tokens_of_somebody_else(chat: Any, weather: Weather, server: Any) -> None:
+    weather.always(Answer(200, {}, json.dumps(server.mint(userId="somebody-else"))))
+    error = failure(chat.generate_token, "ann")
+    assert (type(error), error.code, error.retryable) == (NetworkError, "foreign_answer", False)
+    assert len(weather.seen) == 1
+    weather.always(Answer(200, {}, '{"accessToken":"a","refreshToken":"r","expiresAt":1,"user":null}'))
+    assert failure(chat.generate_token, "ann").code == "foreign_answer"
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "http://x:y/"])
+def test_reads_no_sense_into_a_bad_redirect(chat: Any, weather: Weather, location: str) -> None:
+    weather.always(Answer(308, {"Location": location}))
+    assert isinstance(failure(chat.generate_token, "ann"), NetworkError)

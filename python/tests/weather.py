@@ -1,5 +1,6 @@
 """A proxy in front of the real server that does to requests what networks do."""
 
+import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import urlsplit
+
+from typing_extensions import Self
 
 
 @dataclass
@@ -18,7 +21,42 @@ class Answer:
     body: str = ""
 
 
-Fault = Literal["pass", "cut", "lose_reply", "hang"] | Answer
+Fault = Literal["pass", "cut", "lose_reply", "hang", "garbage"] | Answer
+
+
+class Trickle:
+    """A server whose replies have no end: a byte now and then."""
+
+    def __init__(self) -> None:
+        self._end = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.sent = 0
+        """How many bytes of bodies were sent."""
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._end.set()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._trickle, args=(connection,), daemon=True).start()
+
+    def _trickle(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.recv(65536)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+            connection.sendall(head)
+            # The pace of the server is what is tested; it ends with the client.
+            while not self._end.wait(0.05):
+                connection.sendall(b" ")
+                self.sent += 1
 
 
 @dataclass
@@ -40,6 +78,7 @@ class Weather:
         self._plan: list[Fault] = []
         self._always: Fault = "pass"
         self._end = threading.Event()
+        self._changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -55,6 +94,11 @@ class Weather:
         """Plan what happens to all requests from now on."""
         self.next()
         self._always = fault
+
+    def wait_for(self, requests: int) -> None:
+        """Wait until so many were seen."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.seen) >= requests, timeout=30)
 
     def close(self) -> None:
         """Stop."""
@@ -74,14 +118,17 @@ class Weather:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                weather.seen.append(Seen(self.command, self.path, headers, body.decode()))
+                with weather._changed:
+                    weather.seen.append(Seen(self.command, self.path, headers, body.decode()))
+                    weather._changed.notify_all()
                 fault = weather._fault()
                 self.close_connection = True
                 if isinstance(fault, Answer):
                     self.answer(fault.status, fault.headers, fault.body.encode())
                 elif fault == "hang":
                     weather._end.wait()
-                elif fault == "cut":
+                elif fault in {"cut", "garbage"}:
+                    self.wfile.write(b"no HTTP at all\r\n\r\n" if fault == "garbage" else b"")
                     self.connection.shutdown(socket.SHUT_RDWR)
                 else:
                     onward = HTTPConnection(urlsplit(weather._target).netloc)

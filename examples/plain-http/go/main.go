@@ -67,6 +67,11 @@ func chatTokens(r *http.Request, u user) (json.RawMessage, error) {
 		return nil, fmt.Errorf("%w: %d %s %s (request %s)",
 			errUnavailable, reply.StatusCode, problem.Code, problem.Detail, problem.RequestID)
 	}
+	// Whatever mixed replies up on the way: nobody gets the tokens of somebody else.
+	var minted struct{ User struct{ ID string } }
+	if err := json.Unmarshal(text, &minted); err != nil || minted.User.ID != u.ID {
+		return nil, fmt.Errorf("%w: the reply is of somebody else", errUnavailable)
+	}
 	return text, nil
 }
 

@@ -13,6 +13,16 @@ def current_user(authorization)
   { id: 'user-1', name: 'Ann', role: 'admin' } if authorization == 'Bearer ann-session'
 end
 
+# Whatever mixed replies up on the way: nobody gets the tokens of somebody else.
+def minted(text, user)
+  tokens = JSON.parse(text)
+  person = tokens['user'] if tokens.is_a?(Hash)
+  return tokens if person.is_a?(Hash) && person['id'] == user[:id]
+
+  warn 'ChatSDK answered with the tokens of somebody else'
+  nil
+end
+
 # Asks ChatSDK for tokens, and answers its JSON as it is, or nil.
 def chat_tokens(user)
   uri = URI("#{ENV.fetch('CHATSDK_API_URL')}/auth/tokens")
@@ -20,11 +30,12 @@ def chat_tokens(user)
   request.body = JSON.generate(userId: user[:id], name: user[:name], custom: { role: user[:role] })
   options = { use_ssl: uri.scheme == 'https', open_timeout: 4, read_timeout: 4 }
   reply = Net::HTTP.start(uri.host, uri.port, **options) { |http| http.request(request) }
-  return JSON.parse(reply.body) if reply.is_a?(Net::HTTPOK)
+  return minted(reply.body, user) if reply.is_a?(Net::HTTPOK)
 
   warn "ChatSDK answered #{reply.code}: #{reply.body}"
   nil
-rescue SystemCallError, SocketError, Timeout::Error, IOError, JSON::ParserError, OpenSSL::SSL::SSLError => e
+rescue SystemCallError, SocketError, Timeout::Error, IOError, JSON::ParserError, OpenSSL::SSL::SSLError,
+       Net::HTTPBadResponse, Net::HTTPHeaderSyntaxError, Net::ProtocolError => e
   warn "ChatSDK cannot be reached: #{e.class}"
   nil
 end

@@ -67,11 +67,11 @@ export function cookieRoutes<Request extends IncomingMessage = IncomingMessage>(
   const allowed = new Set(options.allowedOrigins);
   const own = (answer: (req: Request) => Promise<Answer>) =>
     handler(options, async (req) => (isOwnRequest(req.headers, allowed) ? await answer(req) : crossOrigin()));
-  const held = (req: Request) => cookie.read(req.headers.cookie);
+  const held = (req: Request) => ({ cookie, values: cookie.read(req.headers.cookie), url: pathOf(req) });
   return {
-    issue: own(async (req) => await issue(chat, (await options.user(req)) || null, cookie)),
-    refresh: own(async (req) => await refresh(chat, held(req), sentAt(req), cookie)),
-    logout: own(async (req) => await logout(chat, held(req), cookie)),
+    issue: own(async (req) => await issue(chat, (await options.user(req)) || null, held(req))),
+    refresh: own(async (req) => await refresh(chat, held(req), sentAt(req))),
+    logout: own(async (req) => await logout(chat, held(req))),
   };
 }
 
@@ -83,8 +83,14 @@ function handler<Request extends IncomingMessage>(
   return (req, res, next) => {
     answer(req)
       .then((found) => {
-        if (found.error !== undefined) report(found.error, req);
+        // First: a log that is broken must not cost the browser its answer, which may remove a cookie.
         write(res, found);
+        if (found.error === undefined) return;
+        try {
+          report(found.error, req);
+        } catch (error) {
+          warn(error);
+        }
       })
       .catch(next);
   };
@@ -94,7 +100,7 @@ function write(res: ServerResponse, answer: Answer): void {
   res.statusCode = answer.status;
   res.setHeader('Cache-Control', 'no-store');
   // Appended: the host may have cookies of its own to set.
-  if (answer.cookie !== undefined) res.appendHeader('Set-Cookie', answer.cookie);
+  for (const cookie of answer.cookies ?? []) res.appendHeader('Set-Cookie', cookie);
   if (answer.retryAfter !== undefined) res.setHeader('Retry-After', String(answer.retryAfter));
   if (answer.body === null) {
     res.end();
@@ -114,6 +120,11 @@ function write(res: ServerResponse, answer: Answer): void {
 function sentAt(req: IncomingMessage & { body?: unknown }): unknown {
   const { body } = req;
   return typeof body === 'object' && body !== null && 'sentAt' in body ? body.sentAt : undefined;
+}
+
+/** The path from the root of the host: Express takes the one that a router is mounted at off `url`. */
+function pathOf(req: IncomingMessage & { originalUrl?: unknown }): string {
+  return typeof req.originalUrl === 'string' ? req.originalUrl : (req.url ?? '/');
 }
 
 function warn(error: unknown): void {

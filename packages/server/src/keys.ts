@@ -37,25 +37,49 @@ export class KeySet {
     try {
       return await held.find(header, token);
     } catch (error) {
-      // A key that is younger than the set, or a token that names one that never was: who sends such tokens
-      // does not decide how often the keys are fetched.
-      if (!(error instanceof errors.JWKSNoMatchingKey) || !this.#mayAsk(COOLDOWN)) throw error;
-      await this.#ask();
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+    }
+    // A key that is younger than the set, or a token that names one that never was: who sends such tokens
+    // does not decide how often the keys are fetched.
+    if (this.#flight !== null) await this.#flight;
+    const asks = this.#mayAsk(COOLDOWN);
+    if (asks) await this.#ask();
+    try {
       return await (this.#held ?? held).find(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      if (this.#failure !== null) throw this.#failure;
+      // Only keys that were fetched for it say that there is none: the set may be older than the token.
+      if (asks) throw error;
+      throw new NetworkError(
+        'network',
+        'Network error: the access token names a key that the keys fetched a moment ago do not hold.',
+        {
+          retryable: true,
+          retryAfterMs: Math.max(1, Math.ceil(COOLDOWN - (this.#settings.runtime.mono() - this.#askedAt))),
+        },
+      );
     }
   };
 
   async #current(): Promise<Held> {
-    const age = this.#age();
-    if (this.#flight !== null || (age >= FRESH && this.#mayAsk(this.#held ? COOLDOWN : FIRST_COOLDOWN))) {
-      await this.#ask();
+    if (this.#usable() === null) {
+      if (this.#flight !== null || this.#mayAsk(FIRST_COOLDOWN)) await this.#ask();
+    } else if (this.#age() >= FRESH && this.#mayAsk(COOLDOWN)) {
+      // Nobody waits for it, and it fails for nobody: the keys of before are as good as the tokens that they
+      // signed, for as long as an outage lasts.
+      void this.#ask();
     }
-    // In an outage the keys of before go on: they are as good as the tokens that they signed.
-    if (this.#held !== null && this.#age() < USABLE) return this.#held;
+    const held = this.#usable();
+    if (held !== null) return held;
     throw (
       this.#failure ??
       new NetworkError('network', 'Network error: the keys cannot be had.', { retryable: true })
     );
+  }
+
+  #usable(): Held | null {
+    return this.#age() < USABLE ? this.#held : null;
   }
 
   #age(): number {

@@ -52,12 +52,15 @@ export interface Settings {
   readonly runtime: Runtime;
 }
 
+/** The longest that a call may be given, in ms: timers of Node know no more than some weeks. */
+const HOUR = 3_600_000;
+
 // User info would travel in a header of its own, and a query would end up in the middle of addresses.
 const ADDRESS = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i;
 
 /** The settings that `options` and the environment amount to. */
 export function readOptions(options: ChatSDKServerOptions): Settings {
-  if ('document' in globalThis) {
+  if (isPage()) {
     throw new InvalidInputError(
       'apiKey',
       'This package holds an API key and belongs on a backend, not in a page.',
@@ -75,12 +78,13 @@ export function readOptions(options: ChatSDKServerOptions): Settings {
   return {
     apiUrl: base,
     apiKey: () => apiKey,
-    timeoutMs: readNumber('timeoutMs', options.timeoutMs, 8_000, 1),
-    attemptTimeoutMs: readNumber('attemptTimeoutMs', options.attemptTimeoutMs, 4_000, 1),
-    maxRetries: readNumber('maxRetries', options.maxRetries, 3, 0),
-    issuer: options.issuer ?? base,
-    appId: options.appId ?? null,
-    clockToleranceSeconds: readNumber('clockToleranceSeconds', options.clockToleranceSeconds, 10, 0),
+    timeoutMs: readNumber('timeoutMs', options.timeoutMs, 8_000, 1, HOUR),
+    attemptTimeoutMs: readNumber('attemptTimeoutMs', options.attemptTimeoutMs, 4_000, 1, HOUR),
+    maxRetries: readNumber('maxRetries', options.maxRetries, 3, 0, 100),
+    // An environment variable that is set to nothing is as good as none.
+    issuer: options.issuer || base,
+    appId: readApp(options.appId),
+    clockToleranceSeconds: readNumber('clockToleranceSeconds', options.clockToleranceSeconds, 10, 0, 3_600),
     runtime: {
       fetch: (input, init) => fetch(input, init),
       wall: () => Date.now(),
@@ -106,10 +110,29 @@ function readKey(key: unknown): string {
   return key;
 }
 
-function readNumber(field: string, value: number | undefined, preset: number, least: number): number {
+function readApp(appId: unknown): string | null {
+  if (appId === undefined || appId === null) return null;
+  if (typeof appId === 'string' && appId !== '') return appId;
+  // Not "any": an environment variable that is set to nothing must not open the door to all apps.
+  throw new InvalidInputError('appId', 'appId is the id of an app, or undefined for any.');
+}
+
+function readNumber(
+  field: string,
+  value: number | undefined,
+  preset: number,
+  least: number,
+  most: number,
+): number {
   const number = value ?? preset;
-  if (typeof number !== 'number' || !Number.isFinite(number) || number < least) {
-    throw new InvalidInputError(field, `${field} has to be a number of at least ${least}.`);
+  if (typeof number !== 'number' || !(number >= least && number <= most)) {
+    throw new InvalidInputError(field, `${field} has to be a number from ${least} to ${most}.`);
   }
   return number;
+}
+
+/** Whether this runs in a browser. A `document` alone is no sign: backends have one to render and to test with. */
+function isPage(): boolean {
+  const { process } = globalThis as { process?: { versions?: { node?: string }; type?: string } };
+  return 'document' in globalThis && (process?.versions?.node === undefined || process.type === 'renderer');
 }

@@ -1,5 +1,5 @@
 /** One call to the API: bounded in time, repeated where that may help and can do no harm. */
-import { ApiError, ChatSDKError, type ErrorCode, NetworkError } from './errors.ts';
+import { ApiError, ChatSDKError, type ErrorCode, InvalidInputError, NetworkError } from './errors.ts';
 import type { Settings } from './options.ts';
 
 /** What to send. Every call of this package may be repeated: see `ChatSDKServer`. */
@@ -8,7 +8,7 @@ export interface Call {
   /** Begins with a slash. */
   readonly path: string;
   /** Made anew for each attempt. */
-  readonly body?: () => unknown;
+  readonly body?: () => Readonly<Record<string, unknown>>;
   /** Whether the API key goes along. */
   readonly key: boolean;
   /** Shorter than the settings say, in ms. */
@@ -55,7 +55,7 @@ async function attempt(
   if (call.key) headers['X-API-Key'] = settings.apiKey();
   if (call.body !== undefined) headers['Content-Type'] = 'application/json';
   // Outside of the try: what cannot be written as JSON is no failure of the network.
-  const body = call.body === undefined ? null : JSON.stringify(call.body());
+  const body = call.body === undefined ? null : encode(call.body());
   let reply: Response;
   let text: string;
   try {
@@ -83,6 +83,43 @@ async function attempt(
   const document = parse(text);
   if (reply.ok && isRecord(document)) return { body: document };
   return failure(apiUrl, reply, document);
+}
+
+function encode(body: Readonly<Record<string, unknown>>): string {
+  for (const [member, value] of Object.entries(body)) {
+    // In JSON it would arrive as something else, or not at all.
+    if (!isWritable(value, new Set())) {
+      throw new InvalidInputError(
+        member,
+        `${member} cannot be written as JSON: it holds a BigInt, NaN, half a character, or itself.`,
+      );
+    }
+  }
+  return JSON.stringify(body);
+}
+
+/** How deep data may be nested: far deeper than ChatSDK takes them. */
+const DEEPEST = 200;
+
+function isWritable(value: unknown, around: Set<unknown>): boolean {
+  if (typeof value === 'string') return isWhole(value);
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return typeof value !== 'bigint';
+  if (value instanceof BigInt || around.has(value) || around.size > DEEPEST) return false;
+  around.add(value);
+  // What it says of itself, as dates do, is what is sent.
+  const { toJSON } = value as { toJSON?: unknown };
+  const writable =
+    typeof toJSON === 'function'
+      ? isWritable(toJSON.call(value, ''), around)
+      : Object.entries(value).every(([name, inner]) => isWhole(name) && isWritable(inner, around));
+  around.delete(value);
+  return writable;
+}
+
+/** Whether a text holds no half of a character (a lone surrogate). */
+export function isWhole(text: string): boolean {
+  return !/\p{Surrogate}/u.test(text);
 }
 
 function failure(apiUrl: string, reply: Response, body: unknown): ChatSDKError {

@@ -15,25 +15,35 @@ export interface Answer {
   readonly status: number;
   /** An object is sent as JSON, a string as text; null for none. */
   readonly body: Record<string, unknown> | TokenReply | Omit<TokenReply, 'refreshToken'> | string | null;
-  /** A `Set-Cookie` header. */
-  readonly cookie?: string;
+  /** `Set-Cookie` headers. */
+  readonly cookies?: readonly string[];
   /** `Retry-After`, in seconds. */
   readonly retryAfter?: number;
   /** What went wrong, for your log. */
   readonly error?: unknown;
 }
 
-/** Mints for a person whom the host knows. With a `cookie`, the refresh token goes there and nowhere else. */
+/** A cookie as a request holds it. */
+export interface HeldCookie {
+  readonly cookie: RefreshCookie;
+  /** Its values: see `RefreshCookie.read`. */
+  readonly values: readonly string[];
+  /** The path that was asked for, from the root of the host. */
+  readonly url: string;
+}
+
+/** Mints for a person whom the host knows. With a cookie, the refresh token goes there and nowhere else. */
 export async function issue(
   chat: ChatSDKServer,
   user: TokenRequest | null | undefined,
-  cookie: RefreshCookie | null,
+  held: HeldCookie | null,
 ): Promise<Answer> {
   if (user === null || user === undefined) return { status: 401, body: { error: 'Unauthorized' } };
   try {
     const reply = await chat.generateToken(user);
-    if (cookie === null) return { status: 200, body: reply };
-    return { status: 200, body: withoutRefreshToken(reply), cookie: cookie.keep(reply) };
+    if (held === null) return { status: 200, body: reply };
+    const cookies = [held.cookie.keep(reply), ...others(held)];
+    return { status: 200, body: withoutRefreshToken(reply), cookies };
   } catch (error) {
     // Of what ChatSDK refuses here, this alone is about the person; the rest is about your backend.
     if (error instanceof ApiError && error.code === 'user_banned') return pass(error);
@@ -41,44 +51,50 @@ export async function issue(
   }
 }
 
-/** Exchanges the refresh token in the cookie. */
-export async function refresh(
-  chat: ChatSDKServer,
-  refreshToken: string | null,
-  sentAt: unknown,
-  cookie: RefreshCookie,
-): Promise<Answer> {
-  if (refreshToken === null) {
-    return problem(401, 'refresh_token_invalid', 'There is no refresh token: sign in again.');
-  }
-  try {
-    const reply = await chat.refresh(refreshToken, typeof sentAt === 'number' ? { sentAt } : {});
-    return { status: 200, body: withoutRefreshToken(reply), cookie: cookie.keep(reply) };
-  } catch (error) {
-    // The cookie stays: another tab may have signed in since this request left, and to remove it now would
-    // sign that one out. What is in it is worth nothing any more.
-    if (isSessionEnded(error)) return pass(error);
-    if (error instanceof ApiError && error.code === 'request_stale' && typeof sentAt === 'number') {
-      return pass(error);
+/** Exchanges the refresh token in the cookie; where its session is over, that of the next cookie of the name. */
+export async function refresh(chat: ChatSDKServer, held: HeldCookie, said: unknown): Promise<Answer> {
+  // What is no time of any clock was not said by the SDK.
+  const sentAt = Number.isSafeInteger(said) ? (said as number) : undefined;
+  let ended: ApiError | null = null;
+  for (const refreshToken of held.values) {
+    try {
+      const reply = await chat.refresh(refreshToken, { sentAt });
+      return { status: 200, body: withoutRefreshToken(reply), cookies: [held.cookie.keep(reply)] };
+    } catch (error) {
+      if (isSessionEnded(error)) {
+        // What the page is told is of the cookie that counts.
+        ended ??= error;
+        continue;
+      }
+      if (error instanceof ApiError && error.code === 'request_stale' && sentAt !== undefined) {
+        return pass(error);
+      }
+      return trouble(error);
     }
-    return trouble(error);
   }
+  // The cookie stays: another tab may have signed in since this request left, and to remove it now would sign that
+  // one out. What is in it is worth nothing any more.
+  if (ended !== null) return pass(ended);
+  return problem(401, 'refresh_token_invalid', 'There is no refresh token: sign in again.');
 }
 
-/** Ends the session of the cookie and removes it. */
-export async function logout(
-  chat: ChatSDKServer,
-  refreshToken: string | null,
-  cookie: RefreshCookie,
-): Promise<Answer> {
+/** Ends the sessions of the cookie, of all that have its name, and removes them. */
+export async function logout(chat: ChatSDKServer, held: HeldCookie): Promise<Answer> {
   // It goes even where ChatSDK cannot be told: whoever uses this browser next must not find it.
-  const gone = { cookie: cookie.remove() };
-  try {
-    if (refreshToken !== null) await chat.revokeToken(refreshToken);
-    return { status: 204, body: null, ...gone };
-  } catch (error) {
-    return { ...trouble(error), ...gone };
+  const gone = { cookies: [held.cookie.remove(), ...others(held)] };
+  let answer: Answer = { status: 204, body: null };
+  for (const refreshToken of held.values) {
+    try {
+      await chat.revokeToken(refreshToken);
+    } catch (error) {
+      answer = trouble(error);
+    }
   }
+  return { ...answer, ...gone };
+}
+
+function others({ cookie, values, url }: HeldCookie): string[] {
+  return values.length === 0 ? [] : cookie.removeOthers(url);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** ChatSDK as your backend sees it: one method for each thing that an API key may do. */
 import { ApiError, InvalidInputError, NetworkError } from './errors.ts';
 import { type ChatSDKServerOptions, readOptions, type Settings } from './options.ts';
-import { type Call, isRecord, send } from './request.ts';
+import { type Call, isRecord, isWhole, send } from './request.ts';
 import type { CallOptions, Introspection, Session, TokenReply, TokenRequest } from './types.ts';
 import { type AccessToken, TokenVerifier } from './verify.ts';
 
@@ -30,8 +30,14 @@ export class ChatSDKServer {
 
   /** Gets tokens for a person that you know to be who they say. Creates or updates them in ChatSDK. */
   async generateToken(request: TokenRequest, options: CallOptions = {}): Promise<TokenReply> {
-    const body = { ...request, userId: readUserId(request?.userId) };
-    return tokens(await this.#call('POST', '/auth/tokens', () => body, options));
+    const userId = readUserId(request?.userId);
+    const body = { ...request, userId };
+    const reply = tokens(await this.#call('POST', '/auth/tokens', () => body, options));
+    // Whatever mixed replies up, a proxy or a cache: nobody gets the tokens of somebody else.
+    if (!isRecord(reply.user) || reply.user.id !== userId) {
+      throw new NetworkError('foreign_answer', 'Network error: the reply holds the tokens of somebody else.');
+    }
+    return reply;
   }
 
   /**
@@ -40,6 +46,9 @@ export class ChatSDKServer {
    */
   async refresh(refreshToken: string, options: RefreshOptions = {}): Promise<TokenReply> {
     readText('refreshToken', refreshToken);
+    if (options.sentAt !== undefined && !Number.isSafeInteger(options.sentAt)) {
+      throw new InvalidInputError('sentAt', 'sentAt is a time in whole milliseconds.');
+    }
     const { runtime } = this.#settings;
     // A request that was held up must not use up a token that its owner has long exchanged: the server
     // refuses it by this time. Each attempt says when it was made.
@@ -140,6 +149,9 @@ function segment(field: string, value: string): string {
   // URLs resolve these, even percent-encoded: the call would go to another path.
   if (value === '.' || value === '..')
     throw new InvalidInputError(field, `${field} cannot be part of a path.`);
+  if (!isWhole(value)) {
+    throw new InvalidInputError(field, `${field} holds half a character (a lone surrogate).`);
+  }
   return encodeURIComponent(value);
 }
 

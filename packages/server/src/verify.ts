@@ -53,10 +53,10 @@ export class TokenVerifier {
     } catch (error) {
       if (error instanceof ChatSDKError) throw error;
       if (error instanceof errors.JWTExpired && error.claim === 'exp') {
-        throw new TokenVerificationError('token_expired', 'The access token has expired.', { cause: error });
+        throw new TokenVerificationError('token_expired', 'The access token has expired.');
       }
-      if (error instanceof errors.JOSEError) throw invalid(error.message, error);
-      throw error;
+      // Without a cause: the library's errors hold the claims of the token.
+      throw invalid(error instanceof errors.JOSEError ? error.message : 'it cannot be read');
     }
   }
 }
@@ -80,6 +80,6 @@ function readClaims(payload: JWTPayload): AccessToken {
   };
 }
 
-function invalid(reason: string, cause?: unknown): TokenVerificationError {
-  return new TokenVerificationError('token_invalid', `The access token is not valid: ${reason}.`, { cause });
+function invalid(reason: string): TokenVerificationError {
+  return new TokenVerificationError('token_invalid', `The access token is not valid: ${reason}.`);
 }

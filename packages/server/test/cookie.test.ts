@@ -28,14 +28,34 @@ it('is removed with the attributes it was set with', () => {
 });
 
 it.each([
-  [undefined, null],
-  ['', null],
-  ['chatRefreshToken=', null],
-  ['a=1; chatRefreshToken=x.y.z; b=2', 'x.y.z'],
-  ['xchatRefreshToken=no; chatRefreshToken=near; chatRefreshToken=far', 'near'],
-  ['chatRefreshToken', null],
+  [undefined, []],
+  ['', []],
+  ['chatRefreshToken=', []],
+  ['a=1; chatRefreshToken=x.y.z; b=2', ['x.y.z']],
+  [
+    'xchatRefreshToken=no; chatRefreshToken=near; chatRefreshToken=far; chatRefreshToken=near',
+    ['near', 'far'],
+  ],
+  ['chatRefreshToken', []],
+  [`chatRefreshToken=${'x'.repeat(16_385)}`, []],
+  [Array.from({ length: 20 }, (_, count) => `chatRefreshToken=${count}`).join(';'), [...'01234567']],
 ])('reads %o', (header, expected) => {
-  expect(new RefreshCookie().read(header)).toBe(expected);
+  expect(new RefreshCookie().read(header)).toEqual(expected);
+});
+
+it('removes those of other paths and of the host', () => {
+  expect(new RefreshCookie().removeOthers('/api/chat/token?x=/y')).toEqual(
+    ['/api', '/api/chat', '/api/chat/token'].map(
+      (path) => `chatRefreshToken=; Max-Age=0; Path=${path}; HttpOnly; SameSite=Strict; Secure`,
+    ),
+  );
+  const wide = new RefreshCookie({ path: '/api', domain: 'example.com', sameSite: 'lax' });
+  expect(wide.removeOthers('/api')).toEqual([
+    'chatRefreshToken=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax; Domain=example.com; Secure',
+    'chatRefreshToken=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax; Secure',
+    'chatRefreshToken=; Max-Age=0; Path=/api; HttpOnly; SameSite=Lax; Secure',
+  ]);
+  expect(new RefreshCookie().removeOthers('/a;b\r\n/c')).toEqual([]);
 });
 
 it.each([
@@ -43,6 +63,12 @@ it.each([
   { path: 'api' },
   { path: '/; Domain=evil.example' },
   { domain: 'a;b' },
+  { path: '/ä' },
+  { path: '/\0' },
+  { name: '__Host-chat', path: '/api' },
+  { name: '__host-chat', domain: 'example.com' },
+  { name: '__Host-chat', secure: false },
+  { name: '__Secure-chat', secure: false },
   { sameSite: 'none', secure: false } as const,
 ])('refuses %o', (options) => {
   expect(() => new RefreshCookie(options)).toThrow(/cookie|path|domain|secure/i);

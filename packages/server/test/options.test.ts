@@ -1,6 +1,6 @@
 /** What the constructor takes and refuses, and that nothing shows the key. */
 import { inspect } from 'node:util';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { createChatSDKServer, InvalidInputError } from '../src/index.ts';
 import { backoff } from '../src/request.ts';
 
@@ -31,6 +31,10 @@ it.each([
   ['attemptTimeoutMs', { attemptTimeoutMs: Number.POSITIVE_INFINITY }],
   ['maxRetries', { maxRetries: -1 }],
   ['clockToleranceSeconds', { clockToleranceSeconds: -1 }],
+  ['timeoutMs', { timeoutMs: 1e12 }],
+  ['attemptTimeoutMs', { attemptTimeoutMs: 2 ** 32 }],
+  ['maxRetries', { maxRetries: 1e9 }],
+  ['appId', { appId: '' }],
 ])('refuses a wrong %s: %o', (field, wrong) => {
   const error = refused({ ...GOOD, ...wrong });
   expect(error.field).toBe(field);
@@ -67,4 +71,17 @@ it('shows its key to nobody', () => {
 it('pauses by full jitter with a bound', () => {
   expect([0, 1, 2, 3, 30].map((retry) => backoff(retry, 0.5))).toEqual([100, 200, 400, 800, 2_000]);
   expect(backoff(5, 0)).toBe(0);
+});
+
+it('belongs on no page, but beside a document that a backend made', () => {
+  const versions = Object.getOwnPropertyDescriptor(process, 'versions') as PropertyDescriptor;
+  vi.stubGlobal('document', {});
+  try {
+    expect(createChatSDKServer(GOOD)).toBeDefined();
+    Object.defineProperty(process, 'versions', { ...versions, value: {} });
+    expect(refused(GOOD).message).toContain('not in a page');
+  } finally {
+    Object.defineProperty(process, 'versions', versions);
+    vi.unstubAllGlobals();
+  }
 });

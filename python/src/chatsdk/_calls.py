@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
 from chatsdk._exchange import Call, Exchange, exchange, missing
-from chatsdk.errors import ApiError, InvalidInputError
+from chatsdk.errors import ApiError, InvalidInputError, NetworkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
+_KEYS_PATIENCE = 4.0
+"""How long a fetch of the keys may take with its retries, in seconds: a call of yours waits for it."""
 
+_TOO_LARGE = 10**128
+"""An id has at most 128 bytes."""
 _MEMBERS = {
     "name": "name",
     "avatar": "avatar",
@@ -31,12 +35,23 @@ _MEMBERS = {
 
 def mint(user_id: str | int, profile: Profile) -> Call[TokenReply]:
     """``POST /auth/tokens``."""
-    body: Json = {"userId": _user_id(user_id)}
+    wanted = _user_id(user_id)
+    body: Json = {"userId": wanted}
     for name, value in profile.items():
         if name not in _MEMBERS:
             raise TypeError(f"There is no argument {name!r}: there are user_id, {', '.join(_MEMBERS)}.")
         body[_MEMBERS[name]] = value
-    return Call("POST", "/auth/tokens", _tokens, lambda: body)
+
+    def read(reply: Json) -> TokenReply:
+        tokens = _tokens(reply)
+        # Whatever mixed replies up, a proxy or a connection that two processes share: nobody gets the tokens of
+        # somebody else.
+        person = _member(reply, "user", lambda value: isinstance(value, dict))
+        if person.get("id") != wanted:
+            raise NetworkError("foreign_answer", "Network error: the reply holds the tokens of somebody else.")
+        return tokens
+
+    return Call("POST", "/auth/tokens", read, lambda: body)
 
 
 class Clock:
@@ -62,6 +77,8 @@ def refresh(settings: Settings, clock: Clock, refresh_token: str, sent_at: int |
     by ``sentAt``. Each attempt says when it was made.
     """
     _text("refresh_token", refresh_token)
+    if sent_at is not None and (not isinstance(sent_at, int) or isinstance(sent_at, bool)):
+        raise InvalidInputError("sent_at", "sent_at is a time in whole milliseconds.")
 
     def body() -> Json:
         return {"refreshToken": refresh_token, "sentAt": clock.now() if sent_at is None else sent_at}
@@ -132,7 +149,7 @@ def keys() -> Call[list[Json]]:
         found = _member(reply, "keys", lambda value: isinstance(value, list))
         return [key for key in cast("list[object]", found) if isinstance(key, dict)]
 
-    return Call("GET", "/.well-known/jwks.json", read, key=False)
+    return Call("GET", "/.well-known/jwks.json", read, key=False, timeout=_KEYS_PATIENCE)
 
 
 def _user_path(user_id: str | int) -> str:
@@ -143,11 +160,15 @@ def _segment(field: str, value: str) -> str:
     # URLs resolve these, even percent-encoded: the call would go to another path.
     if value in {".", ".."}:
         raise InvalidInputError(field, f"{field} cannot be part of a path.")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        pass
+    raise InvalidInputError(field, f"{field} holds half a character (a lone surrogate).")
 
 
 def _user_id(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _TOO_LARGE:
         return str(value)
     if isinstance(value, str) and value:
         return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
-from chatsdk.errors import ApiError, ChatSDKError, NetworkError
+from chatsdk.errors import ApiError, ChatSDKError, InvalidInputError, NetworkError
 
 if TYPE_CHECKING:
     from chatsdk._settings import Settings
@@ -38,6 +38,8 @@ class Call(Generic[T]):
     """Made anew for each attempt."""
     key: bool = True
     """Whether the API key goes along."""
+    timeout: float | None = None
+    """Shorter than the settings say, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Send:
     call: Call[Any]
     timeout: float
     """In seconds."""
+    content: bytes | None = field(default=None, repr=False)
+    """The body, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,11 @@ def backoff(retry: int, chance: float) -> float:
 def exchange(settings: Settings, call: Call[T]) -> Exchange[T]:
     """Carry out ``call``."""
     runtime = settings.runtime
-    end = runtime.mono() + settings.timeout
+    end = runtime.mono() + min(settings.timeout, call.timeout or settings.timeout)
     retry = 0
     while True:
-        outcome = yield Send(call, max(0.001, min(settings.attempt_timeout, end - runtime.mono())))
+        content = None if call.body is None else _encode(call.body())
+        outcome = yield Send(call, max(0.001, min(settings.attempt_timeout, end - runtime.mono())), content)
         read = _read(settings.api_url, call, outcome)
         if not isinstance(read, ChatSDKError):
             return read
@@ -136,8 +141,7 @@ def _failure(api_url: str, reply: Reply, body: dict[str, Any]) -> ChatSDKError:
             server_time=server_time if isinstance(server_time, int) else None,
         )
     if 300 <= status < 400 and reply.location:  # noqa: PLR2004
-        target = urlsplit(urljoin(api_url, reply.location))
-        reason = f"it redirects to {target.scheme}://{target.hostname}; set api_url to the final address"
+        reason = f"it redirects to {_origin(api_url, reply.location)}; set api_url to the final address"
     else:
         reason = (
             f"something else than ChatSDK answered, with status {status}; "
@@ -151,6 +155,31 @@ def missing(member: str) -> NetworkError:
     """Say that a reply is not one of ChatSDK."""
     message = f"Network error: the reply has no {member}: something else answered."
     return NetworkError("foreign_answer", message)
+
+
+def _origin(base: str, location: str) -> str:
+    try:
+        target = urlsplit(urljoin(base, location))
+    except ValueError:
+        return "another address"
+    return f"{target.scheme}://{target.hostname}"
+
+
+def _encode(body: dict[str, Any]) -> bytes:
+    for member, value in body.items():
+        if _json(value) is None:
+            raise InvalidInputError(
+                member, f"{member} cannot be written as JSON: it holds NaN, half a character, itself, or an object."
+            )
+    return _json(body) or b""
+
+
+def _json(value: object) -> bytes | None:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError):
+        # Not passed on, as it may quote the value.
+        return None
 
 
 def _parse(text: str) -> dict[str, Any] | None:

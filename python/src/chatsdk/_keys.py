@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from chatsdk.errors import ChatSDKError, NetworkError, TokenVerificationError
@@ -20,6 +21,16 @@ FIRST_COOLDOWN = 1.0
 """The same after a failure with no keys at all: nothing can be verified meanwhile."""
 
 
+class Want(Enum):
+    """What is to be done before a key is looked up."""
+
+    NOTHING = 0
+    REFRESH = 1
+    """The keys are to be fetched, and nobody has to wait for it."""
+    FETCH = 2
+    """The keys are to be fetched first."""
+
+
 class KeySet:
     """The keys by their id."""
 
@@ -30,17 +41,21 @@ class KeySet:
         self._asked_at = float("-inf")
         self._failure: ChatSDKError | None = None
 
-    def wants(self, kid: str) -> bool:
-        """Tell whether the keys are to be fetched before ``kid`` is looked up.
+    def wants(self, kid: str) -> Want:
+        """Tell what looking ``kid`` up asks for.
 
         A key may be younger than the set; but who sends tokens that name keys which never were does not decide
         how often the keys are fetched.
         """
-        since = self._mono() - self._asked_at
-        if self._keys is None:
-            return since >= FIRST_COOLDOWN
-        old = self._mono() - self._fetched_at >= FRESH
-        return (old or kid not in self._keys) and since >= COOLDOWN
+        now = self._mono()
+        keys = self._usable(now)
+        if keys is None:
+            return Want.FETCH if now - self._asked_at >= FIRST_COOLDOWN else Want.NOTHING
+        if now - self._asked_at < COOLDOWN:
+            return Want.NOTHING
+        if kid not in keys:
+            return Want.FETCH
+        return Want.REFRESH if now - self._fetched_at >= FRESH else Want.NOTHING
 
     def take(self, found: list[Json] | ChatSDKError) -> None:
         """Take what a fetch came to."""
@@ -53,13 +68,32 @@ class KeySet:
         self._fetched_at = self._asked_at
         self._failure = None
 
-    def find(self, kid: str) -> Json:
-        """Look a key up. In an outage the keys of before go on: they are as good as the tokens that they signed."""
-        if self._keys is None or self._mono() - self._fetched_at >= USABLE:
+    def find(self, kid: str, *, asked: bool) -> Json:
+        """Look a key up; ``asked`` says that the keys were fetched for it just now.
+
+        In an outage the keys of before go on: they are as good as the tokens that they signed. A key that is in
+        none of them may be younger than they are: unless they were fetched for it, that says nothing of the token.
+        """
+        now = self._mono()
+        keys = self._usable(now)
+        if keys is None:
             raise _again(self._failure)
-        if kid not in self._keys:
+        if kid in keys:
+            return keys[kid]
+        if asked and self._failure is None:
             raise TokenVerificationError("token_invalid", "The access token is not valid: it names no key.")
-        return self._keys[kid]
+        if self._failure is not None:
+            raise _again(self._failure)
+        wait = max(0.0, COOLDOWN - (now - self._asked_at))
+        raise NetworkError(
+            "network",
+            "Network error: the access token names a key that the keys fetched a moment ago do not hold.",
+            retryable=True,
+            retry_after_ms=max(1, round(wait * 1000)),
+        )
+
+    def _usable(self, now: float) -> dict[str, Json] | None:
+        return None if now - self._fetched_at >= USABLE else self._keys
 
 
 def _again(failure: ChatSDKError | None) -> ChatSDKError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import re
@@ -79,7 +78,11 @@ class Options(TypedDict, total=False):
     Without an event loop no attempt begins after it, and one that is under way ends by its own bound.
     """
     attempt_timeout: float
-    """How long one attempt may wait for the network each time that it does. Default 4."""
+    """How long one attempt may take. Default 4.
+
+    Without an event loop it bounds each wait for the connection, for the head of the reply and for more of its
+    body, and the body as a whole.
+    """
     max_retries: int
     """How often a call is repeated. Default 3."""
     issuer: str | None
@@ -109,12 +112,12 @@ def read_settings(api_url: str | None, api_key: str | None, options: Options) ->
     return Settings(
         api_url=base,
         api_key=_read_key(os.environ.get("CHATSDK_API_KEY") if api_key is None else api_key),
-        timeout=_read_number("timeout", options.get("timeout", 8.0), above=0),
-        attempt_timeout=_read_number("attempt_timeout", options.get("attempt_timeout", 4.0), above=0),
-        max_retries=int(_read_number("max_retries", options.get("max_retries", 3), above=-1)),
+        timeout=_read_number("timeout", options.get("timeout", 8.0), 0.001, 3600),
+        attempt_timeout=_read_number("attempt_timeout", options.get("attempt_timeout", 4.0), 0.001, 3600),
+        max_retries=int(_read_number("max_retries", options.get("max_retries", 3), 0, 100)),
         issuer=options.get("issuer") or base,
-        app_id=options.get("app_id"),
-        clock_tolerance=_read_number("clock_tolerance", options.get("clock_tolerance", 10.0), above=-1),
+        app_id=_read_app(options.get("app_id")),
+        clock_tolerance=_read_number("clock_tolerance", options.get("clock_tolerance", 10.0), 0, 3600),
         runtime=options.get("runtime") or Runtime(),
     )
 
@@ -133,7 +136,14 @@ def _read_key(key: str | None) -> ApiKey:
     return ApiKey(key)
 
 
-def _read_number(field: str, value: float, *, above: float) -> float:
-    if isinstance(value, bool) or not math.isfinite(value) or value <= above:
-        raise InvalidInputError(field, f"{field} has to be a number above {above}.")
+def _read_app(app_id: str | None) -> str | None:
+    # Not "any": an environment variable that is set to nothing must not open the door to all apps.
+    if app_id is not None and (not isinstance(app_id, str) or not app_id):
+        raise InvalidInputError("app_id", "app_id is the id of an app, or None for any.")
+    return app_id
+
+
+def _read_number(field: str, value: float, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise InvalidInputError(field, f"{field} has to be a number from {least} to {most}.")
     return value

@@ -24,7 +24,7 @@ def read_kid(token: object) -> str:
         raise _invalid("it is not a string")
     try:
         header: dict[str, Any] = jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
         # The library's error may quote the token.
         header = {}
     kid, typ = header.get("kid"), header.get("typ")
@@ -49,7 +49,7 @@ def verify(token: str, key: Json, settings: Settings) -> AccessToken:
             issuer=settings.issuer,
             options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
-    except (jwt.PyJWTError, ValueError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
         reason = type(error).__name__
     if reason:
         raise _invalid(reason)

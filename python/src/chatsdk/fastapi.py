@@ -26,6 +26,17 @@ __all__ = ["RefreshCookie", "cookie_router", "token_router"]
 
 _log = logging.getLogger("chatsdk")
 
+_LONGEST_VALUE = 16 * 1024
+"""No refresh token has so many characters."""
+_MOST_VALUES = 8
+"""How many cookies of one name are tried: each is a call to ChatSDK."""
+_MOST_PATHS = 8
+"""For how many paths a cookie is removed: each is a header."""
+_LONGEST_BODY = 4 * 1024
+"""What is read of a request that may say when it was sent, in bytes."""
+_MOST_SAFE = 2**53 - 1
+"""The largest integer that all JSON has in common."""
+
 WhoAsks = Callable[..., TokenRequest | None] | Callable[..., Awaitable[TokenRequest | None]]
 """A dependency that tells, by your own authentication, what to mint; None where nobody is signed in."""
 
@@ -54,40 +65,73 @@ class RefreshCookie:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", self.name, re.ASCII):
             raise InvalidInputError("name", "This is no cookie name.")
-        if not re.fullmatch(r"/[^;\s]*", self.path):
-            raise InvalidInputError("path", "The path has to begin with a slash.")
+        if not re.fullmatch(r"/[!-:<-~]*", self.path):
+            raise InvalidInputError("path", "The path has to begin with a slash, and to be of ASCII without ';'.")
         if self.domain is not None and not re.fullmatch(r"[\w.-]+", self.domain, re.ASCII):
             raise InvalidInputError("domain", "This is no domain.")
         if self.same_site == "none" and not self.secure:
             raise InvalidInputError("secure", "Browsers refuse same_site none without secure.")
+        # Browsers drop such cookies without a word.
+        prefix = self.name.lower()
+        if prefix.startswith(("__host-", "__secure-")) and not self.secure:
+            raise InvalidInputError("secure", "Browsers refuse this name without secure.")
+        if prefix.startswith("__host-") and self.path != "/":
+            raise InvalidInputError("path", "Browsers refuse this name with another path than '/'.")
+        if prefix.startswith("__host-") and self.domain is not None:
+            raise InvalidInputError("domain", "Browsers refuse this name with a domain.")
 
     def read(self, request: Request) -> str | None:
-        """Find the refresh token."""
-        # Not `request.cookies`, where the last of several with one name wins: browsers send that of the closest
-        # path first, and one that a former version of your backend set for all paths may still be around.
-        for part in request.headers.get("cookie", "").split(";"):
+        """Find the refresh token that counts: the first of `read_all`."""
+        return next(iter(self.read_all(request)), None)
+
+    def read_all(self, request: Request) -> list[str]:
+        """Find the refresh tokens, of the closest path first.
+
+        There can be several: a former version of your backend may have set one for another path or domain.
+        """
+        # Not `request.cookies`, where the last of several with one name wins.
+        found: dict[str, None] = {}
+        for part in ";".join(request.headers.getlist("cookie")).split(";"):
             name, _, value = part.partition("=")
-            if name.strip() == self.name:
-                return value.strip().strip('"') or None
-        return None
+            value = value.strip().strip('"')
+            if name.strip() == self.name and 0 < len(value) <= _LONGEST_VALUE:
+                found[value] = None
+        return list(found)[:_MOST_VALUES]
 
     def keep(self, response: Response, reply: TokenReply) -> None:
         """Set the cookie, for as long as its token lives."""
         # By the server's own two times, so that this machine's clock has no say in it.
         age = (reply["refreshExpiresAt"] - reply["serverTime"]) // 1000
-        self._set(response, reply["refreshToken"], age)
+        self._set(response, reply["refreshToken"], age, self.path, self.domain)
 
     def remove(self, response: Response) -> None:
         """Remove the cookie."""
-        self._set(response, "", 0)
+        self._set(response, "", 0, self.path, self.domain)
 
-    def _set(self, response: Response, value: str, age: int) -> None:
+    def remove_others(self, response: Response, request: Request) -> None:
+        """Remove those for other paths above the request's, and for this host where there is a domain.
+
+        One for a closer path would go before the one that is set now, and may be of whoever was signed in earlier.
+        """
+        if not self.read_all(request):
+            return
+        parts = request.url.path.split("/")[1:]
+        paths = ["/", *("/" + "/".join(parts[: count + 1]) for count in range(len(parts)))]
+        for path in paths[:_MOST_PATHS]:
+            if not re.fullmatch(r"/[!-:<-~]*", path):
+                continue
+            if path != self.path:
+                self._set(response, "", 0, path, self.domain)
+            if self.domain is not None:
+                self._set(response, "", 0, path, None)
+
+    def _set(self, response: Response, value: str, age: int, path: str, domain: str | None) -> None:
         response.set_cookie(
             self.name,
             value,
             max_age=age,
-            path=self.path,
-            domain=self.domain,
+            path=path,
+            domain=domain,
             secure=self.secure,
             httponly=True,
             samesite=self.same_site,
@@ -130,19 +174,29 @@ def cookie_router(
     async def token(  # pyright: ignore[reportUnusedFunction]
         request: Request, who: Annotated[TokenRequest | None, Depends(user)]
     ) -> Response:
-        return await _issue(chat, who, kept, on_error) if _is_own(request, allowed) else _cross_origin()
+        if not _is_own(request, allowed):
+            return _cross_origin()
+        response = await _issue(chat, who, kept, on_error)
+        if response.status_code == 200:  # noqa: PLR2004
+            kept.remove_others(response, request)
+        return response
 
     @router.post("/refresh")
     async def refresh(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         if not _is_own(request, allowed):
             return _cross_origin()
-        return await _refresh(chat, kept.read(request), await _sent_at(request), kept, on_error)
+        held = kept.read_all(request)
+        # Who has no cookie has nothing to say.
+        sent_at = await _sent_at(request) if held else None
+        return await _refresh(chat, held, sent_at, kept, on_error)
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         if not _is_own(request, allowed):
             return _cross_origin()
-        return await _logout(chat, kept.read(request), kept, on_error)
+        response = await _logout(chat, kept.read_all(request), kept, on_error)
+        kept.remove_others(response, request)
+        return response
 
     return router
 
@@ -164,32 +218,37 @@ async def _issue(
 
 async def _refresh(
     chat: AsyncChatSDKServer,
-    refresh_token: str | None,
+    held: list[str],
     sent_at: int | None,
     cookie: RefreshCookie,
     on_error: OnError,
 ) -> Response:
-    if refresh_token is None:
-        return _problem(401, "refresh_token_invalid", "There is no refresh token: sign in again.")
-    try:
-        reply = await chat.refresh(refresh_token, sent_at=sent_at)
-    except ChatSDKError as error:
-        # The cookie stays: another tab may have signed in since this request left, and to remove it now would
-        # sign that one out. What is in it is worth nothing any more.
-        if is_session_ended(error) or (error.code == "request_stale" and sent_at is not None):
-            return _pass(error)
-        return _trouble(error, on_error)
-    return _with_cookie(reply, cookie)
+    ended: ChatSDKError | None = None
+    for refresh_token in held:
+        try:
+            reply = await chat.refresh(refresh_token, sent_at=sent_at)
+        except ChatSDKError as error:
+            if is_session_ended(error):
+                # What the page is told is of the cookie that counts; another may still be good.
+                ended = ended or error
+                continue
+            if error.code == "request_stale" and sent_at is not None:
+                return _pass(error)
+            return _trouble(error, on_error)
+        return _with_cookie(reply, cookie)
+    # The cookie stays: another tab may have signed in since this request left, and to remove it now would sign that
+    # one out. What is in it is worth nothing any more.
+    if ended is not None:
+        return _pass(ended)
+    return _problem(401, "refresh_token_invalid", "There is no refresh token: sign in again.")
 
 
-async def _logout(
-    chat: AsyncChatSDKServer, refresh_token: str | None, cookie: RefreshCookie, on_error: OnError
-) -> Response:
+async def _logout(chat: AsyncChatSDKServer, held: list[str], cookie: RefreshCookie, on_error: OnError) -> Response:
     response = Response(status_code=204, headers={"Cache-Control": "no-store"})
-    if refresh_token is not None:
+    for refresh_token in held:
         try:
             await chat.revoke_token(refresh_token)
-        except ChatSDKError as error:
+        except ChatSDKError as error:  # noqa: PERF203 - a call to a server takes longer
             response = _trouble(error, on_error)
     # It goes even where ChatSDK cannot be told: whoever uses this browser next must not find it.
     cookie.remove(response)
@@ -208,18 +267,28 @@ def _is_own(request: Request, allowed: frozenset[str]) -> bool:
     if site is not None:
         return False
     # No browser of our time: without an origin it is no page at all.
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host")
+    except ValueError:
+        return False
 
 
 async def _sent_at(request: Request) -> int | None:
     """Find when the page sent the request, by its estimate of the server's clock, where it said so."""
-    body = await request.body()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            return None
     try:
         members: Any = json.loads(body) if body else None
         sent_at: Any = members["sentAt"]
     except (ValueError, RecursionError, TypeError, LookupError):
         return None
-    return sent_at if isinstance(sent_at, int) and not isinstance(sent_at, bool) else None
+    whole = isinstance(sent_at, int) and not isinstance(sent_at, bool) and abs(sent_at) <= _MOST_SAFE
+    return sent_at if whole else None
 
 
 def _with_cookie(reply: TokenReply, cookie: RefreshCookie) -> Response:
@@ -237,7 +306,11 @@ def _cross_origin() -> Response:
 
 def _trouble(error: ChatSDKError, on_error: OnError) -> Response:
     """Answer that ChatSDK could not do it just now (503, 429), or never will without a change of yours (500)."""
-    on_error(error)
+    try:
+        on_error(error)
+    except Exception:  # noqa: BLE001 - whatever it raises
+        # It must not cost the browser its answer, which may remove a cookie.
+        _log.exception("on_error failed")
     if error.retryable or error.code in {"foreign_answer", "request_stale"}:
         seconds = max(1, math.ceil((error.retry_after_ms or 0) / 1000))
         limited = error.code == "rate_limited"

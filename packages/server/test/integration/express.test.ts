@@ -1,6 +1,6 @@
 /** The routes in a real Express, between a browser that is played here and the real server. */
 import express, { type Request } from 'express';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { cookieRoutes, tokenRoute } from '../../src/express.ts';
 import { type ChatSDKServer, createChatSDKServer } from '../../src/index.ts';
 import { ChatSDK } from '../support/chatsdk.ts';
@@ -238,4 +238,87 @@ it('errors of the host go the way of the host', async () => {
     status: 500,
     body: { host: 'The database of the host is down.' },
   });
+});
+
+it('where the session of one cookie is over, the next counts', async () => {
+  const former = await signIn('old-eve');
+  const current = await signIn('new-eve');
+  await chat.revokeUser('old-eve');
+  const both = `${former}; ${current}; ${former}`;
+  const refreshed = await post('/cookie/refresh', { cookie: both });
+  expect(refreshed).toMatchObject({ status: 200, body: { user: { id: 'new-eve' } } });
+  await chat.revokeUser('new-eve');
+  expect((await post('/cookie/refresh', { cookie: both })).status).toBe(401);
+});
+
+it('a logout ends the sessions of all cookies', async () => {
+  const both = `${await signIn('ivy')}; ${await signIn('joe')}`;
+  const { status, response } = await post('/cookie/logout', { cookie: both });
+  expect(status).toBe(204);
+  expect([...(await chat.listSessions('ivy')), ...(await chat.listSessions('joe'))]).toEqual([]);
+  const removed = response.headers.getSetCookie().filter((cookie) => cookie.includes('Max-Age=0'));
+  expect(removed.map((cookie) => /Path=([^;]+)/.exec(cookie)?.[1])).toEqual([
+    '/cookie',
+    '/',
+    '/cookie/logout',
+  ]);
+});
+
+it('who signs in again is rid of cookies for other paths', async () => {
+  const again = await post('/cookie/token', {
+    'x-user': 'ann',
+    cookie: 'chatRefreshToken=of-a-former-version',
+  });
+  const [kept, ...removed] = again.response.headers
+    .getSetCookie()
+    .filter((cookie) => cookie.startsWith('chatRefreshToken'));
+  expect(kept).toContain('eyJ');
+  expect(removed.map((cookie) => /=; Max-Age=0; Path=([^;]+)/.exec(cookie)?.[1])).toEqual([
+    '/',
+    '/cookie/token',
+  ]);
+});
+
+it('ignores times that no page says', async () => {
+  const cookie = await signIn('kim');
+  for (const sentAt of [2 ** 60, -(2 ** 70), 1.5, 1e300, 'soon']) {
+    expect((await post('/cookie/refresh', { cookie }, { sentAt })).status).toBe(200);
+  }
+});
+
+it('an onError that throws costs nobody the answer', async () => {
+  const warned: Error[] = [];
+  const warn = (warning: Error): void => {
+    warned.push(warning);
+  };
+  process.on('warning', warn);
+  const onError = (): never => {
+    throw new Error('no log today');
+  };
+  const app = express();
+  app.use('/chat', cookieRoutes({ chat, user: () => null, onError }).logout);
+  const served = await listen(app);
+  try {
+    weather.always('cut');
+    const out = await fetch(`${served.url}/chat/logout`, {
+      method: 'POST',
+      headers: { cookie: 'chatRefreshToken=x' },
+    });
+    expect(out.status).toBe(503);
+    const removed = out.headers.getSetCookie();
+    expect(removed.map((cookie) => /Path=([^;]+)/.exec(cookie)?.[1])).toEqual(['/', '/chat', '/chat/logout']);
+    await vi.waitFor(() => expect(String(warned)).toContain('no log today'));
+  } finally {
+    process.off('warning', warn);
+    await served.close();
+  }
+});
+
+it('a page learns the lifetime and the clock', async () => {
+  const issued = await post('/cookie/token', { 'x-user': 'lou' });
+  const refreshed = await post('/cookie/refresh', { cookie: issued.cookie?.split(';')[0] ?? '' }, {});
+  for (const { body } of [issued, refreshed]) {
+    expect(body.expiresIn).toBeGreaterThan(0);
+    expect(Math.abs(body.expiresAt - body.serverTime - body.expiresIn * 1_000)).toBeLessThanOrEqual(1_000);
+  }
 });

@@ -148,12 +148,6 @@ it('tells what the server said was wrong', async () => {
   );
 });
 
-it('what cannot be JSON is no failure of the network', async () => {
-  const custom: Record<string, unknown> = {};
-  custom.itself = custom;
-  await expect(chat.generateToken({ userId: 'gil', custom })).rejects.toBeInstanceOf(TypeError);
-});
-
 it('refuses ids that it cannot send where they belong, before sending anything', async () => {
   for (const userId of ['', undefined, null, 1.5, -1, {}]) {
     await expect(chat.generateToken({ userId: userId as string })).rejects.toBeInstanceOf(InvalidInputError);
@@ -162,4 +156,37 @@ it('refuses ids that it cannot send where they belong, before sending anything',
     await expect(chat.revokeUser(userId)).rejects.toMatchObject({ code: 'invalid_input', field: 'userId' });
   }
   await expect(chat.refresh('')).rejects.toMatchObject({ field: 'refreshToken' });
+});
+
+const endless: Record<string, unknown> = {};
+endless.itself = [endless, endless];
+
+it.each([
+  ['custom', { custom: { a: 1n } }],
+  ['custom', { custom: { a: Number.NaN } }],
+  ['custom', { custom: { '\ud800': 1 } }],
+  ['custom', { custom: endless }],
+  ['custom', { custom: { a: Object(1n) } }],
+  ['name', { name: 'half a \ud83d' }],
+])('refuses a %s that is no JSON', async (field, wrong) => {
+  await expect(chat.generateToken({ userId: 'gil', ...wrong })).rejects.toMatchObject({
+    code: 'invalid_input',
+    field,
+  });
+});
+
+it('refuses half characters everywhere, and times that are none', async () => {
+  const half = '\ud83d';
+  for (const call of [
+    chat.generateToken({ userId: half }),
+    chat.revokeUser(half),
+    chat.revokeSession('gil', half),
+    chat.refresh(half),
+    chat.revokeToken(half),
+    chat.introspect(half),
+    chat.banUser('gil', { reason: half }),
+    chat.refresh('eyJ', { sentAt: 1.5 }),
+  ]) {
+    await expect(call).rejects.toMatchObject({ code: 'invalid_input' });
+  }
 });

@@ -1,4 +1,5 @@
 /** Verifying access tokens with the published keys: what is refused, and how often the keys are asked for. */
+import { inspect } from 'node:util';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import {
@@ -150,8 +151,15 @@ it('takes a key that is new, but lets nobody make it ask for keys without end', 
   await chat.verifyToken(tokens.accessToken);
   const [, payload, signature] = tokens.accessToken.split('.');
   const unknown = Buffer.from('{"alg":"EdDSA","kid":"never-was-one","typ":"at+jwt"}').toString('base64url');
-  for (let round = 0; round < 50; round += 1) await refused(`${unknown}.${payload}.${signature}`);
+  const stranger = `${unknown}.${payload}.${signature}`;
+  for (let round = 0; round < 50; round += 1) {
+    // Its key may be younger than the set: that says nothing of the token.
+    await expect(chat.verifyToken(stranger)).rejects.toMatchObject({ code: 'network', retryable: true });
+  }
   expect(weather.seen).toHaveLength(1);
+  moved = 31_000;
+  expect((await refused(stranger)).code).toBe('token_invalid');
+  expect(weather.seen).toHaveLength(2);
 
   await chatsdk.command('signing-key', 'rotate', '--emergency');
   let { accessToken } = await chat.generateToken({ userId: 'ann' });
@@ -159,11 +167,12 @@ it('takes a key that is new, but lets nobody make it ask for keys without end', 
   while (kid(accessToken) === kid(tokens.accessToken))
     ({ accessToken } = await chat.generateToken({ userId: 'ann' }));
   weather.next();
-  moved = 31_000;
+  moved = 62_000;
   const fresh = await chat.verifyToken(accessToken);
   expect(fresh.userId).toBe('ann');
   expect(weather.seen).toHaveLength(1);
   // The key of the emergency is no longer published.
+  moved = 93_000;
   expect((await refused(tokens.accessToken)).code).toBe('token_invalid');
 });
 
@@ -183,10 +192,45 @@ it('an outage is no invalid token, and the keys of before outlive it', async () 
   weather.always('cut');
   moved = 700_000;
   await chat.verifyToken(tokens.accessToken);
+  await weather.waitFor(1);
+  // It waits for the fetch that is under way, and says what that came to: no word about the token.
+  const unknown = Buffer.from('{"alg":"EdDSA","kid":"never-was-one","typ":"at+jwt"}').toString('base64url');
+  await expect(chat.verifyToken(`${unknown}.e30.c2ln`)).rejects.toMatchObject({ code: 'network' });
   await chat.verifyToken(tokens.accessToken);
   expect(weather.seen).toHaveLength(1);
   weather.next();
   moved += 31_000;
   await chat.verifyToken(tokens.accessToken);
-  expect(weather.seen).toHaveLength(1);
+  await weather.waitFor(1);
+});
+
+it('keys that are held are waited for by nobody', async () => {
+  let asked = 0;
+  const stuck = createChatSDKServer({
+    apiUrl: weather.url,
+    apiKey: chatsdk.apiKey,
+    issuer: ISSUER,
+    runtime: {
+      mono: () => performance.now() + moved,
+      // The first is answered, and no other, whatever signal there is.
+      fetch: (input, init) => {
+        asked += 1;
+        return asked === 1 ? fetch(input, init) : new Promise(() => {});
+      },
+    },
+  });
+  await stuck.verifyToken(tokens.accessToken);
+  moved = 700_000;
+  for (let round = 0; round < 3; round += 1) {
+    expect((await stuck.verifyToken(tokens.accessToken)).userId).toBe('ann');
+  }
+  expect(asked).toBe(2);
+});
+
+it('shows nothing of the claims of a token that it refuses', async () => {
+  moved = 3_700_000;
+  const error = await refused(tokens.accessToken);
+  expect(error.code).toBe('token_expired');
+  expect(error.cause).toBeUndefined();
+  expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('ses_');
 });

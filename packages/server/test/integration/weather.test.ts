@@ -1,4 +1,5 @@
 /** What networks do, between the package and the real server. */
+import { type AddressInfo, createServer } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import {
@@ -257,5 +258,35 @@ it('waits out the limit of the real server', async () => {
     }
   } finally {
     await limited.dispose();
+  }
+});
+
+it('gives nobody the tokens of somebody else', async () => {
+  const other = await chat.generateToken({ userId: 'somebody-else' });
+  weather.always({ status: 200, body: JSON.stringify(other) });
+  const error = await failure(chat.generateToken({ userId: 'ann' }));
+  expect(error).toBeInstanceOf(NetworkError);
+  expect(error).toMatchObject({ code: 'foreign_answer', retryable: false });
+  expect(weather.seen).toHaveLength(1);
+  weather.always({ status: 200, body: '{"accessToken":"a","refreshToken":"r","expiresAt":1}' });
+  expect((await failure(chat.generateToken({ userId: 'ann' }))).code).toBe('foreign_answer');
+});
+
+it('shows nothing of a reply that was no HTTP', async () => {
+  const broken = createServer((socket) =>
+    socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\n\0eyJhbGci.e30.c2ln')),
+  );
+  const { port } = await new Promise<AddressInfo>((ready) =>
+    broken.listen(0, '127.0.0.1', () => ready(broken.address() as AddressInfo)),
+  );
+  try {
+    const error = await failure(
+      client({ apiUrl: `http://127.0.0.1:${port}`, maxRetries: 0 }).introspect('token'),
+    );
+    expect(error.code).toBe('network');
+    expect((error.cause as Error).cause).toMatchObject({ name: 'HTTPParserError' });
+    expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('eyJ');
+  } finally {
+    broken.close();
   }
 });

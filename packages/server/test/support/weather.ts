@@ -24,6 +24,7 @@ export interface Seen {
 export class Weather {
   readonly seen: Seen[] = [];
   readonly #plan: Fault[] = [];
+  readonly #waiting: (() => void)[] = [];
   readonly #server: Server;
   #always: Fault = 'pass';
   url = '';
@@ -35,6 +36,7 @@ export class Weather {
       req.on('end', () => {
         const body = Buffer.concat(chunks).toString();
         this.seen.push({ method: req.method ?? '', path: req.url ?? '', headers: req.headers, body });
+        for (const resume of this.#waiting.splice(0)) resume();
         this.#answer(this.#plan.shift() ?? this.#always, target(), req, res, body);
       });
     });
@@ -58,6 +60,11 @@ export class Weather {
   always(fault: Fault): void {
     this.next();
     this.#always = fault;
+  }
+
+  /** Resolves when so many requests were seen. */
+  async waitFor(requests: number): Promise<void> {
+    while (this.seen.length < requests) await new Promise<void>((resume) => this.#waiting.push(resume));
   }
 
   async close(): Promise<void> {
