@@ -1,9 +1,15 @@
-import { ChatSDK, type ConnectionState, type StoredTokens, secureStoreAdapter } from '@chatsdk/react-native';
+import {
+  ChatSDK,
+  type ConnectionState,
+  DisconnectedError,
+  type StoredTokens,
+  secureStoreAdapter,
+} from '@chatsdk/react-native';
 import AsyncStorage from '@react-native-async-storage/async-storage';
 import NetInfo from '@react-native-community/netinfo';
 import * as SecureStore from 'expo-secure-store';
 import { useCallback, useEffect, useState } from 'react';
-import { Button, StyleSheet, Text, TextInput, View } from 'react-native';
+import { AppState, Button, StyleSheet, Text, TextInput, View } from 'react-native';
 
 const API_URL = process.env.EXPO_PUBLIC_API_URL ?? 'http://localhost:5500';
 const WS_URL = process.env.EXPO_PUBLIC_WS_URL ?? 'ws://localhost:8001/connection/websocket';
@@ -52,13 +58,24 @@ export default function App() {
     ];
     // What the last run of the app left goes on, online or not.
     const resume = async (): Promise<void> => {
-      const saved = (await storage.get()) as StoredTokens | null;
-      if (saved?.accessToken === undefined) return;
-      await connect(saved.userID, saved.accessToken, saved.refreshToken, saved.expiresAt);
+      try {
+        const saved = (await storage.get()) as StoredTokens | null;
+        if (saved?.accessToken === undefined || sdk.connectivity !== null) return;
+        setProblem('');
+        await connect(saved.userID, saved.accessToken, saved.refreshToken, saved.expiresAt);
+      } catch (error) {
+        // Who leaves before it is connected did not fail.
+        if (!(error instanceof DisconnectedError)) setProblem(String(error));
+      }
     };
-    resume().catch(() => {});
+    void resume();
+    // A keychain that was locked when the app was started can be read once somebody looks at it.
+    const looking = AppState.addEventListener('change', (now) => {
+      if (now === 'active' && sdk.connectivity === null) void resume();
+    });
     return () => {
       for (const end of undo) end();
+      looking.remove();
       void sdk.disconnect();
     };
   }, [sdk, connect]);
@@ -80,7 +97,7 @@ export default function App() {
   const signOut = (): void => {
     setState(null);
     // The tokens are removed at once; the server is told as soon as it can be reached.
-    void sdk.logout();
+    sdk.logout().catch((error: unknown) => setProblem(String(error)));
   };
 
   if (state === null) {

@@ -15,9 +15,9 @@ import type { ConnectionState } from './realtime/connection.ts';
 import { type RequestOptions, request } from './rest.ts';
 import { type Seat, Session } from './session.ts';
 import type { AuthReport, EndReason } from './tokens/events.ts';
-import { type ConnectInput, readConnectInput, refuseApiKey } from './tokens/input.ts';
-import { LastUser } from './tokens/last-user.ts';
-import { readBuffer } from './tokens/manager.ts';
+import { type ConnectInput, readConnectInput, readUserID, refuseApiKey } from './tokens/input.ts';
+import { recallUser, rememberUser } from './tokens/last-user.ts';
+import { readBuffer } from './tokens/schedule.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
 import type { User } from './user.ts';
@@ -37,7 +37,10 @@ export interface ChatSDKOptions {
    * and only then, the message contains `Network`; the session is kept and goes on by itself.
    */
   onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
-  /** Where the SDK keeps the pair. Default: `localStorage` in browsers; memory elsewhere, and with `refreshTokens`. */
+  /**
+   * Where the SDK keeps the pair. Default: `localStorage` in browsers; memory elsewhere, and with `refreshTokens`.
+   * Of several clients of one user in a page, the `storage` and `refreshBufferMs` of the first one count.
+   */
   storage?: TokenStorage | undefined;
   /**
    * Asks your backend for the next pair, where it keeps the refresh token in a cookie. Resolves with
@@ -69,7 +72,9 @@ const CONNECT_PATIENCE = 10_000;
 /** Whom `logout` is for. */
 export interface LogoutOptions {
   /** Default: who is connected, or else who connected last on this device. */
-  userID?: string;
+  userID?: string | number | undefined;
+  /** The same, in the spelling of the wire. */
+  userId?: string | number | undefined;
 }
 
 /** How a client stands, for people who look for a fault. Holds nothing secret. */
@@ -84,11 +89,18 @@ export interface DebugReport {
 /** This client's part in a session. */
 interface Membership {
   readonly userID: string;
-  readonly session: Session;
+  readonly tokens: Tokens;
+  /** Null until it is joined. */
+  session: Session | null;
   readonly seat: Seat;
+  /** The logouts that it began after. */
+  readonly after: unknown;
   readonly ready: Promise<User>;
-  readonly fail: (error: Error) => void;
+  readonly fail: (error: unknown) => void;
 }
+
+/** Where the clients of a page find the logouts that do not know yet whom they are for. */
+const LOGOUTS = 'logouts';
 
 /** A chat client for one user at a time. The constructor starts nothing. */
 export class ChatSDK {
@@ -103,6 +115,8 @@ export class ChatSDK {
   #lastUserID: string | null = null;
   #user: User | null = null;
   #connectivity: ConnectionState | null = null;
+  /** What this client shares with itself where the platform shares nothing. */
+  readonly #own = new Map<string, unknown>();
 
   constructor(options: ChatSDKOptions) {
     this.#logger = redacting(options.logger ?? silent);
@@ -118,7 +132,7 @@ export class ChatSDK {
     this.#events = new Emitter((error) => this.#logger.error(`A listener threw: ${String(error)}`));
   }
 
-  /** The current user, or null before the first connect and after a disconnect. */
+  /** The current user, or null where there is no session: before `connect`, and once the session was left or ended. */
   get user(): User | null {
     return this.#user;
   }
@@ -128,7 +142,7 @@ export class ChatSDK {
     return this.#connectivity;
   }
 
-  /** The current user. Throws {@link NotConnectedError} before the first connect and after a disconnect. */
+  /** The current user. Throws {@link NotConnectedError} where {@link user} is null. */
   getCurrentUser(): User {
     if (this.#user === null) throw new NotConnectedError();
     return this.#user;
@@ -156,14 +170,16 @@ export class ChatSDK {
       return Promise.reject(error);
     }
     const { userID, tokens } = read;
-    if (this.#membership?.userID === userID) {
-      const { session, ready } = this.#membership;
-      session.manager.offer(tokens).catch((error: unknown) => {
+    const membership = this.#membership;
+    // What a logout may be about to end is left, and begun anew after it.
+    const logouts = this.#shared().get(LOGOUTS);
+    if (membership?.userID === userID && (!logouts || membership.after === logouts)) {
+      this.#afterLogouts(() => membership.session?.manager.offer(tokens)).catch((error: unknown) => {
         this.#logger.error(String(error));
       });
-      return ready;
+      return membership.ready;
     }
-    void this.#leave();
+    void this.#leave(membership);
     return this.#join(userID, tokens);
   }
 
@@ -172,23 +188,33 @@ export class ChatSDK {
    * is closed, which it is not where another client of the same page goes on with it.
    */
   disconnect(): Promise<void> {
-    return this.#leave();
+    return this.#leave(this.#membership);
   }
 
   /**
    * Disconnects at once, here and in the other tabs of this browser, removes the stored tokens, and has the
    * server revoke the session. Resolves when that was tried; it is tried again until it is answered. Needs no
-   * connection: after a `disconnect`, or in a page just loaded, it ends the session that is stored.
+   * connection: after a `disconnect`, or in a page just loaded, it ends the session that is stored. What connects after
+   * the call is not logged out by it.
    */
   async logout(options: LogoutOptions = {}): Promise<void> {
-    const lastUser = this.#lastUser();
-    const { userID = this.#membership?.userID ?? this.#lastUserID ?? (await lastUser.recall()) } = options;
-    if (userID === null) return;
-    const membership = this.#membership?.userID === userID ? this.#membership : null;
-    const done = (membership?.session ?? this.#session(userID)).logout(membership?.seat);
-    if (membership !== null) void this.#leave();
+    const named = options.userID ?? options.userId;
+    const membership = this.#membership;
+    const userID = named === undefined ? (membership?.userID ?? this.#lastUserID) : readUserID(named);
+    const mine = membership?.userID === userID ? membership : null;
+    this.#drop(mine);
+    const shared = this.#shared();
+    if (userID !== null && !shared.has(LOGOUTS)) return await this.#logout(userID, mine);
+    // Noted at once: what connects from now on begins after it.
+    let done: Promise<void> | undefined;
+    const turn = this.#afterLogouts(async () => {
+      const recalled = userID ?? (await recallUser(this.#lastUser(), this.#platform.timers));
+      if (recalled !== null) done = this.#logout(recalled, mine);
+      if (shared.get(LOGOUTS) === turn) shared.delete(LOGOUTS);
+    });
+    shared.set(LOGOUTS, turn);
+    await turn;
     await done;
-    await lastUser.forget(userID);
   }
 
   /**
@@ -197,7 +223,7 @@ export class ChatSDK {
    * @param path below `apiUrl`, with a slash at its start
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
-    const manager = this.#membership?.session.manager;
+    const manager = this.#membership?.session?.manager;
     if (manager === undefined) throw new NotConnectedError();
     return await request(this.#platform, this.#apiUrl, manager, method, path, options);
   }
@@ -208,7 +234,7 @@ export class ChatSDK {
       apiUrl: this.#apiUrl,
       wsUrl: this.#wsUrl,
       connectivity: this.#connectivity,
-      auth: this.#membership?.session.manager.debug() ?? null,
+      auth: this.#membership?.session?.manager.debug() ?? null,
     };
   }
 
@@ -223,14 +249,14 @@ export class ChatSDK {
   }
 
   #session(userID: string): Session {
-    const { refreshBufferMs, storage, refreshTokens } = this.#options;
     return Session.of({
+      refreshBufferMs: undefined,
+      storage: undefined,
+      ...this.#options,
       apiUrl: this.#apiUrl,
       wsUrl: this.#wsUrl,
       userID,
-      refreshBufferMs,
-      storage,
-      hosted: refreshTokens !== undefined,
+      hosted: this.#options.refreshTokens !== undefined,
       logger: this.#logger,
       platform: this.#platform,
     });
@@ -239,28 +265,31 @@ export class ChatSDK {
   #join(userID: string, tokens: Tokens): Promise<User> {
     const { onTokenRefresh, onRefreshError, refreshTokens } = this.#options;
     const platform = this.#platform;
-    const session = this.#session(userID);
     let waited = false;
     let settle = (): void => {};
     let fail: (error: unknown) => void = () => {};
+    // Who has left hears nothing more, and a session that is over has no say in the next one.
+    const whileMine =
+      <A extends unknown[]>(call: (...args: A) => void) =>
+      (...args: A): void => {
+        if (this.#membership === membership) call(...args);
+      };
     const seat: Seat = {
       onTokenRefresh,
       onRefreshError,
       refreshTokens,
-      onUser: (user) => {
+      onUser: whileMine((user) => {
         this.#user = user;
-      },
-      onState: (state) => {
+      }),
+      onState: whileMine((state) => {
         this.#setConnectivity(state);
         if (state === 'connected') settle();
-      },
-      onStorageError: (error) => this.#events.emit('storageError', error),
-      onEnded: (reason, error) => {
-        this.#membership = null;
-        this.#connectivity = null;
-        fail(error ?? new DisconnectedError());
+      }),
+      onStorageError: whileMine((error) => this.#events.emit('storageError', error)),
+      onEnded: whileMine((reason, error) => {
+        this.#drop(membership, error ?? undefined);
         this.#events.emit('sessionEnded', { reason, error });
-      },
+      }),
     };
     const ready = new Promise<User>((resolve, reject) => {
       settle = () => {
@@ -278,43 +307,75 @@ export class ChatSDK {
     });
     // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
     ready.catch(() => {});
-    const membership: Membership = { userID, session, seat, ready, fail };
+    const membership: Membership = {
+      userID,
+      tokens,
+      session: null,
+      seat,
+      after: this.#shared().get(LOGOUTS),
+      ready,
+      fail,
+    };
     this.#membership = membership;
     this.#lastUserID = userID;
     this.#setConnectivity('connecting');
-    void this.#lastUser().remember(userID);
-    session.join(seat, tokens).then(
-      () => {
+    void this.#afterLogouts(async () => {
+      // Left already, out of a listener or while it waited.
+      if (this.#membership !== membership) return;
+      // The record in a storage of the app's names the user already.
+      if (this.#options.storage === undefined) void rememberUser(this.#lastUser(), platform.timers, userID);
+      try {
+        membership.session = this.#session(userID);
+        await membership.session.join(seat, tokens);
         if (this.#membership !== membership) return;
         const online = platform.network.online();
         if (!online) this.#setConnectivity('offline');
         if (!online || waited) settle();
-      },
-      (error: unknown) => {
+      } catch (error) {
         fail(error);
         // It never began: the next connect begins anew.
-        if (this.#membership === membership) void this.#leave();
-      },
-    );
+        void this.#leave(membership);
+      }
+    });
     return ready;
   }
 
-  async #leave(): Promise<void> {
-    const membership = this.#membership;
-    this.#membership = null;
-    this.#user = null;
-    this.#connectivity = null;
-    if (membership === null) return;
-    const left = membership.session.leave(membership.seat);
-    membership.fail(new DisconnectedError());
-    await left;
+  /** Lets go of it, where it is still this client's; who waits for it is told why. */
+  #drop(membership: Membership | null, error: Error = new DisconnectedError()): void {
+    if (this.#membership === membership) {
+      this.#membership = null;
+      this.#user = null;
+      this.#connectivity = null;
+    }
+    membership?.fail(error);
   }
 
-  #lastUser(): LastUser {
-    const { storage } = this.#options;
-    const platform = this.#platform;
-    const place = storage ?? platform.storage(`chatsdk:${this.#apiUrl}`);
-    return new LastUser(place, storage !== undefined, platform.timers);
+  async #leave(membership: Membership | null): Promise<void> {
+    this.#drop(membership);
+    await membership?.session?.leave(membership.seat);
+  }
+
+  async #logout(userID: string, membership: Membership | null): Promise<void> {
+    const session = membership?.session ?? this.#session(userID);
+    // What it was about to begin with is revoked, too.
+    if (membership?.session === null) session.join(membership.seat, membership.tokens).catch(() => {});
+    await session.logout(membership?.seat);
+  }
+
+  #shared(): Map<string, unknown> {
+    return this.#platform.shared?.() ?? this.#own;
+  }
+
+  /** Runs `work` after the logouts that do not know yet whom they are for; at once where there are none. */
+  async #afterLogouts(work: () => Promise<void> | undefined): Promise<void> {
+    const logouts = this.#shared().get(LOGOUTS);
+    if (logouts !== undefined) await logouts;
+    await work();
+  }
+
+  /** Where it is kept who signed in last. */
+  #lastUser(): TokenStorage {
+    return this.#options.storage ?? this.#platform.storage(`chatsdk:last:${this.#apiUrl}`);
   }
 
   #setConnectivity(state: ConnectionState): void {

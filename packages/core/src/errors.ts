@@ -65,7 +65,7 @@ export class ChatError extends Error {
   }
 }
 
-/** `connect` was called with something that cannot work; nothing was changed and nothing was sent. */
+/** A call with something that cannot work; nothing was changed and nothing was sent. */
 export class InvalidInputError extends ChatError {
   override name = 'InvalidInputError';
   /** The argument that is at fault. */

@@ -1,5 +1,5 @@
 /** Requests to the API as the current user. */
-import { RequestError } from './errors.ts';
+import { InvalidInputError, RequestError } from './errors.ts';
 import { send } from './http.ts';
 import type { Platform } from './platform/platform.ts';
 
@@ -20,10 +20,14 @@ export interface RequestTokens {
 /** What the server says where it would not have the token: another one may do. */
 const TOKEN_REFUSED = ['token_expired', 'token_invalid', 'token_revoked'];
 
+/** One slash, and neither backslashes nor control characters: nothing that could name another host. */
+const PATH = /^\/(?!\/)[ -[\]-~\xa0-\uffff]*$/;
+
 /**
  * Sends a request with a token that works. Where the server refuses that token, gets another one and sends the same
  * request once more; what a second refusal means for the session, the refresh has found out.
  * @returns the body of the reply, or null where it has none
+ * @throws InvalidInputError where `path` could lead elsewhere than to the API: the token would go there
  * @throws RequestError with the server's code, or with `network` where nothing answered
  */
 export async function request(
@@ -34,6 +38,7 @@ export async function request(
   path: string,
   { body, signal }: RequestOptions = {},
 ): Promise<unknown> {
+  if (!PATH.test(path)) throw new InvalidInputError('path', 'A path starts with one slash.');
   let token = await tokens.getToken();
   for (let replayed = false; ; replayed = true) {
     const answer = await send(platform, method, apiUrl + path, {

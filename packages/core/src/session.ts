@@ -8,6 +8,7 @@ import type { Logger } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { Connection, type ConnectionState } from './realtime/connection.ts';
 import type { EndReason } from './tokens/events.ts';
+import { readClaims } from './tokens/jwt.ts';
 import { TokenManager } from './tokens/manager.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
@@ -44,11 +45,12 @@ export class Session {
   readonly #logger: Logger;
   readonly #shared: Map<string, unknown> | null;
   readonly #key: string;
-  #seats = new Set<Seat>();
+  readonly #options: SessionOptions;
+  /** Who takes part, and the rank of the newest pair that they gave or were told of. */
+  #seats = new Map<Seat, number>();
   /** Who is told why the session ended, after it did. */
-  #audience: Iterable<Seat> = this.#seats;
-  /** The access token that each client was last told of. */
-  readonly #told = new WeakMap<Seat, string>();
+  #audience = this.#seats;
+  #warned = false;
 
   /** The session of this user and these addresses, or a new one that nobody takes part in. */
   static of(options: SessionOptions): Session {
@@ -56,24 +58,23 @@ export class Session {
     const shared = platform.shared?.() ?? null;
     const key = JSON.stringify(['session', apiUrl, wsUrl, userID, hosted]);
     const found = shared?.get(key) as Session | undefined;
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      found.compare(options);
+      return found;
+    }
     const made = new Session(options, shared, key);
     shared?.set(key, made);
     return made;
   }
 
   private constructor(options: SessionOptions, shared: Map<string, unknown> | null, key: string) {
-    const { apiUrl, wsUrl, userID, refreshBufferMs, storage, hosted, logger, platform } = options;
+    const { wsUrl, hosted, logger, platform } = options;
+    this.#options = options;
     this.#logger = logger;
     this.#shared = shared;
     this.#key = key;
     const manager = new TokenManager({
-      apiUrl,
-      userID,
-      refreshBufferMs,
-      storage,
-      logger,
-      platform,
+      ...options,
       refreshTokens: hosted ? () => this.#askHost() : undefined,
       onTokenRefresh: (tokens) => this.#tellAll(tokens),
       onRefreshError: (error) => this.#report(error),
@@ -85,20 +86,21 @@ export class Session {
       tokens: manager,
       platform,
       logger,
-      onState: (state) => {
-        for (const seat of [...this.#seats]) seat.onState(state);
-      },
+      onState: (state) => this.#each((seat) => seat.onState(state)),
     });
     let sid: string | null = null;
     manager.on('tokens', (now) => {
-      for (const seat of [...this.#seats]) seat.onUser(now.user);
+      this.#each((seat) => {
+        seat.onUser(now.user);
+        this.#catchUp(seat);
+      });
       // Another tab signed the same user in anew: what is open still belongs to the old session.
       if (sid !== null && now.sid !== null && now.sid !== sid) this.#connection.restart();
       sid = now.sid;
     });
     manager.on('storageError', (error) => {
       logger.warn(error.message);
-      for (const seat of [...this.#seats]) seat.onStorageError(error);
+      this.#each((seat) => seat.onStorageError(error));
     });
     manager.on('ended', ({ reason, error }) => this.#end(reason, error));
   }
@@ -108,24 +110,27 @@ export class Session {
     return this.#connection.connected;
   }
 
+  /** Says, once, that what another client was made with does not count here. */
+  compare({ storage, refreshBufferMs }: SessionOptions): void {
+    const mine = this.#options;
+    if (this.#warned || (storage === mine.storage && refreshBufferMs === mine.refreshBufferMs)) return;
+    this.#warned = true;
+    this.#logger.warn('Clients of one user share the storage and refreshBufferMs of the first one.');
+  }
+
   /** Takes part, with a pair that may be newer than the one in use. Resolves when the socket is being opened. */
   async join(seat: Seat, tokens: Tokens): Promise<void> {
-    this.#seats.add(seat);
+    this.#seats.set(seat, rankOf(tokens));
     try {
       await this.manager.start(tokens);
     } catch (error) {
       void this.leave(seat);
       throw error;
     }
-    const { tokens: now, user } = this.manager;
-    if (!this.#seats.has(seat) || now === null || user === null) return;
+    const { user } = this.manager;
+    if (!this.#seats.has(seat) || user === null) return;
     seat.onUser(user);
-    if (now.accessToken !== tokens.accessToken && this.#told.get(seat) !== now.accessToken) {
-      guarded(
-        () => this.#tell(seat, now),
-        (thrown) => this.#logger.error(`onTokenRefresh failed: ${String(thrown)}`),
-      );
-    }
+    this.#catchUp(seat);
     this.#connection.open();
     if (this.connected) seat.onState('connected');
   }
@@ -135,7 +140,9 @@ export class Session {
    * nobody has come back by the end of the current task, as a component does that is mounted anew.
    */
   async leave(seat: Seat): Promise<void> {
-    if (!this.#seats.delete(seat) || this.#seats.size > 0) return;
+    const there = this.#seats.delete(seat);
+    this.#audience.delete(seat);
+    if (!there || this.#seats.size > 0) return;
     this.manager.stop();
     if (this.connected && this.#shared !== null) await Promise.resolve();
     if (this.#seats.size === 0) this.#close();
@@ -150,11 +157,11 @@ export class Session {
   }
 
   #end(reason: EndReason, error: RefreshError | null): void {
-    const seats = this.#seats;
-    this.#seats = new Set();
-    this.#audience = seats;
+    this.#audience = this.#seats;
+    this.#seats = new Map();
     this.#close();
-    for (const seat of seats) seat.onEnded(reason, error);
+    // Who leaves in the course of it is told no more.
+    for (const seat of this.#audience.keys()) seat.onEnded(reason, error);
   }
 
   #close(): void {
@@ -164,28 +171,54 @@ export class Session {
 
   /** Asks through the client that came last: its function is the freshest. */
   #askHost(): Promise<Partial<Tokens>> {
-    const ask = [...this.#seats].reverse().find((seat) => seat.refreshTokens !== undefined)?.refreshTokens;
+    const ask = [...this.#seats.keys()]
+      .reverse()
+      .find((seat) => seat.refreshTokens !== undefined)?.refreshTokens;
     return ask === undefined ? Promise.reject(new Error('nobody takes part')) : ask();
   }
 
-  async #tellAll(tokens: Tokens): Promise<void> {
-    await Promise.all([...this.#seats].map((seat) => this.#tell(seat, tokens)));
+  #each(call: (seat: Seat) => void): void {
+    for (const seat of [...this.#seats.keys()]) if (this.#seats.has(seat)) call(seat);
   }
 
+  /** Waits for everybody, and only then throws what one of them threw. */
+  async #tellAll(tokens: Tokens): Promise<void> {
+    const telling = [...this.#seats.keys()].map((seat) => this.#tell(seat, tokens));
+    await Promise.all(telling.map((one) => one.catch(() => {})));
+    await Promise.all(telling);
+  }
+
+  /** Tells who came while the others were told. */
+  #catchUp(seat: Seat): void {
+    const { tokens } = this.manager;
+    if (tokens === null) return;
+    this.#tell(seat, tokens).catch((thrown: unknown) => {
+      this.#logger.error(`onTokenRefresh failed: ${String(thrown)}`);
+    });
+  }
+
+  /** Tells of a pair that is newer than all that the client gave or was told of. */
   async #tell(seat: Seat, tokens: Tokens): Promise<void> {
-    this.#told.set(seat, tokens.accessToken);
+    const rank = rankOf(tokens);
+    if (rank <= (this.#seats.get(seat) ?? rank)) return;
+    this.#seats.set(seat, rank);
     await seat.onTokenRefresh?.({ ...tokens });
   }
 
   #report(error: RefreshError): void {
-    const seats = [...(this.#seats.size > 0 ? this.#seats : this.#audience)];
-    const told = seats.filter((seat) => seat.onRefreshError !== undefined);
+    const seats = this.#seats.size > 0 ? this.#seats : this.#audience;
+    const told = [...seats.keys()].filter((seat) => seat.onRefreshError !== undefined);
     if (told.length === 0) this.#logger.error(error.message);
     for (const seat of told) {
       guarded(
-        () => seat.onRefreshError?.(error),
+        () => (seats.has(seat) ? seat.onRefreshError?.(error) : undefined),
         (thrown) => this.#logger.error(`onRefreshError failed: ${String(thrown)}`),
       );
     }
   }
+}
+
+/** Grows from pair to pair of a session. */
+function rankOf({ accessToken, expiresAt }: Tokens): number {
+  return readClaims(accessToken)?.rc ?? expiresAt;
 }

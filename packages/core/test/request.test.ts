@@ -123,3 +123,17 @@ it('needs a session', async () => {
   const { sdk } = scene.client();
   await expect(sdk.request('GET', path)).rejects.toBeInstanceOf(NotConnectedError);
 });
+
+it.each(['@evil.example/x', '.evil.example/x', '//evil.example', '/\\evil.example', '/a\nb', ''])(
+  'is not sent where the path is %j',
+  async (elsewhere) => {
+    const { sdk } = scene.client();
+    await sdk.connect(scene.input());
+    const sent = scene.server.seen.length;
+    await expect(sdk.request('GET', elsewhere)).rejects.toMatchObject({
+      code: 'invalid_input',
+      field: 'path',
+    });
+    expect(scene.server.seen).toHaveLength(sent);
+  },
+);

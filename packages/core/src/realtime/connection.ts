@@ -88,8 +88,8 @@ export class Connection {
   open(): void {
     if (this.#open) return;
     this.#open = true;
-    this.#options.onState('connecting');
     this.#client.connect();
+    this.#options.onState('connecting');
   }
 
   /** Connects anew, as whoever the tokens now speak for. Nobody is told of the gap unless it lasts. */

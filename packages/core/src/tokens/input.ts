@@ -68,7 +68,8 @@ export function refuseApiKey(field: string, value: string): void {
   }
 }
 
-function readUserID(value: unknown): string {
+/** The id as the server spells it. Throws where it is none. */
+export function readUserID(value: unknown): string {
   // Many hosts count their users, and JavaScript hosts send such ids as numbers.
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value);
   if (typeof value !== 'string' || value === '') {

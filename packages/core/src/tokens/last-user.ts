@@ -7,40 +7,17 @@ import { parseStored } from './stored.ts';
 /** How long the storage is waited for, in ms. */
 const PATIENCE = 5_000;
 
-export class LastUser {
-  readonly #storage: TokenStorage;
-  readonly #given: boolean;
-  readonly #timers: Timers;
+/** Notes that `userID` signed in. */
+export async function rememberUser(storage: TokenStorage, timers: Timers, userID: string): Promise<void> {
+  await tried(timers, () => storage.set({ v: 1, userID, generation: 0 }));
+}
 
-  /**
-   * @param storage where the name is kept
-   * @param given whether that is the app's own storage of the pair: its record names the user already
-   */
-  constructor(storage: TokenStorage, given: boolean, timers: Timers) {
-    this.#storage = storage;
-    this.#given = given;
-    this.#timers = timers;
-  }
+/** Who signed in last, or null where nobody did or the storage does not say. */
+export async function recallUser(storage: TokenStorage, timers: Timers): Promise<string | null> {
+  return parseStored(await tried(timers, () => storage.get()))?.userID ?? null;
+}
 
-  /** Notes that `userID` signed in. */
-  async remember(userID: string): Promise<void> {
-    if (this.#given) return;
-    await this.#try(() => this.#storage.set({ v: 1, userID, generation: 0 }));
-  }
-
-  /** Who signed in last, or null where nobody did or the storage does not say. */
-  async recall(): Promise<string | null> {
-    return parseStored(await this.#try(() => this.#storage.get()))?.userID ?? null;
-  }
-
-  /** Notes that `userID` logged out. */
-  async forget(userID: string): Promise<void> {
-    if (this.#given || (await this.recall()) !== userID) return;
-    await this.#try(() => this.#storage.remove());
-  }
-
-  /** A storage that fails is told of where tokens are at stake, not here. */
-  async #try(work: () => unknown): Promise<unknown> {
-    return await within(this.#timers, PATIENCE, work).catch(() => null);
-  }
+/** A storage that fails is told of where tokens are at stake, not here. */
+async function tried(timers: Timers, work: () => unknown): Promise<unknown> {
+  return await within(timers, PATIENCE, work).catch(() => null);
 }

@@ -38,7 +38,7 @@ import { type Logout, Peers, tellSignedOut } from './peers.ts';
 import { Refresher } from './refresher.ts';
 import type { Trouble } from './request.ts';
 import { revokeLater, revokeOnce } from './revoke.ts';
-import { effectiveBuffer } from './schedule.ts';
+import { effectiveBuffer, readBuffer } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
 import { memoryStorage, type TokenStorage } from './storage.ts';
 import { Timetable } from './timetable.ts';
@@ -539,13 +539,4 @@ export class TokenManager {
     this.#state = state;
     this.#events.emit('state', state);
   }
-}
-
-/** Refuses what is not a time, instead of refreshing in a circle because of it. */
-export function readBuffer(value: unknown): number {
-  if (value === undefined) return 300_000;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw new TypeError('refreshBufferMs has to be a number of milliseconds, 0 or more.');
-  }
-  return value;
 }

@@ -3,6 +3,15 @@
 /** The longest a timer is set for; sleep, throttling and jumping clocks are noticed within it. */
 export const TICK = 30_000;
 
+/** Refuses what is not a time, instead of refreshing in a circle because of it. */
+export function readBuffer(value: unknown): number {
+  if (value === undefined) return 300_000;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+    throw new TypeError('refreshBufferMs has to be a number of milliseconds, 0 or more.');
+  }
+  return value;
+}
+
 /** How long before its end a token of this life is refreshed. At least a sliver, even where 0 is asked for. */
 export function effectiveBuffer(ttl: number, wanted: number): number {
   const sliver = Math.min(2_000, ttl * 0.1);

@@ -20,10 +20,10 @@ const STORAGE_TIMEOUT = 5_000;
 const UNREADABLE_PATIENCE = 60_000;
 
 /**
- * Where the platform has no locks, changes at least take turns in here, also those of a session that ends and of the
- * next one that begins already.
+ * The changes of a page take turns in the order in which they were asked for, also those of a session that ends and
+ * of the next one that begins already. Locks, where there are any, keep no such order.
  */
-const QUEUES = new WeakMap<Platform, Map<string, Promise<unknown>>>();
+const QUEUES = new WeakMap<object, Map<string, Promise<unknown>>>();
 
 /** What came of a save. */
 export type Saved =
@@ -341,8 +341,9 @@ export class Vault {
     failed: Failed<T>,
     change: (record: StoredTokens | null) => Promise<T>,
   ): Promise<T> {
-    const queues = QUEUES.get(this.#platform) ?? new Map<string, Promise<unknown>>();
-    QUEUES.set(this.#platform, queues);
+    const page = this.#platform.shared?.() ?? this.#platform;
+    const queues = QUEUES.get(page) ?? new Map<string, Promise<unknown>>();
+    QUEUES.set(page, queues);
     const turn = Promise.resolve(queues.get(this.#lock)).then(() =>
       this.#platform.locks.hold(this.#lock, STORAGE_TIMEOUT, async () => {
         let record: StoredTokens | null | undefined;
