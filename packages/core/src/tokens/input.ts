@@ -79,7 +79,7 @@ function readUserID(value: unknown): string {
 }
 
 /** Milliseconds since the Unix epoch, or null where the value says nothing. Never throws. */
-function readTime(value: unknown, logger: Logger): number | null {
+export function readTime(value: unknown, logger: Logger): number | null {
   if (value === undefined || value === null) return null;
   let time = typeof value === 'number' ? value : Number.NaN;
   if (typeof value === 'string' && value.trim() !== '') {

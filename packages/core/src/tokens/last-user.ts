@@ -1,7 +1,7 @@
 /** Who signed in here last: a page that was just loaded has to know it to log out whom nobody has connected yet. */
 import type { Timers } from '../platform/platform.ts';
 import { within } from '../within.ts';
-import type { TokenStorage } from './storage.ts';
+import type { StoredTokens, TokenStorage } from './storage.ts';
 import { parseStored } from './stored.ts';
 
 /** How long the storage is waited for, in ms. */
@@ -24,19 +24,29 @@ export class LastUser {
 
   /** Notes that `userID` signed in. */
   async remember(userID: string): Promise<void> {
-    if (this.#given) return;
-    await this.#try(() => this.#storage.set({ v: 1, userID, generation: 0 }));
+    if (!this.#given) await this.#put(userID, (await this.#read())?.revoke);
   }
 
   /** Who signed in last, or null where nobody did or the storage does not say. */
   async recall(): Promise<string | null> {
-    return parseStored(await this.#try(() => this.#storage.get()))?.userID ?? null;
+    return (await this.#read())?.userID || null;
   }
 
   /** Notes that `userID` logged out. */
   async forget(userID: string): Promise<void> {
-    if (this.#given || (await this.recall()) !== userID) return;
-    await this.#try(() => this.#storage.remove());
+    const record = await this.#read();
+    if (this.#given || record?.userID !== userID) return;
+    if (record.revoke) await this.#put('', record.revoke);
+    else await this.#try(() => this.#storage.remove());
+  }
+
+  async #read(): Promise<StoredTokens | null> {
+    return parseStored(await this.#try(() => this.#storage.get()));
+  }
+
+  /** Notes a name. What other users left to be revoked stays. */
+  async #put(userID: string, revoke: string[] | undefined): Promise<void> {
+    await this.#try(() => this.#storage.set({ v: 1, userID, generation: 0, ...(revoke && { revoke }) }));
   }
 
   /** A storage that fails is told of where tokens are at stake, not here. */

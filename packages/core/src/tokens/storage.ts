@@ -13,6 +13,8 @@ export interface TokenStorage {
   remove(): void | Promise<void>;
   /** Calls `listener` when another tab or process changed the value. Returns what ends it. */
   subscribe?(listener: () => void): () => void;
+  /** True where what it keeps is gone with the process. */
+  readonly volatile?: boolean;
 }
 
 /** What stands in a {@link TokenStorage}. Holds secrets while `accessToken` or `revoke` is there. */
@@ -42,6 +44,7 @@ export interface StoredTokens {
 export function memoryStorage(): TokenStorage {
   let kept: StoredTokens | null = null;
   return {
+    volatile: true,
     get: () => kept,
     set: (value) => {
       kept = value;
