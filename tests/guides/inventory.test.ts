@@ -44,6 +44,8 @@ const OWN: readonly { document: string; language: string; by: string }[] = [
     by: 'tests/snippets/frontend/native.test.ts',
   },
   { document: 'python/README.md', language: 'python', by: 'python/tests/test_readme.py' },
+  // A test of its documentation, which includes it.
+  { document: 'crates/client/README.md', language: 'rust', by: 'crates/client/src/lib.rs' },
 ];
 
 /** What nothing checks, and why. */

@@ -1,9 +1,6 @@
-//! The Rust client of ChatSDK: keeps a user signed in, and a realtime connection open.
+#![cfg_attr(feature = "native", doc = include_str!("../README.md"))]
 //!
-//! Your backend mints tokens at `POST /auth/tokens`; a [`TokenManager`] exchanges them for as long as the
-//! session lives. Nobody is signed out by accident: not by a lost reply, a killed process, several
-//! processes that share a storage, a wrong clock, or days without a network. Only the server's own word
-//! ends a session.
+//! # Modules
 //!
 //! - [`tokens`]: the lifecycle. [`platform`]: what it needs of the place it runs in.
 //! - [`error`]: what goes wrong. [`events`]: what happens.

@@ -94,8 +94,9 @@ counts! {
     expired: "sessions that expired, unused for seven days",
     /// Sessions minted after the backup that was restored.
     forgotten: "sessions that the restored backup did not know",
-    /// Sessions of a pair that was in use from memory, because the storage had refused it.
-    lost_in_memory: "sessions lost with a process whose storage had refused the pair in use",
+    /// Sessions that no process has any more and the server has not ended: their last process was killed while the
+    /// storage refused the newest pair, and the app asked its backend for another session.
+    forgotten_by_storage: "sessions forgotten by a storage that takes nothing",
     /// Thefts.
     thefts: "stolen tokens replayed",
     /// Thefts that ended the session.

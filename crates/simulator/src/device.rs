@@ -82,7 +82,17 @@ pub trait Fate: Send + Sync {
     /// How long the storage takes, in ms.
     fn storage_delay(&self) -> Millis;
     /// The storage keeps what `process` gave it.
-    fn stored(&self, process: ProcId, text: &str);
+    fn stored(&self, process: ProcId, text: &str) {
+        let _ = (process, text);
+    }
+    /// It does not.
+    fn refused(&self, process: ProcId, text: &str) {
+        let _ = (process, text);
+    }
+    /// It forgets what stood there, as `process` asked it to.
+    fn removed(&self, process: ProcId) {
+        let _ = process;
+    }
 }
 
 /// A storage that processes share.
@@ -304,6 +314,7 @@ impl Storage for VirtualStorage {
         at_point(&self.device, self.process, Point::Saving).await;
         match self.shared.fault() {
             Fault::Writes | Fault::Full | Fault::Both => {
+                self.device.fate.refused(self.process, &text);
                 return Err(StorageFault("full".to_owned()));
             }
             Fault::Lies if is_successor(self.shared.text().as_deref(), &text) => return Ok(()),
@@ -329,6 +340,7 @@ impl Storage for VirtualStorage {
         match self.shared.fault() {
             Fault::Writes | Fault::Both => Err(StorageFault("read-only".to_owned())),
             _ => {
+                self.device.fate.removed(self.process);
                 self.shared.write(Some(self.process), None);
                 Ok(())
             }

@@ -41,10 +41,7 @@ pub enum Revoked {
     /// The operator did.
     ByOperator,
     /// A token came back after a later one was in use.
-    Reused {
-        /// The storage had refused a pair that was in use all the same.
-        unsaved: bool,
-    },
+    Reused,
 }
 
 /// What changes in the course of a life.
@@ -70,8 +67,8 @@ pub struct State {
     pub current: Option<SessionId>,
     /// The counters that the owner has used, by session: the highest.
     pub used: HashMap<SessionId, i64>,
-    /// When a client last reported that its storage did not keep a pair.
-    pub save_failed_at: Millis,
+    /// Sessions whose newest pair the storage refused.
+    pub refused: HashSet<SessionId>,
     /// Whether processes may be killed.
     pub peace: bool,
 }
@@ -124,12 +121,25 @@ impl Fate for Life {
 
     fn stored(&self, process: ProcId, text: &str) {
         if let Some((session, ..)) = access_token(text).and_then(|token| claims(&token)) {
-            self.lock().kept.insert(session);
+            let mut state = self.lock();
+            state.refused.remove(&session);
+            state.kept.insert(session);
         }
         self.tell(|| {
             let rc = access_token(text).and_then(|token| claims(&token));
             format!("tab {process} saves {:?}", rc.map(|(_, rc, _)| rc))
         });
+    }
+
+    fn refused(&self, process: ProcId, text: &str) {
+        if let Some((session, rc, _)) = access_token(text).and_then(|token| claims(&token)) {
+            self.tell(|| format!("tab {process} cannot save {rc}"));
+            self.lock().refused.insert(session);
+        }
+    }
+
+    fn removed(&self, process: ProcId) {
+        self.tell(|| format!("tab {process} clears the storage"));
     }
 
     fn storage_delay(&self) -> Millis {
@@ -187,7 +197,7 @@ pub fn live(scheme: &Scheme, number: u64, tells: bool) -> Counts {
             kept: HashSet::new(),
             current: None,
             used: HashMap::new(),
-            save_failed_at: 0,
+            refused: HashSet::new(),
             peace: false,
         }),
         sabotage: scheme.sabotage,
@@ -277,23 +287,14 @@ impl Life {
     }
 
     /// Notes why the server has just ended `session` because a token came back.
-    pub fn reused(&self, state: &mut State, session: &SessionId) {
-        let proven = state.server.proven(session);
-        let stored = self
-            .storage
-            .text()
-            .and_then(|text| claims(&access_token(&text)?))
-            .filter(|(sid, ..)| sid == session)
-            .map_or(0, |(_, rc, _)| rc);
-        // Counters follow the clock: a save that failed since then was of a newer pair.
-        let unsaved = stored < proven && state.save_failed_at > stored;
+    pub fn reused(state: &mut State, session: &SessionId) {
         state
             .revoked
             .entry(session.clone())
-            .or_insert(Revoked::Reused { unsaved });
+            .or_insert(Revoked::Reused);
     }
 
-    /// A process was told that its session is over, or found nothing of it in its storage.
+    /// A process was told that its session is over, or (without a reason) found nothing of it in its storage.
     pub fn ended(&self, session: &SessionId, reason: Option<EndReason>) {
         let now = self.world.now();
         let mut guard = self.lock();
@@ -303,12 +304,14 @@ impl Life {
         }
         let why = state.revoked.get(session).copied();
         let stolen = state.thefts.contains_key(session);
+        let refused = state.refused.contains(session);
         let row = state.server.rows.get(session).map(|entry| entry.row);
         let counts = &mut state.counts;
         match (why, row) {
             (Some(Revoked::ByUser | Revoked::ByOperator), _) => {}
-            (Some(Revoked::Reused { .. }), _) if stolen => {}
-            (Some(Revoked::Reused { unsaved: true }), _) => counts.lost_in_memory += 1,
+            (Some(Revoked::Reused), _) if stolen => {}
+            // Nobody ended it: who had its newest pair is gone, and could store nothing.
+            (None, _) if reason.is_none() && refused => counts.forgotten_by_storage += 1,
             (None, None) => counts.forgotten += 1,
             (None, Some(row)) if now > row.rt_exp => counts.expired += 1,
             _ => {
@@ -423,7 +426,7 @@ impl Course {
             state.counts.stories.push(story);
         }
         for (session, theft) in &state.thefts {
-            let reused = matches!(state.revoked.get(session), Some(Revoked::Reused { .. }));
+            let reused = matches!(state.revoked.get(session), Some(Revoked::Reused));
             let counts = &mut state.counts;
             let verdict = theft.verdict(reused);
             if verdict == Verdict::Unused {
@@ -446,14 +449,13 @@ impl Course {
         let thieves = &state.thefts;
         // Ended because a token came back, and nobody had stolen any.
         for (session, why) in &state.revoked {
-            if matches!(why, Revoked::Reused { .. })
+            if *why == Revoked::Reused
                 && !thieves.contains_key(session)
                 && state.over.insert(session.clone())
             {
-                match why {
-                    Revoked::Reused { unsaved: true } => state.counts.lost_in_memory += 1,
-                    _ => state.counts.accidental_logouts += 1,
-                }
+                state.counts.accidental_logouts += 1;
+                let story = format!("client {}: {session} reused, untold", self.life.number);
+                state.counts.stories.push(story);
             }
         }
     }
@@ -590,12 +592,13 @@ impl Course {
         let all = [
             Fault::Reads,
             Fault::Writes,
+            Fault::Full,
             Fault::Both,
             Fault::Hangs,
             Fault::Slow,
         ];
         // What has no locks has a storage that takes no time.
-        let possible = if self.character.locks { 5 } else { 3 };
+        let possible = if self.character.locks { 6 } else { 4 };
         let fault = state.rng.pick(&all[..possible]);
         let time = match state.rng.unit() {
             chance if chance < 0.7 => state.rng.wait(10 * SECOND),

@@ -220,7 +220,7 @@ fn finish(
     }
     if let Some(session) = &presentation.session {
         if presentation.outcome == Outcome::Refused(ErrorCode::RefreshTokenReused) {
-            life.reused(state, session);
+            Life::reused(state, session);
         }
         let row = state.server.rows.get(session);
         let lives = row.is_some_and(|entry| !entry.row.revoked);

@@ -354,12 +354,6 @@ impl Server {
         }
     }
 
-    /// The highest counter of `session` that was seen in use.
-    pub fn proven(&self, session: &SessionId) -> i64 {
-        let written = self.rows.get(session).map_or(0, |entry| entry.row.proven);
-        written.max(self.seen.get(session))
-    }
-
     /// Dies, and starts again: what was in memory alone is lost. Answers whether anything was.
     pub fn crash(&mut self, now: Millis) -> bool {
         self.flush_if_due(now);

@@ -106,9 +106,6 @@ impl Tab {
                         Some(Event::Ended { reason, .. }) => return (session, reason),
                         Some(Event::StorageFailed(error)) => {
                             life.tell(|| format!("{platform:?}: {error}"));
-                            if error.what != "it could not be read" {
-                                life.lock().save_failed_at = life.world.now();
-                            }
                         }
                         Some(_) => {}
                         None => pending().await,
@@ -138,7 +135,9 @@ impl Tab {
             let kept = {
                 let state = self.life.lock();
                 let current = state.current.clone();
-                current.filter(|session| state.kept.contains(session))
+                current.filter(|session| {
+                    state.kept.contains(session) || state.refused.contains(session)
+                })
             };
             match self.manager.resume().await {
                 Ok(true) => return,

@@ -202,7 +202,7 @@ impl<P: Platform> Vault<P> {
                 Ok(record) => record,
                 Err(failure) => {
                     self.fail(what, failure);
-                    let safe = !self.seen().holds;
+                    let safe = self.is_alone() && !self.seen().holds;
                     return Saved::Failed { safe };
                 }
             };
@@ -238,15 +238,21 @@ impl<P: Platform> Vault<P> {
                     let hangs = matches!(failure, Failure::Slow);
                     self.fail(what, failure);
                     let safe = if hangs {
-                        !self.seen().holds
+                        self.is_alone() && !self.seen().holds
                     } else {
-                        self.withdraw(record.as_ref()).await
+                        self.is_alone() && self.withdraw(record.as_ref()).await
                     };
                     Saved::Failed { safe }
                 }
             }
         })
         .await
+    }
+
+    /// Whether nobody goes on from an older pair when one is used unsaved: others who have it can be told of the newer
+    /// one, or there was none for them to have.
+    fn is_alone(&self) -> bool {
+        self.platform.has_peers() || self.seen().stood == i64::MIN
     }
 
     /// A pair could not be saved. Takes the older one out of the storage, so that no later start presents a token

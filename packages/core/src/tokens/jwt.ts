@@ -48,7 +48,7 @@ function decodeBase64Url(text: string): string {
   let held = 0;
   for (const char of text) {
     const value = ALPHABET.indexOf(char);
-    if (value < 0) throw new SyntaxError('not base64url');
+    if (value < 0) throw new SyntaxError();
     held = (held << 6) | value;
     bits += 6;
     if (bits >= 8) {

@@ -273,6 +273,7 @@ export class TokenManager {
       },
       onSignedOut: (logout) => this.#onLogout(logout),
     });
+    this.#vault.heard = this.#peers.open;
     const { network, lifecycle } = this.#platform;
     this.#undo.push(network.subscribe((online) => this.#onNetwork(online)));
     this.#undo.push(lifecycle.onResume(() => this.#onResume()));
@@ -416,7 +417,8 @@ export class TokenManager {
     if (this.#pair === null || pair.rank <= this.#pair.rank) return;
     const epoch = this.#epoch;
     const live = (): boolean => epoch === this.#epoch;
-    const outcome = outcomeOf(await this.#vault.save(pair, { theirs: true, live }), pair);
+    this.#vault.note(pair.rank);
+    const outcome = outcomeOf(await this.#vault.save(pair, { live }), pair);
     if (!live()) return;
     if (outcome.kind === 'signedOut') this.#signedOut();
     if (outcome.kind === 'pair') await this.#adopt(outcome.pair);

@@ -51,7 +51,12 @@ export class Peers {
     this.#channel = platform.channel(name, (message) => this.#receive(message));
   }
 
-  /** Tells the others of a pair that has been saved. */
+  /** Whether others can be told of anything. */
+  get open(): boolean {
+    return this.#channel !== null;
+  }
+
+  /** Tells the others of a pair that is in use. */
   tell(pair: Pair): void {
     const { tokens, receivedAt } = pair;
     const { offset } = this.#clocks.server;

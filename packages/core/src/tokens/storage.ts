@@ -11,7 +11,10 @@ export interface TokenStorage {
   set(value: StoredTokens): void | Promise<void>;
   /** Forgets the value. Called where the user left, and where a newer value could not be kept. */
   remove(): void | Promise<void>;
-  /** Calls `listener` when another tab or process changed the value. Returns what ends it. */
+  /**
+   * Calls `listener` when another tab or process changed the value. Returns what ends it. Leave it out where nobody
+   * else uses the storage.
+   */
   subscribe?(listener: () => void): () => void;
   /** True where what it keeps is gone with the process. */
   readonly volatile?: boolean;

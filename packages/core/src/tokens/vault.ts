@@ -67,8 +67,6 @@ export interface Ended {
 
 /** When a save is still wanted. */
 export interface SaveConditions {
-  /** Another tab has it, and may go on from it. */
-  readonly theirs?: boolean;
   /** False once the pair is too old to be kept. */
   fresh?(): boolean;
   /** False once the session was closed. */
@@ -96,6 +94,8 @@ export class Vault {
   #holds = false;
   /** The rank of the newest pair that stood in a storage, as far as this tab knows. */
   #stood = 0;
+  /** Whether other tabs can be told of a pair that the storage does not have. */
+  heard = false;
   #failure: StorageError | null = null;
   /** Whether the last new pair counts as lost, because it could not be saved. */
   #wasted = false;
@@ -184,8 +184,7 @@ export class Vault {
    * Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any more when
    * the lock is ours. From the moment of saving on, no tab asks for the next pair for a while.
    */
-  async save(given: Pair, { theirs, live, fresh = live }: SaveConditions): Promise<Saved> {
-    if (theirs) this.#note(given.rank);
+  async save(given: Pair, { live, fresh = live }: SaveConditions): Promise<Saved> {
     const failed: Failed<Saved> = async (...why) => {
       const safe = await this.#withdraw(...why);
       this.#wasted = !safe;
@@ -333,12 +332,12 @@ export class Vault {
       if (!(error instanceof TimeoutError)) rank = 0;
       throw error;
     } finally {
-      this.#note(rank);
+      this.note(rank);
     }
   }
 
-  /** A pair of `rank` stands in a storage. */
-  #note(rank: number): void {
+  /** A pair of `rank` stands in a storage, or another tab has it: either way, others may go on from it. */
+  note(rank: number): void {
     this.#stood = Math.max(this.#stood, rank);
   }
 
@@ -347,27 +346,26 @@ export class Vault {
    * that the server has seen overtaken. Returns whether none is there any more.
    */
   async #withdraw(error: unknown, record?: StoredTokens | null): Promise<boolean> {
+    // Other tabs may have the older one, and would go on from it.
+    if (this.#stood > 0 && this.#storage.subscribe && !this.heard) return false;
     // A write that hangs may win over a removal, or lose against it: nobody knows what a restart would read.
     if (record === undefined || isBlocked(error) || error instanceof TimeoutError) return !this.#holds;
-    if (record?.accessToken === undefined) return true;
-    try {
-      // A shorter text may fit where the pair did not.
-      await this.#put(null, record);
-      return true;
-    } catch {
-      return await this.#remove();
-    }
+    if (!record?.accessToken) return true;
+    // A shorter text may fit where the pair did not.
+    return await this.#put(null, record).then(
+      () => true,
+      () => this.#remove(),
+    );
   }
 
   async #remove(): Promise<boolean> {
     try {
       await this.#write(null);
       this.#holds = false;
-      return true;
     } catch (error) {
       this.#fail('it could not be cleared', error);
-      return false;
     }
+    return !this.#holds;
   }
 
   #record(pair: Pair | null, before: StoredTokens | null): StoredTokens {
@@ -420,7 +418,7 @@ export class Vault {
     const pair = this.#pair(record);
     this.#holds = pair !== null;
     if (pair !== null && pair.rank > this.#stood) {
-      this.#note(pair.rank);
+      this.note(pair.rank);
       // This device's clock may have been set since ours; whoever got it has looked.
       this.#clocks.server.assume(record?.offset);
     }

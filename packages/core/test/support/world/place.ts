@@ -29,6 +29,8 @@ export class Place {
       },
       remove: () => this.#do('writes', process(), () => this.write(null, process())) as void | Promise<void>,
     };
+    // Shared, though it may tell nobody of changes.
+    adapter.subscribe = () => () => {};
     if (events) {
       adapter.subscribe = (listener) => {
         const mine = process();
