@@ -37,7 +37,7 @@ import { type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
 import { type Logout, Peers, tellSignedOut } from './peers.ts';
 import { Refresher } from './refresher.ts';
 import type { Trouble } from './request.ts';
-import { Revoker } from './revoke.ts';
+import { type Revoker, revoker } from './revoke.ts';
 import { effectiveBuffer } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
 import { memoryStorage, type TokenStorage } from './storage.ts';
@@ -98,7 +98,7 @@ export class TokenManager {
       this.#clocks,
       (error) => this.#storageFailed(error),
     );
-    this.#revoker = new Revoker(this.#platform, options.apiUrl, [this.#vault, ...this.#common()]);
+    this.#revoker = revoker(this.#platform, options.apiUrl, [this.#vault, ...this.#common()]);
     this.#host = new Host(options, this.#platform.timers, this.#logger);
     this.#outage = new Outage(this.#platform);
     this.#timetable = new Timetable({

@@ -15,70 +15,64 @@ import type { Vault } from './vault.ts';
 /** The longest pause between two tries, in ms. */
 const LONGEST_PAUSE = 3_600_000;
 
-export class Revoker {
-  readonly #platform: Platform;
-  readonly #apiUrl: string;
-  readonly #vaults: readonly Vault[];
-  /** What the server has not answered yet: see `StoredTokens.revoke`. */
-  readonly #waiting = new Set<string>();
-  #busy = false;
-  #wake = (): void => {};
-
-  /** @param vaults where tokens wait, the user's own first */
-  constructor(platform: Platform, apiUrl: string, vaults: readonly Vault[]) {
-    this.#platform = platform;
-    this.#apiUrl = apiUrl;
-    this.#vaults = vaults;
-  }
-
+/** What tells the server. */
+export interface Revoker {
   /** Presents each of `tokens` once. What was not answered is noted where the next user finds it, and goes on. */
-  async revoke(tokens: readonly string[]): Promise<void> {
-    await this.#present(tokens);
-    const left = [...this.#waiting];
-    if (left.length > 0) for (const vault of this.#vaults.slice(1)) await vault.keep(left);
-    void this.#goOn();
-  }
-
+  revoke(tokens: readonly string[]): Promise<void>;
   /** Goes on with what waits in the storage. Never rejects. */
-  async flush(): Promise<void> {
-    for (const vault of this.#vaults) {
-      for (const token of await vault.outbox()) this.#waiting.add(token);
-    }
-    await this.#goOn();
-  }
+  flush(): Promise<void>;
+}
 
-  async #goOn(): Promise<void> {
-    if (this.#busy) return this.#wake();
-    this.#busy = true;
-    const { network, random, timers } = this.#platform;
-    for (let attempt = 1; this.#waiting.size > 0; attempt += 1) {
-      let undo: (() => void)[] = [];
-      await new Promise<void>((resume) => {
-        this.#wake = resume;
-        const pause = backoff(attempt, random(), LONGEST_PAUSE);
-        undo = [timers.after(pause, resume), network.subscribe((online) => online && resume())];
-      });
-      for (const one of undo) one();
-      await this.#present(this.#waiting);
-    }
-    this.#busy = false;
-  }
+/** @param vaults where tokens wait, the user's own first */
+export function revoker(platform: Platform, apiUrl: string, vaults: readonly Vault[]): Revoker {
+  /** What the server has not answered yet: see `StoredTokens.revoke`. */
+  const waiting = new Set<string>();
+  let busy = false;
+  let wake = (): void => {};
 
-  async #present(tokens: Iterable<string>): Promise<void> {
+  async function present(tokens: Iterable<string>): Promise<void> {
     for (const token of [...tokens]) {
       const bearer = token.startsWith('Bearer ');
       // `keepalive`, because apps leave the page right after a logout.
-      const answer = await send(this.#platform, 'POST', `${this.#apiUrl}/auth/revoke`, {
-        body: bearer ? {} : { refreshToken: token },
+      const answer = await send(platform, 'POST', `${apiUrl}/auth/revoke`, {
         keepalive: true,
-        ...(bearer ? { authorization: token } : {}),
+        ...(bearer ? { body: {}, authorization: token } : { body: { refreshToken: token } }),
       });
       // Only our server's own word that it makes no difference to ask again counts as an answer.
       const final = answer.kind === 'problem' && answer.status < 500 && ![408, 429].includes(answer.status);
       if (answer.kind === 'ok' || final) {
-        this.#waiting.delete(token);
-        for (const vault of this.#vaults) await vault.revoked(token);
-      } else this.#waiting.add(token);
+        waiting.delete(token);
+        for (const vault of vaults) await vault.revoked(token);
+      } else waiting.add(token);
     }
   }
+
+  async function goOn(): Promise<void> {
+    if (busy) return wake();
+    busy = true;
+    for (let attempt = 1; waiting.size > 0; attempt += 1) {
+      const { network, random, timers } = platform;
+      let undo: (() => void)[] = [];
+      await new Promise<void>((resume) => {
+        wake = resume;
+        const pause = backoff(attempt, random(), LONGEST_PAUSE);
+        undo = [timers.after(pause, resume), network.subscribe((online) => online && resume())];
+      });
+      for (const one of undo) one();
+      await present(waiting);
+    }
+    busy = false;
+  }
+
+  return {
+    revoke: async (tokens) => {
+      await present(tokens);
+      if (waiting.size > 0) await vaults[1]?.keep([...waiting]);
+      void goOn();
+    },
+    flush: async () => {
+      for (const vault of vaults) for (const token of await vault.outbox()) waiting.add(token);
+      await goOn();
+    },
+  };
 }

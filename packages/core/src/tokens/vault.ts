@@ -190,7 +190,7 @@ export class Vault {
       this.#wasted = !safe;
       return { kind: 'failed', safe };
     };
-    return await this.#alone('a refreshed pair could not be saved', failed, async (record) => {
+    return await this.#alone('it could not be saved', failed, async (record) => {
       if (!live()) return { kind: 'stopped' };
       if (!fresh()) return { kind: 'late' };
       const pair = { ...given, receivedAt: Math.max(given.receivedAt, this.#clocks.device.wall()) };
@@ -211,10 +211,10 @@ export class Vault {
   async ready(): Promise<boolean> {
     if (!this.#wasted) return true;
     return await this.#alone(
-      'a refreshed pair could not be saved',
+      'it could not be saved',
       () => !this.#holds,
       async (record) => {
-        if (record !== null) await this.#set(record);
+        if (record) await this.#set(record);
         return true;
       },
     );
@@ -435,24 +435,19 @@ export class Vault {
   async #write(value: StoredTokens | null): Promise<void> {
     const line = this.#line;
     line.last = value;
-    let late = false;
-    try {
-      await within(this.#platform.timers, STORAGE_TIMEOUT, async () => {
-        await (value === null ? this.#storage.remove() : this.#storage.set(value));
-        // Given up long ago, and done all the same: over what was written since, a logout perhaps.
-        if (late)
-          void this.#alone('it could not be repaired', nothing, (record) => this.#repair(value, record));
+    let given = true;
+    await within(this.#platform.timers, STORAGE_TIMEOUT, async () => {
+      await (value === null ? this.#storage.remove() : this.#storage.set(value));
+      if (given) return;
+      // Given up long ago, and done all the same: over what was written since, a logout perhaps.
+      void this.#alone('it could not be saved', nothing, async (record) => {
+        const { last = null } = line;
+        const stands = record?.accessToken === value?.accessToken && record?.generation === value?.generation;
+        if (stands && last !== value) await this.#write(last);
       });
-    } catch (error) {
-      late = error instanceof TimeoutError;
-      throw error;
-    }
-  }
-
-  async #repair(late: StoredTokens | null, record: StoredTokens | null): Promise<void> {
-    const { last = late } = this.#line;
-    const stands = record?.accessToken === late?.accessToken && record?.generation === late?.generation;
-    if (stands && last !== late) await this.#write(last);
+    }).finally(() => {
+      given = false;
+    });
   }
 
   #fail(what: string, cause: unknown): void {
