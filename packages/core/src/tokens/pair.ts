@@ -1,10 +1,9 @@
 /** Makes pairs out of what a host, a server or a storage gave, or refuses. */
 
-import { silent } from '../logger.ts';
 import type { Clock } from '../platform/platform.ts';
 import { readUser, type User } from '../user.ts';
 import { isRecord, numberOf, textOf } from '../values.ts';
-import { readTime } from './input.ts';
+import { readExpiry } from './input.ts';
 import { readClaims } from './jwt.ts';
 import type { ServerClock } from './server-clock.ts';
 import type { StoredTokens } from './storage.ts';
@@ -59,7 +58,7 @@ export function pairFromReply(userID: string, body: unknown, clocks: Clocks, hos
   const refreshToken = textOf(body.refreshToken ?? (hosted ? '' : undefined));
   // The server gives a number. A backend passes on what it likes, as to `connect`.
   const expiresAt = hosted
-    ? (readTime(body.expiresAt, silent) ?? (readClaims(accessToken ?? '')?.exp ?? 0) * 1_000)
+    ? readExpiry(body.expiresAt, readClaims(accessToken ?? '')?.exp ?? null)
     : numberOf(body.expiresAt);
   const expiresIn = numberOf(body.expiresIn) ?? 0;
   const serverTime = numberOf(body.serverTime);
