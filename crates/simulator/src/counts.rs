@@ -94,8 +94,8 @@ counts! {
     expired: "sessions that expired, unused for seven days",
     /// Sessions minted after the backup that was restored.
     forgotten: "sessions that the restored backup did not know",
-    /// Sessions that no process has any more and the server has not ended: their last process was killed while the
-    /// storage refused the newest pair, and the app asked its backend for another session.
+    /// Sessions that live on the server, whose newest pair the storage refused: a new process found nothing, and
+    /// its app asked its backend for another session.
     forgotten_by_storage: "sessions forgotten by a storage that takes nothing",
     /// Thefts.
     thefts: "stolen tokens replayed",

@@ -260,6 +260,10 @@ fn thief_presents(life: &Arc<Life>, session: &SessionId) {
     let now = life.world.now();
     let body = {
         let mut state = life.lock();
+        // Who is caught in the last minutes leaves a tab that had no time to sign in anew.
+        if state.peace {
+            return;
+        }
         let says_when = state.rng.chance(0.5);
         let Some(theft) = state.thefts.get(session) else {
             return;
