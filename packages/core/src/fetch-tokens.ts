@@ -1,5 +1,6 @@
 /** Asks the app's own backend for tokens. */
 import { FATAL_CODES, HostSessionEndedError } from './errors.ts';
+import { supported } from './platform/web.ts';
 import type { Tokens } from './tokens/types.ts';
 import { isRecord } from './values.ts';
 
@@ -24,13 +25,16 @@ export interface FetchTokensOptions {
 export async function fetchTokens(url: string, options: FetchTokensOptions = {}): Promise<Tokens> {
   // biome-ignore lint/style/noRestrictedGlobals: this is the app's request, not the SDK's.
   const fetch = options.fetch ?? globalThis.fetch;
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { Accept: 'application/json', 'Content-Type': 'application/json', ...options.headers },
-    body: JSON.stringify(options.body ?? {}),
-    credentials: options.credentials ?? 'include',
-    cache: 'no-store',
-  });
+  const response = await fetch(
+    url,
+    supported({
+      method: 'POST',
+      headers: { Accept: 'application/json', 'Content-Type': 'application/json', ...options.headers },
+      body: JSON.stringify(options.body ?? {}),
+      credentials: options.credentials ?? 'include',
+      cache: 'no-store',
+    }),
+  );
   const { status } = response;
   const json = /^application\/([\w.-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '');
   if (!json) throw new Error(`${url} answered ${status}, and not in JSON`);

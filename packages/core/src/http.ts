@@ -1,5 +1,5 @@
 /** One request, bounded in time, and what came of it. Never throws for what the network does. */
-import type { Platform } from './platform/platform.ts';
+import type { HttpReply, Platform } from './platform/platform.ts';
 import { isRecord, numberOf, textOf } from './values.ts';
 import { within } from './within.ts';
 
@@ -14,23 +14,23 @@ interface Timed {
 }
 
 /** What came of a request. */
-export type Answer = Timed &
-  (
-    | { readonly kind: 'ok'; readonly status: number; readonly body: unknown }
-    /** A problem document of our server. */
-    | {
-        readonly kind: 'problem';
-        readonly status: number;
-        readonly code: string;
-        readonly body: Record<string, unknown>;
-        readonly requestId: string | null;
-        readonly retryAfterMs: number;
-      }
-    /** Something else answered, or our server behind something that fails: a proxy, a captive portal. */
-    | { readonly kind: 'foreign'; readonly status: number; readonly retryAfterMs: number }
-    /** Nothing answered. */
-    | { readonly kind: 'unreachable'; readonly cause: unknown }
-  );
+export type Answer = Timed & Outcome;
+
+type Outcome =
+  | { readonly kind: 'ok'; readonly status: number; readonly body: unknown }
+  /** A problem document of our server. */
+  | {
+      readonly kind: 'problem';
+      readonly status: number;
+      readonly code: string;
+      readonly body: Record<string, unknown>;
+      readonly requestId: string | null;
+      readonly retryAfterMs: number;
+    }
+  /** Something else answered, or our server behind something that fails: a proxy, a captive portal. */
+  | { readonly kind: 'foreign'; readonly status: number; readonly retryAfterMs: number }
+  /** Nothing answered. */
+  | { readonly kind: 'unreachable'; readonly cause: unknown };
 
 /** What a request carries beside its address. */
 export interface RequestParts {
@@ -54,16 +54,13 @@ export async function send(
   const { clock, timers } = platform;
   const sentWall = clock.wall();
   const sentMono = clock.mono();
-  const timed = (): Timed => ({
-    sentWall,
-    tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono),
-  });
   const abort = new AbortController();
   const give = (): void => abort.abort();
   if (parts.signal?.aborted) give();
   parts.signal?.addEventListener('abort', give, { once: true });
+  let outcome: Outcome;
   try {
-    const { reply, text } = await within(timers, REQUEST_TIMEOUT, async () => {
+    outcome = await within(timers, REQUEST_TIMEOUT, async () => {
       const reply = await platform.fetch(url, {
         method,
         headers: {
@@ -77,37 +74,29 @@ export async function send(
         cache: 'no-store',
         keepalive: parts.keepalive ?? false,
       });
-      return { reply, text: await reply.text() };
+      return read(reply, await reply.text());
     });
-    const { status } = reply;
-    // A parse error is dropped, because it quotes the text, which may hold tokens.
-    const parsed = status === 204 ? null : parseJson(text);
-    if (status >= 200 && status < 300) {
-      return parsed === undefined
-        ? { kind: 'foreign', status, retryAfterMs: 0, ...timed() }
-        : { kind: 'ok', status, body: parsed, ...timed() };
-    }
-    const retryAfterMs = Math.max(retryAfter(reply.headers.get('retry-after')), fromDocument(parsed));
-    const type = reply.headers.get('content-type') ?? '';
-    if (/^application\/problem\+json\b/i.test(type) && isRecord(parsed) && typeof parsed.code === 'string') {
-      const requestId = textOf(parsed.requestId) ?? null;
-      return {
-        kind: 'problem',
-        status,
-        code: parsed.code,
-        body: parsed,
-        requestId,
-        retryAfterMs,
-        ...timed(),
-      };
-    }
-    return { kind: 'foreign', status, retryAfterMs, ...timed() };
   } catch (cause) {
-    return { kind: 'unreachable', cause, ...timed() };
-  } finally {
-    parts.signal?.removeEventListener('abort', give);
-    abort.abort();
+    outcome = { kind: 'unreachable', cause };
   }
+  parts.signal?.removeEventListener('abort', give);
+  give();
+  return { ...outcome, sentWall, tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono) };
+}
+
+function read({ status, headers }: HttpReply, text: string): Outcome {
+  // A parse error is dropped, because it quotes the text, which may hold tokens.
+  const body = status === 204 ? null : parseJson(text);
+  if (status >= 200 && status < 300) {
+    return body === undefined ? { kind: 'foreign', status, retryAfterMs: 0 } : { kind: 'ok', status, body };
+  }
+  const retryAfterMs = Math.max(retryAfter(headers.get('retry-after')), fromDocument(body));
+  const type = headers.get('content-type') ?? '';
+  if (/^application\/problem\+json\b/i.test(type) && isRecord(body) && typeof body.code === 'string') {
+    const { code } = body;
+    return { kind: 'problem', status, code, body, requestId: textOf(body.requestId) ?? null, retryAfterMs };
+  }
+  return { kind: 'foreign', status, retryAfterMs };
 }
 
 function parseJson(text: string): unknown {

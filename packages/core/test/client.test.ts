@@ -330,6 +330,26 @@ describe('the socket', () => {
     expect(sdk.connectivity).toBe('connected');
     expect(realtime.sockets.size).toBe(1);
   });
+
+  it('goes on with a token that nothing can replace, until the server refuses it', async () => {
+    const { sdk, ends } = client();
+    const { refreshToken: _none, ...given } = input();
+    const refreshed = new Happenings<string>();
+    realtime.onConnect = () => accepted(1);
+    realtime.onRefresh = (token) => {
+      refreshed.add(token);
+      return { refresh: { client: 'c', expires: true, ttl: 3_600 } };
+    };
+    await sdk.connect(given);
+    while (refreshed.items.length === 0) await scene.device.advance(100);
+    expect(refreshed.items).toEqual([given.token]);
+    expect(sdk.connectivity).toBe('connected');
+    expect(ends.items).toEqual([]);
+    realtime.onConnect = () => ({ error: { code: 109, message: 'token expired' } });
+    realtime.closeAll(3005);
+    await ends.count(1);
+    expect(ends.items).toEqual(['refresh_token_missing']);
+  });
 });
 
 describe('disconnect', () => {

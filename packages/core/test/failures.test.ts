@@ -245,3 +245,56 @@ describe('the end of a session', () => {
     expect(scene.device.timers.size).toBe(0);
   });
 });
+
+describe('an answer that is not newer', () => {
+  it.each([
+    ['is a reply that a proxy kept', (kept: string) => kept],
+    [
+      'has a lower counter',
+      (kept: string) => {
+        const body = JSON.parse(kept);
+        const [head, payload, signature] = body.accessToken.split('.');
+        const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
+        const lower = Buffer.from(JSON.stringify({ ...claims, rc: claims.rc - 10 * HOUR })).toString(
+          'base64url',
+        );
+        return JSON.stringify({ ...body, accessToken: `${head}.${lower}.${signature}` });
+      },
+    ],
+  ])('%s: tried again ever more slowly', async (_name, edit) => {
+    const scene = new Scene();
+    const actor = scene.actor();
+    let kept: string | null = null;
+    scene.server.intercept = async (seen) => {
+      kept ??= await scene.server.answer(seen).text();
+      return reply(200, edit(kept));
+    };
+    await scene.start(actor);
+    await scene.device.advance(3 * HOUR);
+    expect(scene.server.refreshes.length).toBeLessThan(3 * 60 * 3);
+    expect(actor.errors).toHaveLength(1);
+    expect(actor.errors[0]).toMatchObject({ kind: 'protocol' });
+    expect(actor.ends).toEqual([]);
+    scene.server.intercept = () => undefined;
+    await scene.device.advance(2 * MINUTE);
+    expect(actor.manager.state).toBe('valid');
+  });
+});
+
+it('a page that is looked at over and over asks once in some seconds', async () => {
+  const scene = new Scene();
+  const actor = scene.actor();
+  await scene.start(actor);
+  scene.server.intercept = () => problem(503, 'unavailable');
+  await scene.device.advance(56 * MINUTE);
+  const before = scene.server.refreshes.length;
+  actor.tab.resume();
+  // It asks other tabs first.
+  await scene.device.advance(200);
+  expect(scene.server.refreshes).toHaveLength(before + 1);
+  for (let n = 0; n < 200; n += 1) {
+    actor.tab.resume();
+    await scene.device.advance(300);
+  }
+  expect(scene.server.refreshes.length - before).toBeLessThanOrEqual(14);
+});

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fetchTokens, HostSessionEndedError, type Tokens } from '../src/index.ts';
 import { ClientScene } from './support/client-scene.ts';
+import { problem } from './support/fake-platform.ts';
 import { HOUR, MINUTE } from './support/scene.ts';
 
 let scene: ClientScene;
@@ -210,4 +211,56 @@ describe('fetchTokens', () => {
     for (let minute = 0; minute < 60; minute += 1) await scene.device.advance(MINUTE);
     expect(ends.items).toEqual(['host_session_ended']);
   });
+});
+
+describe('whatever the device takes for the time', () => {
+  it.each([-2 * HOUR, -50 * MINUTE, 50 * MINUTE, 2 * HOUR])('the server is %d ms ahead', async (ahead) => {
+    scene.server.ahead = ahead;
+    const backend = new Backend();
+    const { sdk, errors } = scene.client(backend);
+    // Where the device is ahead, the token seems to have ended: another one is waited for.
+    const connected = sdk.connect(backend.signIn());
+    await scene.device.advance(10 * HOUR);
+    await connected;
+    expect(sdk.debugAuth().auth).toMatchObject({ state: 'valid' });
+    expect(sdk.debugAuth().auth?.serverClockAheadMs).toBeGreaterThan(ahead - 2_000);
+    expect(sdk.debugAuth().auth?.serverClockAheadMs).toBeLessThan(ahead + 2_000);
+    expect(errors.items).toEqual([]);
+    expect(backend.calls).toBeLessThanOrEqual(12);
+  });
+});
+
+it.each([
+  ['absent', () => undefined],
+  ['in seconds', (expiresAt: number) => Math.floor(expiresAt / 1_000)],
+  ['a date', (expiresAt: number) => new Date(expiresAt).toISOString()],
+])('an expiry that is %s is understood as in connect', async (_name, edit) => {
+  const backend = new Backend();
+  const refreshTokens = async () => {
+    const { accessToken, expiresAt } = await backend.refreshTokens();
+    return { accessToken, expiresAt: edit(expiresAt ?? 0) } as Partial<Tokens>;
+  };
+  const { sdk, errors } = scene.client({ refreshTokens });
+  await sdk.connect(backend.signIn());
+  await scene.device.advance(3 * HOUR);
+  expect(sdk.debugAuth().auth).toMatchObject({ state: 'valid' });
+  expect(errors.items).toEqual([]);
+  expect(backend.calls).toBe(3);
+});
+
+it('a backend that gives the same token again and again is asked ever more slowly', async () => {
+  const backend = new Backend();
+  const given = backend.signIn();
+  let calls = 0;
+  const refreshTokens = async () => {
+    calls += 1;
+    return { accessToken: given.token, expiresAt: given.expiresAt };
+  };
+  const { sdk } = scene.client({ refreshTokens });
+  await sdk.connect(given);
+  await scene.device.advance(56 * MINUTE);
+  expect(calls).toBeLessThan(15);
+  scene.server.intercept = () => problem(401, 'token_expired');
+  // Connected, and the same token again: what went wrong is the answer, not that the client were disconnected.
+  await expect(sdk.request('GET', '/conversations')).rejects.toMatchObject({ code: 'protocol' });
 });

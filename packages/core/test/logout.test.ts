@@ -262,3 +262,103 @@ it('a page that was frozen finds out when it thaws', async () => {
   await scene.device.settle();
   expect(frozen.ends.items).toEqual(['logged_out']);
 });
+
+describe('a logout that is under way', () => {
+  it.each([true, false])(
+    'does not end what another client of the page begins (with locks: %s)',
+    async (locks) => {
+      scene.tab.shared = new Map();
+      scene.tab.locks = locks;
+      const one = scene.client();
+      const two = scene.client();
+      one.sdk.connect(scene.input()).catch(() => {});
+      const done = one.sdk.logout();
+      const fresh = scene.input();
+      await two.sdk.connect(fresh);
+      await scene.device.advance(HOUR);
+      await done;
+      expect(two.ends.items).toEqual([]);
+      expect(revoked(fresh.sid)).toBe(false);
+    },
+  );
+
+  it('is not undone by a save that was given up and happens all the same', async () => {
+    const kept = sharedStorage();
+    let land: (() => void) | null = null;
+    let slow = false;
+    const storage: TokenStorage = {
+      get: kept.get,
+      remove: kept.remove,
+      set: (value) => {
+        if (!slow) return kept.set(value);
+        slow = false;
+        return new Promise<void>((resolve) => {
+          land = () => {
+            void kept.set(value);
+            resolve();
+          };
+        });
+      },
+    };
+    const actor = scene.actor({ storage });
+    await scene.start(actor);
+    slow = true;
+    await scene.device.advance(56 * MINUTE);
+    const done = actor.manager.logout();
+    await scene.device.advance(1_000);
+    await done;
+    expect(kept.text).not.toContain('accessToken');
+    (land as unknown as () => void)();
+    await scene.device.settle();
+    expect(kept.text).not.toContain('accessToken');
+  });
+});
+
+describe('a logout without a network', () => {
+  async function logOutOffline() {
+    const { sdk } = scene.client();
+    const given = scene.input();
+    await sdk.connect(given);
+    scene.device.goOnline(false);
+    scene.server.intercept = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    const done = sdk.logout();
+    await scene.device.advance(HOUR);
+    await done;
+    expect(revoked(given.sid)).toBe(false);
+    return { sdk, sid: given.sid };
+  }
+
+  it('is told to the server as soon as there is one', async () => {
+    const { sid } = await logOutOffline();
+    expect(scene.server.seen.length).toBeLessThan(20);
+    scene.server.intercept = () => undefined;
+    scene.device.goOnline(true);
+    await scene.device.settle();
+    expect(revoked(sid)).toBe(true);
+    expect(scene.stored).not.toContain('revoke');
+    expect(scene.device.timers.size).toBe(0);
+  });
+
+  it('is told by whoever connects next, in another page and as another user', async () => {
+    const { sid } = await logOutOffline();
+    // The page is gone, and with it what it still had in mind.
+    scene.device.timers.clear();
+    scene.device.networkListeners.clear();
+    scene.server.intercept = () => undefined;
+    scene.device.goOnline(true);
+    const bob = scene.client({}, scene.newTab());
+    await bob.sdk.connect(scene.input('bob'));
+    await scene.device.advance(2_000);
+    expect(revoked(sid)).toBe(true);
+    expect(bob.sdk.connectivity).toBe('connected');
+    await bob.sdk.disconnect();
+    // Who signed in last is still known.
+    const page = scene.client({}, scene.newTab());
+    const done = page.sdk.logout();
+    await scene.device.advance(1_000);
+    await done;
+    expect(scene.stored).not.toContain('bob.*revoke');
+  });
+});

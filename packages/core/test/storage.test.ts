@@ -428,3 +428,107 @@ describe('a storage that was left', () => {
     expect(kept.get()).toBeNull();
   });
 });
+
+describe('a storage that dies in the middle of a session', () => {
+  function dying() {
+    const kept = memoryStorage();
+    let why: Error | null = null;
+    const fail = (): void => {
+      if (why !== null) throw why;
+    };
+    const storage: TokenStorage = {
+      get: () => {
+        fail();
+        return kept.get();
+      },
+      set: (value) => {
+        fail();
+        return kept.set(value);
+      },
+      remove: fail,
+    };
+    return {
+      storage,
+      die: (error: Error) => {
+        why = error;
+      },
+    };
+  }
+
+  it('because the browser blocks it leaves the session to memory', async () => {
+    const scene = new Scene();
+    const { storage, die } = dying();
+    const actor = scene.actor({ storage });
+    await scene.start(actor);
+    await scene.device.advance(30 * MINUTE);
+    die(new DOMException('denied', 'SecurityError'));
+    await scene.device.advance(3 * HOUR);
+    expect(actor.manager.state).toBe('valid');
+    expect(actor.errors).toEqual([]);
+    expect(scene.server.refreshes.length).toBeLessThanOrEqual(4);
+    expect(actor.storageErrors[0]?.message).not.toContain('in memory');
+  });
+
+  it('to writing costs one pair, and not one in every minute', async () => {
+    const scene = new Scene();
+    const { kept, storage } = frozen();
+    const actor = scene.actor({ storage });
+    await scene.start(actor);
+    kept.readOnly = true;
+    await scene.device.advance(5 * HOUR);
+    expect(scene.server.refreshes).toHaveLength(1);
+    expect(actor.ends).toEqual([]);
+    kept.readOnly = false;
+    await scene.device.advance(2 * MINUTE);
+    expect(scene.server.refreshes).toHaveLength(2);
+    expect(actor.manager.state).toBe('valid');
+  });
+
+  /** One that turns read-only. */
+  function frozen() {
+    const kept = { ...memoryStorage(), readOnly: false };
+    const fail = (): void => {
+      if (kept.readOnly) throw new Error('read-only');
+    };
+    const storage: TokenStorage = {
+      get: kept.get,
+      set: (value) => {
+        fail();
+        return kept.set(value);
+      },
+      remove: () => {
+        fail();
+        return kept.remove();
+      },
+    };
+    return { kept, storage };
+  }
+});
+
+it('a save that was given up and happens after a newer one does not bring the older pair back', async () => {
+  const scene = new Scene();
+  const kept = memoryStorage();
+  let land: (() => void) | null = null;
+  let slow = false;
+  const storage: TokenStorage = {
+    ...kept,
+    set: (value) => {
+      if (!slow) return kept.set(value);
+      slow = false;
+      return new Promise<void>((resolve) => {
+        land = () => {
+          void kept.set(value);
+          resolve();
+        };
+      });
+    },
+  };
+  const actor = scene.actor({ storage });
+  await scene.start(actor);
+  slow = true;
+  await scene.device.advance(2 * HOUR);
+  const newest = actor.manager.tokens?.accessToken;
+  (land as unknown as () => void)();
+  await scene.device.settle();
+  expect((kept.get() as StoredTokens).accessToken).toBe(newest);
+});

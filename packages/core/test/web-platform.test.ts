@@ -1,6 +1,12 @@
 /** The real platform of Node, and of a browser as far as its globals can be put in place. */
-import { afterEach, expect, it, vi } from 'vitest';
-import { localStorageAdapter, sessionStorageAdapter, webPlatform } from '../src/index.ts';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import {
+  ChatSDK,
+  fetchTokens,
+  localStorageAdapter,
+  sessionStorageAdapter,
+  webPlatform,
+} from '../src/index.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -98,4 +104,39 @@ it('what fails under a lock is not done again', async () => {
   });
   await expect(work).rejects.toThrow('mine');
   expect(runs).toBe(1);
+});
+
+describe('at the edge', () => {
+  /** A runtime that throws at options of `fetch` that it has no use for. */
+  function strictFetch(): RequestInit[] {
+    const seen: RequestInit[] = [];
+    vi.stubGlobal('Request', class {});
+    vi.stubGlobal('fetch', async (_url: string, init: RequestInit) => {
+      if ('credentials' in init || 'cache' in init) throw new Error('The field is not implemented.');
+      seen.push(init);
+      return new Response('{}', { headers: { 'content-type': 'application/json' } });
+    });
+    return seen;
+  }
+
+  it('a fetch is spared what it does not know', async () => {
+    const seen = strictFetch();
+    await webPlatform().fetch('https://chat.example.com', {
+      method: 'POST',
+      headers: { a: 'b' },
+      credentials: 'omit',
+      cache: 'no-store',
+    });
+    await fetchTokens('https://app.example.com/tokens');
+    expect(seen).toHaveLength(2);
+    expect(seen[0]).toEqual({ method: 'POST', headers: { a: 'b' } });
+  });
+
+  it('a client is made though there is no navigator', () => {
+    vi.stubGlobal('WorkerGlobalScope', class {});
+    vi.stubGlobal('navigator', undefined);
+    expect(Reflect.deleteProperty(globalThis, 'navigator')).toBe(true);
+    new ChatSDK({ apiUrl: 'https://chat.example.com' });
+    expect(webPlatform().network.online()).toBe(true);
+  });
 });

@@ -22,7 +22,7 @@ export function appLocks(timers: Timers): Locks {
 }
 
 /** Resolves with `work`, which does not reject, or after `ms`. */
-function atMost(timers: Timers, ms: number, work: Promise<unknown>): Promise<void> {
+export function atMost(timers: Timers, ms: number, work: Promise<unknown>): Promise<void> {
   return new Promise((resume) => {
     const cancel = timers.after(ms, resume);
     void work.then(() => {
@@ -32,4 +32,4 @@ function atMost(timers: Timers, ms: number, work: Promise<unknown>): Promise<voi
   });
 }
 
-function nothing(): void {}
+export function nothing(): void {}

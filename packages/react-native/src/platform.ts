@@ -6,6 +6,7 @@ import {
   type Network,
   type Platform,
   sharedMap,
+  type Timers,
 } from '@chatsdk/core';
 import { appLocks } from './locks.ts';
 
@@ -37,7 +38,6 @@ export interface ReactNativeModules {
 
 /** The platform of an app. Starts nothing, and listens to nobody before it is asked to. */
 export function reactNativePlatform({ appState, netInfo }: ReactNativeModules): Platform {
-  const timers = { after };
   return {
     clock,
     timers,
@@ -55,16 +55,20 @@ export function reactNativePlatform({ appState, netInfo }: ReactNativeModules): 
   };
 }
 
-const clock: Clock = {
+/** The clocks of the device. */
+export const clock: Clock = {
   wall: () => Date.now(),
   // React Native sets `performance` up in all its versions, some of its lighter relatives do not.
   mono: () => (globalThis.performance as Performance | undefined)?.now() ?? Date.now(),
 };
 
-function after(ms: number, fn: () => void): () => void {
-  const timer = setTimeout(fn, ms);
-  return () => clearTimeout(timer);
-}
+/** Its timers. */
+export const timers: Timers = {
+  after: (ms, fn) => {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 function appLifecycle(appState: AppStateLike): Lifecycle {
   return {

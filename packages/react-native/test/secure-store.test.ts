@@ -1,6 +1,6 @@
 /** The adapter of SecureStore: sizes, kills, other installations, keys that are gone. */
 import type { StoredTokens } from '@chatsdk/core';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { secureStoreAdapter } from '../src/storage/secure-store.ts';
 import { FakeAsyncStorage, FakeSecureStore, Killed } from './support/secure-store.ts';
 
@@ -166,15 +166,44 @@ describe('a store that cannot be read', () => {
     expect(await storage.get()).toEqual(record('one', 0));
   });
 
-  it('is given up after three failures to decrypt, and written anew', async () => {
+  it('is given up after a minute of failures to decrypt, and written anew', async () => {
+    const now = vi.spyOn(performance, 'now').mockReturnValue(1_000);
+    onTestFinished(() => now.mockRestore());
     const storage = secureStoreAdapter(store, KEY);
     await storage.set(record('one', 0));
     store.failing.set(KEY, DECRYPT);
+    for (let n = 0; n < 5; n += 1) await expect(storage.get()).rejects.toThrow('decrypt');
+    now.mockReturnValue(60_999);
     await expect(storage.get()).rejects.toThrow('decrypt');
-    await expect(storage.get()).rejects.toThrow('decrypt');
+    now.mockReturnValue(61_000);
     expect(await storage.get()).toBeNull();
     await storage.set(record('two', 4_000));
     expect(await storage.get()).toEqual(record('two', 4_000));
+  });
+});
+
+describe('a native call that never comes back', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('holds up those after it for ten seconds', async () => {
+    const storage = secureStoreAdapter(store, KEY);
+    await storage.set(record('one', 0));
+    vi.spyOn(store, 'getItemAsync').mockImplementationOnce(() => new Promise(() => {}));
+    void storage.get();
+    let found: unknown;
+    const next = Promise.resolve(storage.get()).then((value) => {
+      found = value;
+    });
+    await vi.advanceTimersByTimeAsync(9_999);
+    expect(found).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    await next;
+    expect(found).toEqual(record('one', 0));
   });
 });
 

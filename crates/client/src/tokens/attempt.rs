@@ -39,6 +39,7 @@ const ROUNDS: u32 = 3;
 const ANSWER_TIME: Millis = 100;
 
 const LATE: &str = "the reply came too late";
+const UNSAVED: &str = "the new tokens could not be saved";
 
 /// Gets a pair newer than `old`.
 pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) -> Outcome {
@@ -62,8 +63,16 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
             return outcome_of(session.vault().save_theirs(&found).await, found);
         }
         base = found;
+        if !session.vault().ready().await {
+            return troubled(UNSAVED);
+        }
 
         match session.present(&base, stamp).await {
+            // Replayed by a proxy, or out of a cache of the host's: asked again at once, it would be the same.
+            Verdict::Pair(pair) if pair.rank <= old.rank => {
+                let kind = RefreshErrorKind::Protocol;
+                return Outcome::Trouble(Trouble::new(kind, "the reply is not newer"));
+            }
             Verdict::Pair(pair) => {
                 let fresh = || !is_late(stamp, session.now());
                 match session.vault().save(&pair, fresh).await {
@@ -100,7 +109,7 @@ pub(crate) fn outcome_of(saved: Saved, pair: Arc<Pair>) -> Outcome {
         },
         // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the
         // next start finds in the storage, for a thief's; unused, the older one is as good as ever.
-        Saved::Failed { safe: false } => troubled("the new tokens could not be saved"),
+        Saved::Failed { safe: false } => troubled(UNSAVED),
     }
 }
 

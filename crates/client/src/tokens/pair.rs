@@ -114,7 +114,7 @@ impl Pair {
         let until = tokens.expires_at.saturating_sub(now.server);
         let ttl = origin.ttl.or(lifetime).unwrap_or(until.max(1_000));
         // A device whose clock is behind would think that the token lives longer than it ever did.
-        let left = origin.left.unwrap_or(ttl.min(until));
+        let left = origin.left.unwrap_or(until).min(ttl);
         Some(Arc::new(Self {
             sid: claims.sid,
             rank: claims.rc.unwrap_or(tokens.expires_at),
@@ -161,14 +161,10 @@ impl Pair {
             .and_then(Value::as_f64)
             .filter(|seconds| *seconds > 0.0)
             .map(|seconds| (seconds * 1_000.0) as Millis);
-        // The server's own two times, so that this device's clock has no say in it.
-        let left = match body.get("serverTime").and_then(whole) {
-            Some(server_time) => {
-                let until = expires_at.saturating_sub(server_time);
-                Some(ttl.unwrap_or(until).min(until))
-            }
-            None => ttl,
-        };
+        // The server's own two times, so that this device's clock has no say in it; or else all of the token's life,
+        // which has just begun.
+        let server_time = body.get("serverTime").and_then(whole);
+        let left = Some(server_time.map_or(Millis::MAX, |time| expires_at.saturating_sub(time)));
         let user = body
             .get("user")
             .and_then(Value::as_object)

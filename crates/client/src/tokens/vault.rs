@@ -64,6 +64,8 @@ struct Seen {
     holds: bool,
     /// The rank of the newest pair that stood in a storage.
     stood: i64,
+    /// Whether the last new pair counts as lost, because it could not be saved.
+    wasted: bool,
 }
 
 /// Why the storage did not do what it was asked.
@@ -116,6 +118,7 @@ impl<P: Platform> Vault<P> {
                 unreadable_since: None,
                 holds: false,
                 stood: i64::MIN,
+                wasted: false,
             }),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -196,6 +199,28 @@ impl<P: Platform> Vault<P> {
     /// Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any
     /// more when the lock is ours. From the moment of saving on, nobody asks for the next pair for a while.
     pub(crate) async fn save(&self, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
+        let saved = self.try_save(given, fresh).await;
+        if let Saved::Failed { safe } = saved {
+            self.seen().wasted = !safe;
+        }
+        saved
+    }
+
+    /// Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the
+    /// last one.
+    pub(crate) async fn ready(&self) -> bool {
+        let (wasted, holds) = {
+            let seen = self.seen();
+            (seen.wasted, seen.holds)
+        };
+        if !wasted {
+            return true;
+        }
+        let what = "it could not be saved";
+        self.alone(what, !holds, |record| (record, true)).await
+    }
+
+    async fn try_save(&self, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
         let what = "a refreshed pair could not be saved";
         self.in_turn(async {
             let record = match self.get().await {
@@ -449,7 +474,9 @@ impl<P: Platform> Vault<P> {
         match &written {
             Ok(()) => {
                 self.note(rank);
-                self.seen().holds = rank > i64::MIN;
+                let mut seen = self.seen();
+                seen.holds = rank > i64::MIN;
+                seen.wasted = false;
             }
             Err(Failure::Slow) => self.note(rank),
             Err(Failure::Fault(_)) => {}

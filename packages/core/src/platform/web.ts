@@ -11,17 +11,26 @@ export function webPlatform(): Platform {
     clock: { wall: () => Date.now(), mono: () => performance.now() },
     timers: webTimers,
     random: () => Math.random(),
-    fetch: ((url, init) => globalThis.fetch(url, init)) satisfies Fetch,
+    fetch: ((url, init) => globalThis.fetch(url, supported(init))) satisfies Fetch,
     webSocket: 'WebSocket' in globalThis ? globalThis.WebSocket : null,
     network,
     lifecycle,
-    locks: browser && 'locks' in navigator ? webLocks : noLocks,
+    locks: browser && globalThis.navigator?.locks ? webLocks : noLocks,
     channel: browser && 'BroadcastChannel' in globalThis ? openChannel : () => null,
     // Workers have no localStorage; their channels still tell them of the pairs of the pages.
     storage: (key) => ('document' in globalThis ? localStorageAdapter(key) : memoryStorage()),
     // A page is one person's. A server, an edge worker and whatever renders pages there are not.
     shared: () => ('document' in globalThis ? sharedMap() : null),
   };
+}
+
+/** What fetch understands here of what was asked for: some edge runtimes throw at what they have no use for. */
+export function supported<T extends RequestInit>(init: T): T {
+  const kept = { ...init };
+  for (const name of ['credentials', 'cache'] as const) {
+    if (!(name in Request.prototype)) delete kept[name];
+  }
+  return kept;
 }
 
 /** Names what the copies of this package share; its number grows when they could no longer understand it. */

@@ -13,8 +13,11 @@ export type ConnectionState = 'connecting' | 'connected' | 'offline';
 
 /** Where the connection gets its tokens. */
 export interface TokenSource {
-  /** A token that works and is not `refused`, however long that takes. Rejects when the session is over. */
-  tokenOtherThan(refused: string | null): Promise<string>;
+  /**
+   * A token that works and is not `refused`, however long that takes. Rejects when the session is over.
+   * @param ending it is only about to end: where nothing can replace it, it will do until the server refuses it
+   */
+  tokenOtherThan(refused: string | null, ending?: boolean): Promise<string>;
 }
 
 export interface ConnectionOptions {
@@ -94,7 +97,7 @@ export class Connection {
 
   /** Connects anew, as whoever the tokens now speak for. Nobody is told of the gap unless it lasts. */
   restart(): void {
-    if (!this.#open || this.#client.state !== 'connected') return;
+    if (!this.#open || !this.connected) return;
     this.#client.disconnect();
     this.#client.connect();
   }
@@ -109,9 +112,9 @@ export class Connection {
 
   async #token(): Promise<string> {
     // While connected, the client asks because the time of the token that it sent is nearly over.
-    const another = this.#refused || this.#client.state === 'connected';
+    const another = this.#refused || this.connected;
     try {
-      const token = await this.#options.tokens.tokenOtherThan(another ? this.#sent : null);
+      const token = await this.#options.tokens.tokenOtherThan(another ? this.#sent : null, !this.#refused);
       this.#sent = token;
       this.#refused = false;
       return token;

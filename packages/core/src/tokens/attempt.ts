@@ -38,6 +38,7 @@ export interface AttemptParts {
 /** How often one refresh asks again where the server or the clock asks it to. */
 const ROUNDS = 3;
 const LATE = 'the reply came too late';
+const UNSAVED = 'the new tokens were not saved';
 
 /** Gets a pair newer than `old`. */
 export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> {
@@ -58,11 +59,14 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
       return outcomeOf(await parts.vault.save(found, { live }), found);
     }
     base = found;
+    if (!(await parts.vault.ready())) return troubled('storage', UNSAVED);
 
     const verdict = await parts.present(base, stamp);
     if (!parts.live()) return { kind: 'stopped' };
     switch (verdict.kind) {
       case 'pair': {
+        // Replayed by a proxy, or out of a cache of the host's: asked again at once, it would be the same.
+        if (verdict.pair.rank <= old.rank) return troubled('protocol', 'the reply is not newer');
         const fresh = (): boolean => !isLate(stamp, parts.clock);
         const saved = await parts.vault.save(verdict.pair, { fresh, live });
         if (saved.kind !== 'late') return outcomeOf(saved, verdict.pair);
@@ -121,6 +125,6 @@ export function outcomeOf(saved: Saved, pair: Pair): Outcome {
       if (saved.safe) return { kind: 'pair', pair, stored: false };
       // As if the reply had been lost. Used unsaved, it would make the server take the older pair, which the
       // next start finds in the storage, for a thief's; unused, the older one is as good as ever.
-      return troubled('storage', 'the new tokens were not saved');
+      return troubled('storage', UNSAVED);
   }
 }

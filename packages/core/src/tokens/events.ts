@@ -14,7 +14,10 @@ export interface TokenManagerOptions {
   userID: string;
   /** How long before its end an access token is refreshed, in ms. Default: five minutes. */
   refreshBufferMs?: number | undefined;
-  /** Told of each new pair before it is used, once and in order; waited for, up to 5 s. */
+  /**
+   * Told of each new pair before it is used, once and in order; waited for, up to 5 s. Where nothing else keeps the
+   * pair, and it throws, rejects or takes longer, it is told of the pair again, ten times at most, before that is used.
+   */
   onTokenRefresh?: ((tokens: Tokens) => void | Promise<void>) | undefined;
   /** Told when the session ended, and once in each outage that outlives the access token. */
   onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;

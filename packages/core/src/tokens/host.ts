@@ -8,6 +8,8 @@ import type { Pair } from './types.ts';
 
 /** How long `onTokenRefresh` is waited for, in ms. */
 const CALLBACK_TIMEOUT = 5_000;
+/** A token that lives no longer, in ms, is about to end. */
+const LAST_MINUTE = 60_000;
 
 export class Host {
   readonly #options: TokenManagerOptions;
@@ -15,6 +17,8 @@ export class Host {
   readonly #logger: Logger;
   #telling: Promise<void> = Promise.resolve();
   #toldRank = Number.NEGATIVE_INFINITY;
+  /** How often in a row the app could not take note. */
+  #misses = 0;
 
   constructor(options: TokenManagerOptions, timers: Timers, logger: Logger) {
     this.#options = options;
@@ -36,6 +40,19 @@ export class Host {
   /** Another session begins: what was told of the last one does not count. */
   forget(): void {
     this.#toldRank = Number.NEGATIVE_INFINITY;
+    this.#misses = 0;
+  }
+
+  /**
+   * Whether a pair that the app could not take note of is told again before it is used, where the app alone keeps it.
+   * An app that never can shall not lock its users out: there are ten tries, or three where the pair in use ends.
+   * @param left how long that lives, in ms
+   */
+  again(left: number): boolean {
+    const again = this.#misses < (left > LAST_MINUTE ? 10 : 3);
+    if (again) this.#toldRank = Number.NEGATIVE_INFINITY;
+    else this.#misses = 0;
+    return again;
   }
 
   /** Tells why the session could not be refreshed. */
@@ -56,9 +73,15 @@ export class Host {
     if (onTokenRefresh === undefined || !live() || pair.rank <= this.#toldRank) return null;
     this.#toldRank = pair.rank;
     try {
-      await within(this.#timers, CALLBACK_TIMEOUT, () => onTokenRefresh({ ...pair.tokens }));
+      await within(this.#timers, CALLBACK_TIMEOUT, async () => {
+        await onTokenRefresh({ ...pair.tokens });
+        // Late is not never: what it has taken note of it is not told again.
+        if (live()) this.#toldRank = Math.max(this.#toldRank, pair.rank);
+      });
+      this.#misses = 0;
       return null;
     } catch (error) {
+      this.#misses += 1;
       this.#logger.error(`onTokenRefresh failed: ${String(error)}`);
       return new StorageError('onTokenRefresh failed', error);
     }

@@ -1,6 +1,7 @@
 /** Checks what an app passes to `connect` before anything is changed or sent. */
 import { InvalidInputError, UserMismatchError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import { numberOf } from '../values.ts';
 import { readClaims } from './jwt.ts';
 import type { Tokens } from './types.ts';
 
@@ -45,15 +46,16 @@ export function readConnectInput(
   }
   if (refreshToken) refuseApiKey('refreshToken', refreshToken);
   if (claims.sub !== userID) throw new UserMismatchError();
-  const fromToken = claims.exp === null ? null : claims.exp * 1_000;
-  let expiresAt = readTime(input.expiresAt, logger) ?? fromToken;
+  let expiresAt = readExpiry(input.expiresAt, claims.exp);
   if (expiresAt === null) {
     throw new InvalidInputError('expiresAt', 'Neither expiresAt nor the token says when the token expires.');
   }
   const YEAR = 31_536_000_000;
-  if (expiresAt > serverNow + YEAR && fromToken !== null && fromToken !== expiresAt) {
-    logger.warn('expiresAt lies more than a year ahead; the expiry in the token is used instead.');
-    expiresAt = fromToken;
+  if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;
+  if (input.expiresAt && input.expiresAt !== expiresAt) {
+    logger.warn(
+      'expiresAt has to be the number of the token reply, in milliseconds: another is used instead.',
+    );
   }
   return { userID, tokens: { accessToken: token, refreshToken: refreshToken ?? '', expiresAt } };
 }
@@ -79,24 +81,17 @@ export function readUserID(value: unknown): string {
   return value;
 }
 
-/** Milliseconds since the Unix epoch, or null where the value says nothing. Never throws. */
-function readTime(value: unknown, logger: Logger): number | null {
-  if (value === undefined || value === null) return null;
-  let time = typeof value === 'number' ? value : Number.NaN;
-  if (typeof value === 'string' && value.trim() !== '') {
-    logger.warn('expiresAt is a string; pass the number of the token reply.');
-    // biome-ignore lint/style/noRestrictedGlobals: reads a text, not the clock.
-    time = /^\d+(\.\d+)?$/.test(value.trim()) ? Number(value) : Date.parse(value);
-  }
-  if (!Number.isFinite(time) || time <= 0) {
-    logger.warn('expiresAt is not a time; the expiry in the token is used instead.');
-    return null;
-  }
-  if (time < 1e11) {
-    logger.warn('expiresAt looks like seconds; pass milliseconds.');
-    return time * 1_000;
-  }
-  return time;
+/**
+ * When a token expires, ms since the Unix epoch: as a host says it, in milliseconds, seconds or as a date, or else by
+ * the token's own `exp`, in seconds. Null where neither says it.
+ */
+export function readExpiry(value: unknown, exp: number | null): number | null {
+  let time = value;
+  // biome-ignore lint/style/noRestrictedGlobals: reads a text, not the clock.
+  if (typeof time === 'string') time = /^\s*\d+(\.\d+)?\s*$/.test(time) ? Number(time) : Date.parse(time);
+  const known = numberOf(time) ?? 0;
+  if (known > 0) return known < 1e11 ? known * 1_000 : known;
+  return exp && exp * 1_000;
 }
 
 function describe(value: unknown): string {

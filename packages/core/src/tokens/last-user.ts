@@ -7,14 +7,15 @@ import { parseStored } from './stored.ts';
 /** How long the storage is waited for, in ms. */
 const PATIENCE = 5_000;
 
-/** Notes that `userID` signed in. */
+/** Notes that `userID` signed in. What other users left to be revoked stays. */
 export async function rememberUser(storage: TokenStorage, timers: Timers, userID: string): Promise<void> {
-  await tried(timers, () => storage.set({ v: 1, userID, generation: 0 }));
+  const revoke = parseStored(await tried(timers, () => storage.get()))?.revoke;
+  await tried(timers, () => storage.set({ v: 1, userID, generation: 0, ...(revoke && { revoke }) }));
 }
 
 /** Who signed in last, or null where nobody did or the storage does not say. */
 export async function recallUser(storage: TokenStorage, timers: Timers): Promise<string | null> {
-  return parseStored(await tried(timers, () => storage.get()))?.userID ?? null;
+  return parseStored(await tried(timers, () => storage.get()))?.userID || null;
 }
 
 /** A storage that fails is told of where tokens are at stake, not here. */

@@ -37,7 +37,7 @@ import { type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
 import { type Logout, Peers, tellSignedOut } from './peers.ts';
 import { Refresher } from './refresher.ts';
 import type { Trouble } from './request.ts';
-import { revokeLater, revokeOnce } from './revoke.ts';
+import { type Revoker, revoker } from './revoke.ts';
 import { effectiveBuffer, readBuffer } from './schedule.ts';
 import { ServerClock } from './server-clock.ts';
 import { memoryStorage, type TokenStorage } from './storage.ts';
@@ -58,6 +58,7 @@ export class TokenManager {
   readonly #name: string;
   readonly #clocks: Clocks;
   readonly #vault: Vault;
+  readonly #revoker: Revoker;
   readonly #host: Host;
   readonly #timetable: Timetable;
   readonly #refresher: Refresher;
@@ -97,6 +98,7 @@ export class TokenManager {
       this.#clocks,
       (error) => this.#storageFailed(error),
     );
+    this.#revoker = revoker(this.#platform, options.apiUrl, [this.#vault, ...this.#common()]);
     this.#host = new Host(options, this.#platform.timers, this.#logger);
     this.#outage = new Outage(this.#platform);
     this.#timetable = new Timetable({
@@ -168,7 +170,7 @@ export class TokenManager {
     await this.#starting?.done.catch(() => {});
     if (epoch !== this.#epoch || this.#pair === null || pair.rank <= this.#pair.rank) return;
     const newest = await this.#vault.begin(pair, () => epoch === this.#epoch);
-    if (epoch === this.#epoch) await this.#adopt(newest);
+    if (epoch === this.#epoch) await this.#adopt(newest, true);
   }
 
   /**
@@ -199,11 +201,12 @@ export class TokenManager {
   /**
    * A token that works now and is not `refused`, however long that takes. Rejects when the session ends or
    * is closed.
+   * @param ending it was not refused, but is about to end: it will do where nothing can replace it
    */
-  async tokenOtherThan(refused: string | null): Promise<string> {
+  async tokenOtherThan(refused: string | null, ending = false): Promise<string> {
     const pair = this.#need();
     const { accessToken } = pair.tokens;
-    if (!this.#canRefresh(pair)) return this.#only(pair, refused);
+    if (!this.#canRefresh(pair)) return this.#only(pair, ending ? null : refused);
     if (accessToken !== refused && isUsable(pair, this.#clocks.device)) return accessToken;
     const token = this.#waiters.wait(refused);
     if (!this.#timetable.pausing) void this.#refresh();
@@ -224,12 +227,10 @@ export class TokenManager {
   async logout(): Promise<void> {
     const pair = this.#pair ?? this.#starting?.pair ?? null;
     this.stop();
-    const { apiUrl } = this.#options;
     const { revoke, generation } = await this.#vault.end(pair);
     // After the tombstone: who hears of it may sign in anew at once, and has to find it.
     tellSignedOut(this.#platform, this.#name, { generation, sid: pair?.sid ?? null });
-    const left = await revokeOnce(this.#platform, apiUrl, this.#vault, revoke);
-    void revokeLater(this.#platform, apiUrl, this.#vault, left);
+    await this.#revoker.revoke(revoke);
   }
 
   /** How it stands, for people who look for a fault. Holds nothing secret. */
@@ -283,12 +284,22 @@ export class TokenManager {
     else await this.#accept(pair);
     if (!live()) return;
     if (this.#vault.failure !== null) this.#saveLater(this.#pair as Pair, 0);
-    void this.#flushOutbox();
+    void this.#revoker.flush();
   }
 
   #ownStorage(): TokenStorage {
     // Where the backend keeps the refresh token in a cookie, it wants no token in the reach of scripts.
     return this.#options.refreshTokens ? memoryStorage() : this.#platform.storage(this.#name);
+  }
+
+  /** Where platforms keep each user's tokens apart: the place in which every user finds what others left to revoke. */
+  #common(): Vault[] {
+    const { apiUrl, storage, refreshTokens } = this.#options;
+    if (storage || refreshTokens) return [];
+    const name = `chatsdk:${apiUrl}`;
+    return [
+      new Vault(this.#platform.storage(name), '', `${name}:save`, this.#platform, this.#clocks, () => {}),
+    ];
   }
 
   #onResume(): void {
@@ -374,11 +385,12 @@ export class TokenManager {
         return await this.#vault.discard(outcome.pair);
       }
       case 'pair': {
+        const { pair, stored } = outcome;
         const epoch = this.#epoch;
-        await this.#accept(outcome.pair);
-        if (epoch !== this.#epoch) return;
-        this.#peers?.tell(outcome.pair);
-        if (!outcome.stored) this.#saveLater(outcome.pair, 0);
+        await this.#accept(pair, stored && this.#vault.durable);
+        if (epoch !== this.#epoch || this.#pair !== pair) return;
+        this.#peers?.tell(pair);
+        if (!stored) this.#saveLater(pair, 0);
       }
     }
   }
@@ -413,16 +425,27 @@ export class TokenManager {
   }
 
   /** Takes up a pair that is saved, where it is newer. */
-  async #adopt(pair: Pair): Promise<void> {
-    if (this.#pair !== null && pair.rank > this.#pair.rank) await this.#accept(pair);
+  async #adopt(pair: Pair, kept?: boolean): Promise<void> {
+    if (this.#pair !== null && pair.rank > this.#pair.rank) await this.#accept(pair, kept);
   }
 
-  /** Tells the host of `pair`, and then uses it. It is saved already. */
-  async #accept(pair: Pair): Promise<void> {
+  /**
+   * Tells the host of `pair`, and then uses it. It is saved already.
+   * @param kept whether the next start finds it, though the host may not have taken note of it
+   */
+  async #accept(pair: Pair, kept = this.#vault.durable): Promise<void> {
     const epoch = this.#epoch;
     const failure = await this.#host.tell(pair, () => epoch === this.#epoch);
     if (epoch !== this.#epoch) return;
-    if (failure !== null) this.#storageFailed(failure);
+    if (failure !== null) {
+      this.#storageFailed(failure);
+      const old = this.#pair;
+      // As with one that could not be saved: once it was used, the older one of the app would be a thief's.
+      const risky = !kept && old !== null && pair.tokens.refreshToken !== '';
+      if (risky && this.#host.again(lifeLeft(old, this.#clocks.device))) {
+        return this.#conclude(troubled('storage', 'onTokenRefresh failed'), old);
+      }
+    }
     if (this.#pair === null || pair.rank > this.#pair.rank) this.#publish(pair);
   }
 
@@ -452,11 +475,6 @@ export class TokenManager {
       if (saved.kind === 'saved') await this.#adopt(saved.pair);
       if (saved.kind === 'signedOut') this.#signedOut();
     });
-  }
-
-  async #flushOutbox(): Promise<void> {
-    const waiting = await this.#vault.outbox();
-    await revokeLater(this.#platform, this.#options.apiUrl, this.#vault, waiting);
   }
 
   // ---- failures and ends ----------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 /** Makes pairs out of what a host, a server or a storage gave, or refuses. */
+
 import type { Clock } from '../platform/platform.ts';
 import { readUser, type User } from '../user.ts';
 import { isRecord, numberOf, textOf } from '../values.ts';
+import { readExpiry } from './input.ts';
 import { readClaims } from './jwt.ts';
 import type { ServerClock } from './server-clock.ts';
 import type { StoredTokens } from './storage.ts';
@@ -35,7 +37,7 @@ export function makePair(userID: string, tokens: Tokens, clocks: Clocks, origin:
       : null;
   const ttl = origin.ttl ?? lifetime ?? Math.max(1_000, tokens.expiresAt - serverNow);
   // A device whose clock is behind would think that the token lives longer than it ever did.
-  const left = origin.left ?? Math.min(ttl, tokens.expiresAt - serverNow);
+  const left = Math.min(ttl, origin.left ?? tokens.expiresAt - serverNow);
   const anchor = { wall: device.wall(), mono: device.mono() };
   return {
     tokens,
@@ -50,31 +52,29 @@ export function makePair(userID: string, tokens: Tokens, clocks: Clocks, origin:
 }
 
 /** The pair of a reply of the server or of the host's `refreshTokens`, or what is wrong with it. */
-export function pairFromReply(
-  userID: string,
-  body: unknown,
-  clocks: Clocks,
-  allowNoRefreshToken: boolean,
-): Pair | string {
+export function pairFromReply(userID: string, body: unknown, clocks: Clocks, hosted: boolean): Pair | string {
   if (!isRecord(body)) return 'the reply is not a JSON object';
   const accessToken = textOf(body.accessToken);
-  const refreshToken = textOf(body.refreshToken ?? (allowNoRefreshToken ? '' : undefined));
-  const expiresAt = numberOf(body.expiresAt);
+  const refreshToken = textOf(body.refreshToken ?? (hosted ? '' : undefined));
+  // The server gives a number. A backend passes on what it likes, as to `connect`.
+  const expiresAt = hosted
+    ? readExpiry(body.expiresAt, readClaims(accessToken ?? '')?.exp ?? null)
+    : numberOf(body.expiresAt);
   const expiresIn = numberOf(body.expiresIn) ?? 0;
   const serverTime = numberOf(body.serverTime);
   if (!accessToken) return 'the reply has no accessToken';
-  if (refreshToken === undefined || (refreshToken === '' && !allowNoRefreshToken)) {
+  if (refreshToken === undefined || (refreshToken === '' && !hosted)) {
     return 'the reply has no refreshToken';
   }
-  if (expiresAt === undefined) return 'the reply has no expiresAt';
+  if (!expiresAt) return 'the reply has no expiresAt';
   const ttl = expiresIn > 0 ? expiresIn * 1_000 : undefined;
   const tokens: Tokens = { accessToken, refreshToken, expiresAt };
   const user = isRecord(body.user) && body.user.id === userID ? readUser(userID, body.user) : undefined;
-  // The server's own two times, so that this device's clock has no say in it.
-  const served = serverTime === undefined ? undefined : expiresAt - serverTime;
   const pair = makePair(userID, tokens, clocks, {
     ttl,
-    left: served === undefined ? ttl : Math.min(ttl ?? served, served),
+    // The server's own two times, so that this device's clock has no say in it; or else all of the token's life, which
+    // has just begun.
+    left: expiresAt - (serverTime ?? Number.NEGATIVE_INFINITY),
     receivedAt: clocks.device.wall(),
     user,
   });

@@ -107,7 +107,11 @@ export async function requestFromHost(
       return { kind: 'fatal', code: body.code, status: Number(body.status), requestId };
     }
     const pair = pairFromReply(userID, body, clocks, true);
-    if (typeof pair !== 'string') return { kind: 'pair', pair };
+    if (typeof pair !== 'string') {
+      // It was made a moment ago, whatever this device takes for the time.
+      clocks.server.learn(pair.tokens.expiresAt - pair.left, clocks.device.wall(), 0);
+      return { kind: 'pair', pair };
+    }
     return trouble('protocol', `refreshTokens: ${pair}`, {});
   } catch (cause) {
     // By its code, because the error may come from another copy of this package.

@@ -1,50 +1,78 @@
-/** Tells the server of sessions that were logged out here, until it has answered. */
+/**
+ * Tells the server of sessions that were logged out here, until it has answered: with growing pauses, at once when the
+ * network comes back, and for as long as the page lives. Whatever is left then waits in the storage for whoever
+ * connects next.
+ *
+ * An access token that has expired ends nothing any more (`token_expired`), which is as final as any other refusal:
+ * it stands here only where the client has nothing better, and where a backend keeps the refresh token, that
+ * backend's own logout is what revokes it.
+ */
 import { send } from '../http.ts';
 import type { Platform } from '../platform/platform.ts';
 import { backoff } from './schedule.ts';
 import type { Vault } from './vault.ts';
 
-/** How often one run tries in the background; what is left then waits in the outbox for the next connect. */
-const ATTEMPTS = 5;
+/** The longest pause between two tries, in ms. */
+const LONGEST_PAUSE = 3_600_000;
 
-/** Presents each of `tokens` (see `StoredTokens.revoke`), ticks off in `vault` those that were answered, and returns the others. */
-export async function revokeOnce(
-  platform: Platform,
-  apiUrl: string,
-  vault: Vault,
-  tokens: readonly string[],
-): Promise<readonly string[]> {
-  const unanswered: string[] = [];
-  for (const token of tokens) {
-    const bearer = token.startsWith('Bearer ');
-    // `keepalive`, because apps leave the page right after a logout.
-    const answer = await send(platform, 'POST', `${apiUrl}/auth/revoke`, {
-      body: bearer ? {} : { refreshToken: token },
-      keepalive: true,
-      ...(bearer ? { authorization: token } : {}),
-    });
-    // Only our server's own word that it makes no difference to ask again counts as an answer.
-    const final = answer.kind === 'problem' && answer.status < 500 && ![408, 429].includes(answer.status);
-    const settled = answer.kind === 'ok' || final;
-    if (settled) await vault.revoked(token);
-    else unanswered.push(token);
-  }
-  return unanswered;
+/** What tells the server. */
+export interface Revoker {
+  /** Presents each of `tokens` once. What was not answered is noted where the next user finds it, and goes on. */
+  revoke(tokens: readonly string[]): Promise<void>;
+  /** Goes on with what waits in the storage. Never rejects. */
+  flush(): Promise<void>;
 }
 
-/** Goes on with what {@link revokeOnce} left, with growing pauses. Never rejects. */
-export async function revokeLater(
-  platform: Platform,
-  apiUrl: string,
-  vault: Vault,
-  tokens: readonly string[],
-): Promise<void> {
-  let left = tokens;
-  for (let attempt = 1; left.length > 0 && attempt < ATTEMPTS; attempt += 1) {
-    const pause = backoff(attempt, platform.random());
-    await new Promise<void>((resume) => {
-      platform.timers.after(pause, resume);
-    });
-    left = await revokeOnce(platform, apiUrl, vault, left);
+/** @param vaults where tokens wait, the user's own first */
+export function revoker(platform: Platform, apiUrl: string, vaults: readonly Vault[]): Revoker {
+  /** What the server has not answered yet: see `StoredTokens.revoke`. */
+  const waiting = new Set<string>();
+  let busy = false;
+  let wake = (): void => {};
+
+  async function present(tokens: Iterable<string>): Promise<void> {
+    for (const token of [...tokens]) {
+      const bearer = token.startsWith('Bearer ');
+      // `keepalive`, because apps leave the page right after a logout.
+      const answer = await send(platform, 'POST', `${apiUrl}/auth/revoke`, {
+        keepalive: true,
+        ...(bearer ? { body: {}, authorization: token } : { body: { refreshToken: token } }),
+      });
+      // Only our server's own word that it makes no difference to ask again counts as an answer.
+      const final = answer.kind === 'problem' && answer.status < 500 && ![408, 429].includes(answer.status);
+      if (answer.kind === 'ok' || final) {
+        waiting.delete(token);
+        for (const vault of vaults) await vault.revoked(token);
+      } else waiting.add(token);
+    }
   }
+
+  async function goOn(): Promise<void> {
+    if (busy) return wake();
+    busy = true;
+    for (let attempt = 1; waiting.size > 0; attempt += 1) {
+      const { network, random, timers } = platform;
+      let undo: (() => void)[] = [];
+      await new Promise<void>((resume) => {
+        wake = resume;
+        const pause = backoff(attempt, random(), LONGEST_PAUSE);
+        undo = [timers.after(pause, resume), network.subscribe((online) => online && resume())];
+      });
+      for (const one of undo) one();
+      await present(waiting);
+    }
+    busy = false;
+  }
+
+  return {
+    revoke: async (tokens) => {
+      await present(tokens);
+      if (waiting.size > 0) await vaults[1]?.keep([...waiting]);
+      void goOn();
+    },
+    flush: async () => {
+      for (const vault of vaults) for (const token of await vault.outbox()) waiting.add(token);
+      await goOn();
+    },
+  };
 }

@@ -37,8 +37,8 @@ export function floor(ttl: number): number {
   return Math.max(Math.min(21_000, ttl / 4), ttl * 0.01);
 }
 
-/** How long to wait after `failures` failures in a row: full jitter, doubling up to a minute. */
-export function backoff(failures: number, random: number): number {
-  const ceiling = Math.min(60_000, 1_000 * 2 ** Math.min(failures - 1, 16));
+/** How long to wait after `failures` failures in a row: full jitter, doubling up to `longest`. */
+export function backoff(failures: number, random: number, longest = 60_000): number {
+  const ceiling = Math.min(longest, 1_000 * 2 ** Math.min(failures - 1, 16));
   return Math.max(250, random * ceiling);
 }

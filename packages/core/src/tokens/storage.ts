@@ -16,6 +16,8 @@ export interface TokenStorage {
    * else uses the storage.
    */
   subscribe?(listener: () => void): () => void;
+  /** True where what it keeps is gone with the process. */
+  readonly volatile?: boolean;
 }
 
 /** What stands in a {@link TokenStorage}. Holds secrets while `accessToken` or `revoke` is there. */
@@ -45,6 +47,7 @@ export interface StoredTokens {
 export function memoryStorage(): TokenStorage {
   let kept: StoredTokens | null = null;
   return {
+    volatile: true,
     get: () => kept,
     set: (value) => {
       kept = value;

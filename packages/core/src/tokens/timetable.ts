@@ -8,6 +8,8 @@ import type { Pair } from './types.ts';
 const LONGEST_PAUSE = 3_600_000;
 /** So many refreshes in a minute may be forced before they are due. */
 const EARLY_PER_MINUTE = 10;
+/** So long after a retry was brought forward no other one is, in ms: focus and networks flap. */
+const CALM = 5_000;
 
 export interface TimetableParts {
   readonly platform: Platform;
@@ -33,6 +35,7 @@ export class Timetable {
   /** Not before this moment of the monotonic clock may a retry come, online or not: the server said so. */
   #retryNotBefore = 0;
   #retryAt = 0;
+  #calmUntil = 0;
   #early: number[] = [];
 
   constructor(parts: TimetableParts) {
@@ -90,7 +93,7 @@ export class Timetable {
   tick(): void {
     this.#cancelTick();
     const pair = this.#pair;
-    if (pair === null || this.#busy || this.#cancelRetry !== null) return;
+    if (pair === null || this.#busy || this.pausing) return;
     const { platform, inUse, go } = this.#parts;
     const hidden = !platform.lifecycle.visible();
     const idle = hidden && !inUse();
@@ -115,8 +118,15 @@ export class Timetable {
   /** It may have slept, or the network is back: what waits for a retry goes `delay` ms from now. */
   resume(delay: number): void {
     if (this.#pair === null) return;
-    if (this.#cancelRetry === null) this.tick();
-    else this.#setRetry(Math.max(delay, this.#retryNotBefore - this.#parts.platform.clock.mono()));
+    if (!this.pausing) {
+      this.tick();
+      return;
+    }
+    const now = this.#parts.platform.clock.mono();
+    const wait = Math.max(delay, this.#retryNotBefore - now, this.#calmUntil - now);
+    if (wait >= this.#retryAt - now) return;
+    this.#calmUntil = now + wait + CALM;
+    this.#setRetry(wait);
   }
 
   /** Counts refreshes that come before they are due, and stops them when something drives them in a circle. */

@@ -20,10 +20,18 @@ const STORAGE_TIMEOUT = 5_000;
 const UNREADABLE_PATIENCE = 60_000;
 
 /**
- * The changes of a page take turns in the order in which they were asked for, also those of a session that ends and
- * of the next one that begins already. Locks, where there are any, keep no such order.
+ * Changes take turns in here, in the order in which the app asked for them: also those of a session that ends and of the
+ * next one that begins already, with another client of the page. Locks keep no order between clients.
  */
-const QUEUES = new WeakMap<object, Map<string, Promise<unknown>>>();
+interface Line {
+  /** The last turn that was asked for. */
+  turn: Promise<unknown>;
+  /** What was written last, or null where it was removed. */
+  last?: StoredTokens | null;
+}
+
+/** By what clients share, which is the page, or else the storage; and by lock. */
+const LINES = new WeakMap<object, Map<string, Line>>();
 
 /** What came of a save. */
 export type Saved =
@@ -74,6 +82,7 @@ export class Vault {
   readonly #platform: Platform;
   readonly #clocks: Clocks;
   readonly #lock: string;
+  readonly #line: Line;
   readonly #onError: (error: StorageError) => void;
   /** Logouts that this manager knew of when it connected. */
   #generation = 0;
@@ -88,6 +97,8 @@ export class Vault {
   /** Whether other tabs can be told of a pair that the storage does not have. */
   heard = false;
   #failure: StorageError | null = null;
+  /** Whether the last new pair counts as lost, because it could not be saved. */
+  #wasted = false;
 
   constructor(
     storage: TokenStorage,
@@ -102,6 +113,11 @@ export class Vault {
     this.#platform = platform;
     this.#clocks = clocks;
     this.#lock = lock;
+    const place = platform.shared?.() ?? storage;
+    const lines = LINES.get(place) ?? new Map<string, Line>();
+    LINES.set(place, lines);
+    this.#line = lines.get(lock) ?? { turn: Promise.resolve() };
+    lines.set(lock, this.#line);
     this.#onError = onError;
   }
 
@@ -111,9 +127,7 @@ export class Vault {
       return { ...this.#judge(await this.#get()), unknown: false };
     } catch (error) {
       this.#fail('it could not be read', error);
-      // What browsers block they block for good, and hold nothing of ours there.
-      const blocked = error instanceof Error && error.name === 'SecurityError';
-      return { pair: null, signedOut: false, unknown: !blocked };
+      return { pair: null, signedOut: false, unknown: !isBlocked(error) };
     }
   }
 
@@ -127,6 +141,11 @@ export class Vault {
     if (pair.rank <= this.#stood || now - (this.#unreadableSince ?? now) < UNREADABLE_PATIENCE) return true;
     // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
     return !this.#opened && !this.#platform.lifecycle.visible();
+  }
+
+  /** Whether what it keeps outlives the process. */
+  get durable(): boolean {
+    return !this.#storage.volatile;
   }
 
   /** What the last use failed with; null again once something was kept. */
@@ -166,8 +185,12 @@ export class Vault {
    * the lock is ours. From the moment of saving on, no tab asks for the next pair for a while.
    */
   async save(given: Pair, { live, fresh = live }: SaveConditions): Promise<Saved> {
-    const failed: Failed<Saved> = async (...why) => ({ kind: 'failed', safe: await this.#withdraw(...why) });
-    return await this.#alone('a refreshed pair could not be saved', failed, async (record) => {
+    const failed: Failed<Saved> = async (...why) => {
+      const safe = await this.#withdraw(...why);
+      this.#wasted = !safe;
+      return { kind: 'failed', safe };
+    };
+    return await this.#alone('it could not be saved', failed, async (record) => {
       if (!live()) return { kind: 'stopped' };
       if (!fresh()) return { kind: 'late' };
       const pair = { ...given, receivedAt: Math.max(given.receivedAt, this.#clocks.device.wall()) };
@@ -182,6 +205,19 @@ export class Vault {
       await this.#put(pair, record);
       return { kind: 'saved', pair };
     });
+  }
+
+  /** Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the last one. */
+  async ready(): Promise<boolean> {
+    if (!this.#wasted) return true;
+    return await this.#alone(
+      'it could not be saved',
+      () => !this.#holds,
+      async (record) => {
+        if (record) await this.#set(record);
+        return true;
+      },
+    );
   }
 
   /** Forgets `dead`, which the server refused for good, unless a newer pair has taken its place. */
@@ -228,6 +264,14 @@ export class Vault {
     await this.#alone('a logout could not be noted', nothing, async (record) => {
       const mine = this.#mine(record);
       if (mine !== null && mine.generation < generation) await this.#set(this.#record(null, record));
+    });
+  }
+
+  /** Takes up what somebody else's logout left to be revoked. */
+  async keep(revoke: readonly string[]): Promise<void> {
+    await this.#alone('a logout could not be noted', nothing, async (record) => {
+      const kept = record ?? { v: 1, userID: this.#userID, generation: 0 };
+      await this.#set(waiting(kept, [...new Set([...(kept.revoke ?? []), ...revoke])]));
     });
   }
 
@@ -305,7 +349,7 @@ export class Vault {
     // Other tabs may have the older one, and would go on from it.
     if (this.#stood > 0 && this.#storage.subscribe && !this.heard) return false;
     // A write that hangs may win over a removal, or lose against it: nobody knows what a restart would read.
-    if (record === undefined || error instanceof TimeoutError) return !this.#holds;
+    if (record === undefined || isBlocked(error) || error instanceof TimeoutError) return !this.#holds;
     if (!record?.accessToken) return true;
     // A shorter text may fit where the pair did not.
     return await this.#put(null, record).then(
@@ -316,7 +360,7 @@ export class Vault {
 
   async #remove(): Promise<boolean> {
     try {
-      await within(this.#platform.timers, STORAGE_TIMEOUT, () => this.#storage.remove());
+      await this.#write(null);
       this.#holds = false;
     } catch (error) {
       this.#fail('it could not be cleared', error);
@@ -341,10 +385,7 @@ export class Vault {
     failed: Failed<T>,
     change: (record: StoredTokens | null) => Promise<T>,
   ): Promise<T> {
-    const page = this.#platform.shared?.() ?? this.#platform;
-    const queues = QUEUES.get(page) ?? new Map<string, Promise<unknown>>();
-    QUEUES.set(page, queues);
-    const turn = Promise.resolve(queues.get(this.#lock)).then(() =>
+    const turn = this.#line.turn.then(() =>
       this.#platform.locks.hold(this.#lock, STORAGE_TIMEOUT, async () => {
         let record: StoredTokens | null | undefined;
         try {
@@ -356,10 +397,7 @@ export class Vault {
         }
       }),
     );
-    queues.set(
-      this.#lock,
-      turn.catch(() => {}),
-    );
+    this.#line.turn = turn.catch(() => {});
     return turn;
   }
 
@@ -388,17 +426,43 @@ export class Vault {
   }
 
   async #set(value: StoredTokens): Promise<void> {
-    await within(this.#platform.timers, STORAGE_TIMEOUT, () => this.#storage.set(value));
+    await this.#write(value);
     this.#failure = null;
+    this.#wasted = false;
+  }
+
+  /** Writes, or removes where there is nothing to be written. */
+  async #write(value: StoredTokens | null): Promise<void> {
+    const line = this.#line;
+    line.last = value;
+    let given = true;
+    await within(this.#platform.timers, STORAGE_TIMEOUT, async () => {
+      await (value === null ? this.#storage.remove() : this.#storage.set(value));
+      if (given) return;
+      // Given up long ago, and done all the same: over what was written since, a logout perhaps.
+      void this.#alone('it could not be saved', nothing, async (record) => {
+        const { last = null } = line;
+        const stands = record?.accessToken === value?.accessToken && record?.generation === value?.generation;
+        if (stands && last !== value) await this.#write(last);
+      });
+    }).finally(() => {
+      given = false;
+    });
   }
 
   #fail(what: string, cause: unknown): void {
     this.#failure = new StorageError(what, cause);
+    if (isBlocked(cause)) this.#holds = false;
     this.#onError(this.#failure);
   }
 }
 
 const nothing = (): void => {};
+
+/** What browsers block they block for good: no later start reads what may still be there. */
+function isBlocked(error: unknown): boolean {
+  return error instanceof Error && error.name === 'SecurityError';
+}
 
 /** `record` with what waits to be revoked. */
 function waiting({ revoke: _before, ...rest }: StoredTokens, revoke: readonly string[] = []): StoredTokens {

@@ -1,5 +1,6 @@
 /** Tokens in `expo-secure-store`: the Keychain of iOS, the Keystore of Android. */
 import type { TokenStorage } from '@chatsdk/core';
+import { clock } from '../platform.ts';
 import type { AsyncStorageLike } from './async-storage.ts';
 import { type Items, readText, removeText, writeText } from './chunks.ts';
 import { inTurn } from './turns.ts';
@@ -35,8 +36,10 @@ export interface SecureStoreOptions {
   readonly installation?: AsyncStorageLike;
 }
 
-/** After so many failures in a row to decrypt an item, it is given up. */
+/** After so many failures in a row to decrypt an item, it is given up, */
 const DECRYPT_TRIES = 3;
+/** but not before so long, in ms awake: a keystore that is just starting fails in the same words. */
+const DECRYPT_PATIENCE = 60_000;
 
 /**
  * Keeps it in SecureStore under `key`, whatever its size: what does not fit into one item goes into several,
@@ -85,7 +88,7 @@ export function secureStoreAdapter(
 }
 
 function itemsOf(secureStore: SecureStoreLike, native: NativeOptions): Items {
-  const failures = new Map<string, number>();
+  const failures = new Map<string, { count: number; readonly since: number }>();
   return {
     async get(key) {
       try {
@@ -96,9 +99,10 @@ function itemsOf(secureStore: SecureStoreLike, native: NativeOptions): Items {
         // A locked device will open; what a restored backup brought without its key never will, and would
         // keep anything from being saved again.
         if (!/decrypt/i.test(String(error))) throw error;
-        const count = (failures.get(key) ?? 0) + 1;
-        failures.set(key, count);
-        if (count < DECRYPT_TRIES) throw error;
+        const failed = failures.get(key) ?? { count: 0, since: clock.mono() };
+        failures.set(key, failed);
+        failed.count += 1;
+        if (failed.count < DECRYPT_TRIES || clock.mono() - failed.since < DECRYPT_PATIENCE) throw error;
         return null;
       }
     },

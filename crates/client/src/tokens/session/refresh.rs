@@ -114,7 +114,13 @@ impl<P: Platform> Session<P> {
         match within(self.platform(), HOST_TIMEOUT, refresh_tokens()).await {
             Some(Ok(body)) => {
                 match Pair::from_reply(&shared.options.user_id, &body, self.now(), true) {
-                    Ok(pair) => Verdict::Pair(pair),
+                    Ok(pair) => {
+                        // It was made a moment ago, whatever this device takes for the time.
+                        let server_time = pair.tokens.expires_at - pair.left;
+                        let wall = self.platform().wall();
+                        shared.clock.learn(Some(server_time), wall, 0);
+                        Verdict::Pair(pair)
+                    }
                     Err(why) => {
                         trouble(RefreshErrorKind::Protocol, format!("refresh_tokens: {why}"))
                     }
