@@ -401,6 +401,10 @@ impl Handle {
         self.0.hub.is_draining()
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     fn close_all(&self, mut connections: Vec<Arc<Connection>>, why: &Disconnect) {
         let rest = connections.split_off(connections.len().min(BATCH));
         for connection in connections {
