@@ -218,7 +218,7 @@ pub struct ConnectionDetail {
     #[serde(flatten)]
     pub connection: ConnectionView,
     /// When its access token expires unless it is refreshed, in milliseconds since the Unix epoch.
-    #[schema(example = 1_704_838_800_000_i64)]
+    #[schema(value_type = Option<i64>, example = 1_704_838_800_000_i64)]
     pub expires_at: Option<Millis>,
     /// The topics that it listens to.
     #[schema(example = json!(["user:user-123", "custom:lobby"]))]
