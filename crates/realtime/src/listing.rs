@@ -17,7 +17,8 @@ use crate::lock;
 use crate::topics::TopicCursor;
 use crate::transport::Shape;
 
-/// How much one step copies under a lock.
+/// How much one step copies under a lock. Places in lists are below 10¹⁵, so that they are exact wherever
+/// numbers are floating.
 pub const STEP: usize = 256;
 
 /// How a connection reaches the server.
@@ -31,7 +32,8 @@ pub enum Transport {
     Events,
 }
 
-/// A connection of a list. It is looked at when it is asked; by then it may have ended.
+/// A connection of a list. It is looked at when it is asked; by then it may have ended. Its socket stays
+/// open as long as this is kept, so let go of it soon.
 #[derive(Debug, Clone)]
 pub struct Listed(Arc<Connection>);
 

@@ -47,9 +47,9 @@ pub(crate) struct TopicCursor {
     id: u64,
 }
 
-/// How many bits of a place, as a number, are the topic's own number: more topics than that are made
-/// in no process's life.
-const ID_BITS: u32 = 44;
+/// How many bits of a place, as a number, are the topic's own number: more topics than that, 10¹², are made
+/// in no process's life, and places stay below 10¹⁵.
+const ID_BITS: u32 = 40;
 
 impl From<u64> for TopicCursor {
     fn from(place: u64) -> Self {
@@ -273,6 +273,7 @@ mod tests {
                     assert!(seen.insert(Arc::clone(&topic.channel)), "{most}: twice");
                 }
                 from = next.map(u64::from);
+                assert!(from.is_none_or(|place| place < 1_000_000_000_000_000));
             }
             assert_eq!(seen.len(), 1000, "{most}");
         }

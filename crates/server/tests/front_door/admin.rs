@@ -437,6 +437,37 @@ async fn the_token_opens_admin_and_nothing_else_does() {
     assert_eq!(call(Some(&format!("Bearer {new}"))).await.status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_are_listed_page_by_page() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let publish = async |number: u32| {
+        let body = json!({ "topic": format!("custom:{number}"), "data": number });
+        post(&server, "/admin/publish", body).await.ok();
+    };
+    for number in 0..300 {
+        publish(number).await;
+    }
+    for limit in [1, 7, 500] {
+        let (mut seen, mut from) = (HashSet::new(), Some("0".to_owned()));
+        while let Some(place) = from {
+            let page = get(
+                &server,
+                &format!("/admin/topics?limit={limit}&from={place}"),
+            )
+            .await;
+            let topics = page["topics"].as_array().unwrap();
+            assert!(topics.len() <= limit);
+            for topic in topics {
+                assert_eq!(topic["subscribers"], 0);
+                let name = topic["topic"].as_str().unwrap().to_owned();
+                assert!(seen.insert(name), "{topic} is there twice");
+            }
+            from = page["next"].as_str().map(str::to_owned);
+        }
+        assert_eq!(seen.len(), 300, "{limit}");
+    }
+}
+
 /// As many connections as this machine allows are listed page by page while a topic that all of them listen
 /// to is published in: nobody is missed, nobody is there twice, and every subscriber hears everything in
 /// order.
