@@ -1,6 +1,6 @@
 //! What operators see.
 
-use chatsdk_realtime::{DisconnectCode, Encoding, TopicOptions, Transport, listing::STEP};
+use chatsdk_realtime::{DisconnectCode, Encoding, Listed, TopicOptions, Transport, listing::STEP};
 
 use crate::support::Server;
 use crate::topics::granted;
@@ -36,7 +36,7 @@ async fn a_connection_is_seen_while_it_may_talk() {
     let reply = socket.ask(r#"{"id":2,"subscribe":{"channel":"a"}}"#).await;
     assert!(reply["subscribe"].is_object(), "{reply}");
     let (listed, _) = server.handle().connections(0);
-    let seen: Vec<_> = listed.iter().filter_map(|listed| listed.view()).collect();
+    let seen: Vec<_> = listed.iter().filter_map(Listed::view).collect();
     assert_eq!(
         (listed.len(), seen.len()),
         (2, 1),
