@@ -22,6 +22,12 @@ class Server:
     key: str
     page: str | None
     process: subprocess.Popen
+    data: Path
+
+    @property
+    def operator_token(self) -> str:
+        """What opens /admin."""
+        return (self.data / "operator-token").read_text().strip()
 
     def mint(self, **body) -> dict:
         """The reply to a mint."""
@@ -45,7 +51,7 @@ def start(directory: Path, command: str, *arguments: str, environment: dict | No
         if event["event"] == "created":
             key = event["apiKey"]
         elif event["event"] == "ready":
-            return Server(event["api"], event["realtime"], key, event.get("page"), process)
+            return Server(event["api"], event["realtime"], key, event.get("page"), process, directory)
     raise AssertionError((directory / "server.log").read_text())
 
 

@@ -24,5 +24,10 @@ def test_with_an_access_token(server, tmp_path):
     schemathesis(server, tmp_path, "--header", f"Authorization: Bearer {token}", "--include-path-regex", "^/auth/(sessions|revoke|refresh)")
 
 
+def test_with_the_operator_token(server, tmp_path):
+    header = f"Authorization: Bearer {server.operator_token}"
+    schemathesis(server, tmp_path, "--header", header, "--include-path-regex", "^/admin/")
+
+
 def test_with_nothing(server, tmp_path):
     schemathesis(server, tmp_path)

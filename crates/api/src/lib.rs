@@ -6,12 +6,14 @@
 //!
 //! - `routes/<area>/<verb>.rs`: an endpoint each, its request type above its handler.
 //! - `extract/`: who calls, with which body, about whom. A handler that runs has all of it.
+//! - [`node`]: what operators may ask of the live node; the host answers it.
 //! - [`problem`]: the one place where a failure becomes HTTP.
 //! - `cors`, `arrival`, `measure`, `guard`: the parts of `layer`.
 //! - `openapi`: the description of it all, from the Rust types; `docs/`: its readable page.
 //!
 //! There is no SQL and no rule of tokens here: every handler asks [`chatsdk_auth::Auth`].
 
+pub mod node;
 pub mod problem;
 
 mod arrival;
@@ -30,6 +32,7 @@ mod state;
 pub use arrival::Network;
 pub use docs::errors_reference;
 pub use extract::peer::address;
+pub use node::Node;
 pub use openapi::openapi;
 pub use problem::Problem;
 pub use router::{router, router_with};

@@ -82,6 +82,10 @@ pub(crate) fn document() -> OpenApi {
                 "Your people: their sessions, and bans. With your API key.",
             ),
             ("Keys", "What access tokens verify against."),
+            (
+                "Admin",
+                "A look into the live node. With the operator token; each node knows its own connections and topics.",
+            ),
             ("Operations", "For operators and their machines."),
             ("Reference", "This description."),
         ]
@@ -110,6 +114,11 @@ pub(crate) fn document() -> OpenApi {
     bearer.bearer_format = Some("JWT".into());
     bearer.description = Some("The `accessToken` of a token reply.".into());
     components.add_security_scheme("accessToken", SecurityScheme::Http(bearer));
+    let mut operator = Http::new(HttpAuthScheme::Bearer);
+    operator.description = Some(
+        "For operators. `CHATSDK_OPERATOR_TOKEN`, or the file `operator-token` in the data directory; refused where a request shows signs of a browser.".into(),
+    );
+    components.add_security_scheme("operatorToken", SecurityScheme::Http(operator));
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.delete]
             .into_iter()
@@ -179,6 +188,15 @@ fn failures(operation: &Operation) -> Vec<ErrorCode> {
             "token_expired",
             "token_invalid",
             "token_revoked",
+            "rate_limited",
+        ]);
+    }
+    if needs("operatorToken") {
+        codes.extend([
+            "invalid_request",
+            "operator_token_missing",
+            "operator_token_invalid",
+            "browser_forbidden",
             "rate_limited",
         ]);
     }
@@ -264,7 +282,8 @@ fn failure(status: u16, codes: &[ErrorCode]) -> Response {
     if status == 429 {
         names.extend(["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]);
     }
-    if codes.contains(&ErrorCode::TokenInvalid) {
+    if codes.contains(&ErrorCode::TokenInvalid) || codes.contains(&ErrorCode::OperatorTokenInvalid)
+    {
         names.push("www-authenticate");
     }
     response.headers.extend(names.into_iter().map(shared));
@@ -342,7 +361,7 @@ pub(crate) mod schema {
     /// at its ends, and at most 128 bytes of UTF-8. Bytes are nothing that a schema can count; so it takes
     /// 128 characters of one byte, 64 of up to two, 42 of up to three, or 32 of any. What it takes is
     /// accepted; a mixture of up to 128 bytes is accepted too.
-    const USER_ID: &str = concat!(
+    pub(crate) const USER_ID: &str = concat!(
         r"^(?=[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])",
         r"(?=[\s\S]*[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]$)",
         r"(?:[\u0020-\u007E]{1,128}",
@@ -592,6 +611,12 @@ mod tests {
             "/healthz",
             "/readyz",
             "/metrics",
+            "/admin/node",
+            "/admin/connections",
+            "/admin/connections/{client}",
+            "/admin/topics",
+            "/admin/disconnect",
+            "/admin/publish",
             "/openapi.json",
             "/docs",
         ] {

@@ -123,13 +123,16 @@ impl Problem {
         }
         match self.code {
             // RFC 6750, section 3.1: no error code where no token was sent.
-            ErrorCode::TokenMissing => {
+            ErrorCode::TokenMissing | ErrorCode::OperatorTokenMissing => {
                 headers.insert(
                     WWW_AUTHENTICATE,
                     HeaderValue::from_static("Bearer realm=\"chatsdk\""),
                 );
             }
-            ErrorCode::TokenExpired | ErrorCode::TokenInvalid | ErrorCode::TokenRevoked => {
+            ErrorCode::TokenExpired
+            | ErrorCode::TokenInvalid
+            | ErrorCode::TokenRevoked
+            | ErrorCode::OperatorTokenInvalid => {
                 headers.insert(
                     WWW_AUTHENTICATE,
                     HeaderValue::from_static("Bearer realm=\"chatsdk\", error=\"invalid_token\""),
@@ -276,7 +279,12 @@ mod tests {
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
             let bearer = matches!(
                 code.as_str(),
-                "token_missing" | "token_expired" | "token_invalid" | "token_revoked"
+                "token_missing"
+                    | "token_expired"
+                    | "token_invalid"
+                    | "token_revoked"
+                    | "operator_token_missing"
+                    | "operator_token_invalid"
             );
             assert_eq!(
                 response.headers().contains_key(WWW_AUTHENTICATE),

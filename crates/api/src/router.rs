@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::layer::{layer, nowhere, other_method};
-use crate::routes::{dev, operations, reference, sessions, tokens, users, well_known};
+use crate::routes::{admin, dev, operations, reference, sessions, tokens, users, well_known};
 use crate::state::ApiState;
 
 /// What is described in the OpenAPI document.
@@ -28,6 +28,13 @@ pub(crate) fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(tokens::revoke::revoke))
         .routes(routes!(sessions::list::list))
         .routes(routes!(sessions::delete::delete))
+        // For operators, with their token.
+        .routes(routes!(admin::node::node))
+        .routes(routes!(admin::connections::connections))
+        .routes(routes!(admin::connection::connection))
+        .routes(routes!(admin::topics::topics))
+        .routes(routes!(admin::disconnect::disconnect))
+        .routes(routes!(admin::publish::publish))
         // For everybody.
         .routes(routes!(well_known::jwks::jwks))
         .routes(routes!(operations::health::health))
@@ -39,7 +46,7 @@ pub(crate) fn described() -> OpenApiRouter<ApiState> {
 }
 
 /// Whether replies of this route may be read by pages of other origins. No route that takes an API
-/// key is among them.
+/// key or the operator token is among them.
 pub(crate) fn open_to_pages(route: &str) -> bool {
     matches!(
         route,
@@ -90,14 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_route_for_api_keys_is_open_to_pages() {
+    fn no_route_for_api_keys_or_operators_is_open_to_pages() {
         let document = described().into_openapi();
         let mut open = 0;
         for (path, item) in &document.paths.paths {
             let operations = [&item.get, &item.post, &item.delete];
             for operation in operations.into_iter().flatten() {
                 let security = serde_json::to_string(&operation.security).unwrap();
-                let refuses = security.contains("apiKey");
+                let refuses = security.contains("apiKey") || security.contains("operatorToken");
                 assert!(!(refuses && open_to_pages(path)), "{path}");
                 open += usize::from(open_to_pages(path));
             }

@@ -11,6 +11,7 @@ use chatsdk_auth::{Auth, KeyCaller};
 use crate::arrival::{Network, RequestIds};
 use crate::cors::Origins;
 use crate::measure::Measures;
+use crate::node::Node;
 
 /// Writes the metrics of the process in the Prometheus text format.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -62,6 +63,7 @@ struct Inner {
     config: ApiConfig,
     render_metrics: RenderMetrics,
     draining: Arc<AtomicBool>,
+    node: Arc<dyn Node>,
     origins: Origins,
     request_ids: RequestIds,
     measures: Measures,
@@ -74,6 +76,7 @@ impl ApiState {
         config: ApiConfig,
         render_metrics: RenderMetrics,
         draining: Arc<AtomicBool>,
+        node: Arc<dyn Node>,
     ) -> Self {
         let request_ids = RequestIds::new(auth.entropy());
         let origins = Origins::new(config.allowed_origins.as_deref());
@@ -82,6 +85,7 @@ impl ApiState {
             config,
             render_metrics,
             draining,
+            node,
             origins,
             request_ids,
             measures: Measures::default(),
@@ -106,6 +110,11 @@ impl ApiState {
     /// Whether the server is ending and wants no new callers.
     pub(crate) fn draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
+    }
+
+    /// The live node.
+    pub(crate) fn node(&self) -> &Arc<dyn Node> {
+        &self.0.node
     }
 
     pub(crate) fn origins(&self) -> &Origins {

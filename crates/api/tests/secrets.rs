@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use support::Server;
+use support::{OPERATOR, Server};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -68,6 +68,27 @@ async fn the_log_has_no_secret_in_it() {
         .send("GET", &format!("/nowhere/{access}?{refresh}"), &[], b"")
         .await
         .problem("not_found");
+    let operator = format!("Bearer {OPERATOR}");
+    let operator = [("Authorization", operator.as_str())];
+    server.send("GET", "/admin/node", &operator, b"").await.ok();
+    server
+        .send(
+            "GET",
+            &format!("/admin/node?token={OPERATOR}"),
+            &operator,
+            b"",
+        )
+        .await
+        .problem("invalid_request");
+    server
+        .send(
+            "GET",
+            "/admin/node",
+            &[("Authorization", &format!("Bearer {OPERATOR}x"))],
+            b"",
+        )
+        .await
+        .problem("operator_token_invalid");
     server
         .post(
             &format!("/auth/tokens?apiKey={key}"),
@@ -107,7 +128,7 @@ async fn the_log_has_no_secret_in_it() {
         text.contains("/auth/refresh") && text.contains("cannot be answered just now"),
         "something was logged"
     );
-    for secret in ["eyJ", "csk_", "ann@example.com", access, refresh] {
+    for secret in ["eyJ", "csk_", "cso_", "ann@example.com", access, refresh] {
         assert!(!text.contains(secret), "{secret} in the log");
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     /// Its id for clients, a UUID.
     pub(crate) client: Arc<str>,
+    /// When it was opened, by the wall clock.
+    pub(crate) opened_at: Millis,
     pub(crate) shared: Arc<Shared>,
     pub(crate) subscriptions: Subscriptions,
     wire: Wire,
@@ -111,6 +113,7 @@ impl Connection {
         let connection = Arc::new(Self {
             id: shared.next_id(),
             client: client.into_uuid().to_string().into(),
+            opened_at: shared.clock.now(),
             subscriptions: Subscriptions::default(),
             wire,
             shape,
@@ -156,6 +159,13 @@ impl Connection {
 
     pub(crate) fn identity(&self) -> Option<Identity> {
         lock(&self.state).identity.clone()
+    }
+
+    /// Whose it is and when its token ends, while it may talk.
+    pub(crate) fn proof(&self) -> Option<(Identity, Option<Millis>)> {
+        let state = lock(&self.state);
+        let identity = state.identity.as_ref()?;
+        (state.phase == Phase::Live).then(|| (identity.clone(), state.expires_at))
     }
 
     /// From Fresh to Connecting; `false` when it was not Fresh.

@@ -22,7 +22,7 @@ use crate::authority::{Authority, Grant};
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, Phase};
 use crate::hub::Hub;
 use crate::server_side;
 use crate::stats::Stats;
@@ -258,7 +258,8 @@ impl<A: Authority> Engine<A> {
 }
 
 impl Handle {
-    /// Ends the connections of `whom` with `why`, and answers how many that are. Each of them is sent
+    /// Ends the connections of `whom` with `why`, and answers how many that are; those that were ending
+    /// already do not count. Each of them is sent
     /// its close frame at once (more than a few hundred: within milliseconds, by a task), and is broken
     /// off after `close_wait` if the client does not answer.
     ///
@@ -266,7 +267,8 @@ impl Handle {
     /// the order after the authority can see the reason for it.
     pub fn disconnect(&self, whom: &Whom<'_>, why: &Disconnect) -> usize {
         let found = self.0.hub.order(whom, why);
-        let count = found.len();
+        let living = |connection: &&Arc<Connection>| connection.phase() != Phase::Closing;
+        let count = found.iter().filter(living).count();
         self.close_all(found, why);
         count
     }
@@ -399,6 +401,10 @@ impl Handle {
     /// Whether [`Handle::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.0.hub.is_draining()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
     }
 
     fn close_all(&self, mut connections: Vec<Arc<Connection>>, why: &Disconnect) {

@@ -30,8 +30,8 @@ pub(crate) struct Hub(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     draining: bool,
-    /// Every open connection, authenticated or not.
-    all: HashMap<u64, Arc<Connection>>,
+    /// Every open connection, authenticated or not; in order, so that it can be read in steps.
+    all: BTreeMap<u64, Arc<Connection>>,
     apps: HashMap<Arc<str>, App>,
     /// How many orders were given so far.
     orders_given: u64,
@@ -193,6 +193,18 @@ impl Hub {
 
     pub(crate) fn find(&self, whom: &Whom<'_>) -> Vec<Arc<Connection>> {
         lock(&self.0).find(whom)
+    }
+
+    /// At most `most` of the connections from number `from` on, in the order of their numbers. What it
+    /// takes under the lock does not depend on how many there are.
+    pub(crate) fn from(&self, from: u64, most: usize) -> Vec<Arc<Connection>> {
+        let inner = lock(&self.0);
+        inner
+            .all
+            .range(from..)
+            .take(most)
+            .map(|(_, connection)| Arc::clone(connection))
+            .collect()
     }
 
     pub(crate) fn count(&self, whom: &Whom<'_>) -> usize {

@@ -4,7 +4,7 @@
 //! Start reading at [`engine`]: what the host holds. Then
 //! - [`authority`]: what the host answers: who is connecting, who may listen and speak where.
 //! - [`config`], [`origin`]: what can be set, and which pages may connect.
-//! - [`stats`]: what is counted.
+//! - [`stats`]: what is counted. [`listing`]: what is there, for operators.
 //! - `transport`: how bytes become messages: WebSockets, and for clients that cannot have one, streams
 //!   of an HTTP response beside posts.
 //! - `commands`: one file per command of the protocol.
@@ -32,6 +32,7 @@ pub mod config;
 mod connection;
 pub mod engine;
 mod hub;
+pub mod listing;
 pub mod origin;
 mod outbound;
 mod server_side;
@@ -49,11 +50,12 @@ pub use authority::{
 pub use broker::memory::stream::Range;
 pub use broker::publication::Position;
 pub use chatsdk_protocol::{
-    ClientInfo, Disconnect, DisconnectCode, ErrorCode, Payload, PayloadRef, Publication,
+    ClientInfo, Disconnect, DisconnectCode, Encoding, ErrorCode, Payload, PayloadRef, Publication,
     ReplyError, UnsubscribeCode,
 };
 pub use config::Config;
 pub use engine::{Engine, Handle, Publish, Whom};
+pub use listing::{ConnectionView, Listed, TopicView, Transport};
 pub use origin::OriginPolicy;
 pub use stats::Stats;
 pub use topics::options::{History, Keep, Recovery, TopicOptions};

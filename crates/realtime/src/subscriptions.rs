@@ -134,6 +134,11 @@ impl Subscriptions {
         list.held().map(Arc::clone).collect()
     }
 
+    /// How many are held.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).held().count()
+    }
+
     /// The first moment at which a token of one of them ends.
     pub(crate) fn first_expiry(&self) -> Option<Millis> {
         let list = lock(&self.0);

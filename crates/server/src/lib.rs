@@ -6,10 +6,13 @@
 //! - `authority`: what the realtime engine may ask: of the token service, and who may do what in which
 //!   topic. `topics`: which there are. `rights`: what a token allows in them.
 //! - `sockets`: where realtime connections enter. `listen`: where connections do.
+//! - `operators`: what they see of a live node. `operator_token`, `node_file`: how they and their commands
+//!   come to it.
 //! - `jobs`, `lifecycle`, `telemetry`, `secret`: time, the end, what is said, what is kept.
 
 pub mod commands;
 pub mod config;
+pub mod operator_token;
 pub mod secret;
 pub mod telemetry;
 
@@ -17,6 +20,8 @@ mod authority;
 mod jobs;
 mod lifecycle;
 mod listen;
+mod node_file;
+mod operators;
 mod rights;
 mod running;
 mod sockets;

@@ -15,6 +15,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::authority::TokenAuthority;
 use crate::config::Config;
+use crate::node_file::NodeFile;
+use crate::operator_token::{OperatorToken, OperatorTokenError};
+use crate::operators::LiveNode;
 use crate::workers::Workers;
 use crate::{jobs, listen, sockets, telemetry};
 
@@ -32,6 +35,9 @@ pub enum StartError {
     /// The threads that serve connections cannot be started.
     #[error("the threads that serve connections cannot be started: {0}")]
     Threads(std::io::Error),
+    /// There is no operator token.
+    #[error(transparent)]
+    OperatorToken(#[from] OperatorTokenError),
     /// The token service cannot be opened.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -55,6 +61,8 @@ pub struct Server {
     connections: TaskTracker,
     /// The threads that serve connections, for as long as the server is there.
     _workers: Workers,
+    /// Tells commands where the server is, for as long as it is there.
+    _node_file: Option<NodeFile>,
 }
 
 impl Server {
@@ -67,6 +75,10 @@ impl Server {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
+        let token = match &config.operator_token {
+            Some(given) => given.clone(),
+            None => OperatorToken::open(&config.data_dir, &*entropy)?,
+        };
         let api_listener = bind(config.listen).await?;
         let realtime_listener = bind(config.realtime_listen).await?;
         let address = |listener: &TcpListener, wanted| {
@@ -88,7 +100,14 @@ impl Server {
             metrics.render()
         });
         let api_config = api_config(config, dev, (api, realtime));
-        let state = ApiState::new(auth.clone(), api_config, render, Arc::clone(&draining));
+        let node = LiveNode::new(engine.handle().clone(), token, Arc::clone(&draining), clock);
+        let state = ApiState::new(
+            auth.clone(),
+            api_config,
+            render,
+            Arc::clone(&draining),
+            Arc::new(node),
+        );
         let router = chatsdk_api::router_with(state, sockets::routes(&engine));
 
         let stop = CancellationToken::new();
@@ -120,6 +139,7 @@ impl Server {
             listeners,
             connections,
             _workers: workers,
+            _node_file: node_file(config, api, realtime),
         })
     }
 
@@ -149,6 +169,24 @@ impl Server {
             tracing::warn!("some connections did not end in time; ending without them");
         }
         self.auth.close().await
+    }
+}
+
+/// Leaves word where the server is. It is a help for commands, and no reason not to serve.
+fn node_file(config: &Config, api: SocketAddr, realtime: SocketAddr) -> Option<NodeFile> {
+    match NodeFile::write(&config.data_dir, api, realtime) {
+        Ok(Some(file)) => Some(file),
+        Ok(None) => {
+            tracing::warn!(
+                "another process serves from {}; commands that look into a live node will look into that one",
+                config.data_dir.display()
+            );
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "commands will not find this server by its data directory");
+            None
+        }
     }
 }
 

@@ -9,9 +9,13 @@
 use std::time::Duration;
 
 use chatsdk_realtime::{History, Keep, TopicOptions};
+use chatsdk_types::UserId;
 
 const PERSONAL: &str = "user:";
 const CUSTOM: &str = "custom:";
+
+/// The longest channel that a client can ask for, in bytes.
+const MAX_CHANNEL: usize = 255;
 
 /// How long the count of a topic's publications is kept: long enough for a client that comes back a
 /// little late to learn what it missed is gone, and not so long that names used once pile up.
@@ -47,6 +51,28 @@ pub(crate) fn space(channel: &str, user: &str) -> Space {
             Some(_) => Space::Closed,
         },
     }
+}
+
+/// What kinds of topics the server itself speaks in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A user's own.
+    Personal,
+    /// For clients among themselves.
+    Custom,
+}
+
+/// What kind of topic `channel` is for the server itself; `None` where there can be no such topic, or
+/// nobody could listen to it.
+pub(crate) fn of_the_server(channel: &str) -> Option<Kind> {
+    if let Some(user) = channel.strip_prefix(PERSONAL) {
+        return user.parse::<UserId>().is_ok().then_some(Kind::Personal);
+    }
+    let name = channel.strip_prefix(CUSTOM)?;
+    let fits = !name.is_empty()
+        && channel.len() <= MAX_CHANNEL
+        && name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    fits.then_some(Kind::Custom)
 }
 
 /// The channel of a user's own topic.
@@ -104,6 +130,28 @@ mod tests {
             ("", Space::Unknown),
         ] {
             assert_eq!(space(channel, "ann"), space_of_ann, "{channel}");
+        }
+    }
+
+    #[test]
+    fn the_server_speaks_where_somebody_can_listen() {
+        let longest = format!("custom:{}", "x".repeat(248));
+        for (channel, kind) in [
+            ("user:ann", Some(Kind::Personal)),
+            ("user:Жан", Some(Kind::Personal)),
+            ("custom:room", Some(Kind::Custom)),
+            ("custom:room#bob", Some(Kind::Custom)),
+            (&longest, Some(Kind::Custom)),
+            (&format!("{longest}x"), None),
+            ("custom:ä", None),
+            ("custom:a\nb", None),
+            ("custom:", None),
+            ("user:", None),
+            ("user:.", None),
+            ("chat:1", None),
+            ("", None),
+        ] {
+            assert_eq!(of_the_server(channel), kind, "{channel}");
         }
     }
 }

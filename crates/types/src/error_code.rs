@@ -66,6 +66,10 @@ error_codes! {
         "An older token came back after a newer one was in use. The session was ended to protect its owner; have the user sign in again.";
     SessionRevoked = "session_revoked", 401, "The session was ended: sign in again.",
         "Have the user sign in again.";
+    OperatorTokenMissing = "operator_token_missing", 401, "This endpoint needs the operator token.",
+        "Send it as `Authorization: Bearer <token>`: CHATSDK_OPERATOR_TOKEN, or the file `operator-token` in the data directory.";
+    OperatorTokenInvalid = "operator_token_invalid", 401, "Operator token invalid.",
+        "Send the token of this node: CHATSDK_OPERATOR_TOKEN as the server was started with it, or the file `operator-token` in its data directory.";
     ApiKeyScope = "api_key_scope", 403, "The API key may not do this.",
         "Use a key with the scope that `detail` names.";
     BrowserForbidden = "browser_forbidden", 403, "API keys are not accepted from browsers.",
@@ -78,6 +82,10 @@ error_codes! {
         "Compare the path with the API reference at /docs.";
     SessionNotFound = "session_not_found", 404, "There is no such session.",
         "List the sessions to see which there are.";
+    AppNotFound = "app_not_found", 404, "There is no such app.",
+        "`chatsdk app list` lists those that there are.";
+    ConnectionNotFound = "connection_not_found", 404, "There is no such connection on this node.",
+        "List the connections to see which there are; each node knows its own.";
     MethodNotAllowed = "method_not_allowed", 405, "This address does not take this method.",
         "The Allow header lists those that it takes.";
     RequestStale = "request_stale", 408, "The request was sent too long ago, or its clock is wrong.",

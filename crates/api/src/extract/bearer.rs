@@ -72,7 +72,7 @@ fn verified(
 }
 
 /// The token of the one `Authorization: Bearer` header.
-fn token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let line = match (lines.next(), lines.next()) {
         (None, _) => return Ok(None),

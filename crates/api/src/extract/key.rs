@@ -27,6 +27,11 @@ const BROWSER_SIGNS: [HeaderName; 3] = [
     HeaderName::from_static("sec-fetch-dest"),
 ];
 
+/// Whether a request shows signs of a browser.
+pub(crate) fn from_browser(headers: &HeaderMap) -> bool {
+    BROWSER_SIGNS.iter().any(|sign| headers.contains_key(sign))
+}
+
 /// A scope, as a type.
 pub(crate) trait Needs {
     const SCOPE: Scope;
@@ -93,7 +98,7 @@ impl<N: Needs> FromRequestParts<ApiState> for Key<N> {
 
 /// The key of a request as it was sent, with nothing trimmed.
 fn presented<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Result<&'a str, Problem> {
-    if BROWSER_SIGNS.iter().any(|sign| headers.contains_key(sign)) {
+    if from_browser(headers) {
         return Err(ErrorCode::BrowserForbidden.into());
     }
     if query.is_some_and(has_key) {

@@ -65,11 +65,48 @@ impl<'a> Members<'a> {
         match self.text(field)? {
             Some(Some(text)) if !text.is_empty() => Ok(text),
             Some(Some(_)) => Err(Problem::field(field, format!("{field} is empty."))),
-            Some(None) => Err(Problem::field(
-                field,
-                format!("{field} is a string; null was sent."),
-            )),
+            Some(None) => Err(null_sent(field)),
             None => Err(required(field)),
+        }
+    }
+
+    /// A text that may be left out, and is one where it is there.
+    pub(crate) fn given_text(&self, field: &'static str) -> Result<Option<String>, Problem> {
+        match self.text(field)? {
+            None => Ok(None),
+            Some(Some(text)) => Ok(Some(text)),
+            Some(None) => Err(null_sent(field)),
+        }
+    }
+
+    /// An id that may be left out, and is one where it is there.
+    pub(crate) fn given_id<T>(&self, field: &'static str) -> Result<Option<T>, Problem>
+    where
+        T: std::str::FromStr<Err = chatsdk_types::ids::BadId>,
+    {
+        self.given_text(field)?
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|bad| Problem::field(field, format!("{field} is {bad}.")))
+    }
+
+    /// A whole number that may be left out, and is one where it is there.
+    pub(crate) fn given_integer(&self, field: &'static str) -> Result<Option<i64>, Problem> {
+        let Some(value) = self.raw(field) else {
+            return Ok(None);
+        };
+        match value.and_then(|value| whole(value.get())) {
+            Some(number) => Ok(Some(number)),
+            None => Err(Problem::field(field, format!("{field} is a whole number."))),
+        }
+    }
+
+    /// Any value but `null`; it must be there.
+    pub(crate) fn value(&self, field: &'static str) -> Result<&'a RawValue, Problem> {
+        match self.raw(field) {
+            None => Err(required(field)),
+            Some(None) => Err(Problem::field(field, format!("{field} is null."))),
+            Some(Some(value)) => Ok(value),
         }
     }
 
@@ -117,12 +154,7 @@ impl<'a> Members<'a> {
     pub(crate) fn user_id(&self, field: &'static str) -> Result<UserId, Problem> {
         let value = match self.raw(field) {
             None => return Err(required(field)),
-            Some(None) => {
-                return Err(Problem::field(
-                    field,
-                    format!("{field} is a string; null was sent."),
-                ));
-            }
+            Some(None) => return Err(null_sent(field)),
             Some(Some(value)) => value.get(),
         };
         let text = if value.starts_with('"') {
@@ -187,6 +219,10 @@ fn whole(text: &str) -> Option<i64> {
     }
     let number = serde_json::from_str::<f64>(text).ok()?;
     (number.fract() == 0.0 && number.abs() < MAX_EXACT as f64).then_some(number as i64)
+}
+
+fn null_sent(field: &'static str) -> Problem {
+    Problem::field(field, format!("{field} is a string; null was sent."))
 }
 
 fn required(field: &'static str) -> Problem {

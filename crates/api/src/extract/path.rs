@@ -39,6 +39,18 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     }
 }
 
+/// The `{client}` of a path. What is not written like an id of a connection names none.
+#[derive(Debug)]
+pub(crate) struct ClientPath(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        param(parts, state, "client").await.map(Self)
+    }
+}
+
 async fn param<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,

@@ -3,8 +3,10 @@
 //! - [`tokens`]: mint, refresh, revoke, introspect.
 //! - [`sessions`]: a person's own sessions. [`users`]: a host's people, their sessions and bans.
 //! - [`well_known`]: public keys. [`operations`]: health and metrics. [`mod@reference`]: the API's own pages.
+//! - [`admin`]: the live node, for operators.
 //! - [`dev`]: what only `chatsdk dev` has.
 
+pub(crate) mod admin;
 pub(crate) mod dev;
 pub(crate) mod operations;
 pub(crate) mod reference;

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod admin;
 mod dev;
 mod http;
 mod operations;

@@ -6,7 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
-use chatsdk_api::{ApiConfig, ApiState, DevConfig};
+use chatsdk_api::node::{
+    Close, ConnectionDetail, ConnectionView, NodeStatus, Publication, Published, Step, TopicView,
+    Unpublished, Wanted, Whom,
+};
+use chatsdk_api::{ApiConfig, ApiState, DevConfig, Node};
 use chatsdk_auth::api_key::Env;
 use chatsdk_auth::secret::DeploymentSecret;
 use chatsdk_auth::{Auth, AuthConfig, KeyTerms, Peer};
@@ -37,6 +41,68 @@ pub(crate) struct With {
     pub(crate) rate_limits: bool,
     pub(crate) dev: bool,
     pub(crate) more: Router,
+    /// The live node; an empty one where none is given.
+    pub(crate) node: Option<Arc<dyn Node>>,
+}
+
+/// The operator token of every node of these tests.
+pub(crate) const OPERATOR: &str = "cso_an-operator-token-for-tests-long-enough";
+
+/// A node where nothing is connected.
+#[derive(Debug)]
+struct Empty;
+
+impl Empty {
+    fn step<T>() -> Step<T> {
+        Step {
+            items: Vec::new(),
+            next: None,
+        }
+    }
+}
+
+impl Node for Empty {
+    fn admits(&self, token: &str) -> bool {
+        token == OPERATOR
+    }
+
+    fn status(&self) -> NodeStatus {
+        NodeStatus {
+            version: String::new(),
+            started_at: BEGIN,
+            uptime_ms: 0,
+            draining: false,
+            sockets: 0,
+            connections: 0,
+            subscriptions: 0,
+            topics: 0,
+            publications: 0,
+        }
+    }
+
+    fn connections(&self, _: &Wanted, _: u64, _: usize) -> Step<ConnectionView> {
+        Self::step()
+    }
+
+    fn connection(&self, _: &str, _: u64) -> Step<ConnectionDetail> {
+        Self::step()
+    }
+
+    fn topics(&self, _: Option<&AppId>, _: u64, _: usize) -> Step<TopicView> {
+        Self::step()
+    }
+
+    fn disconnect(&self, _: &AppId, _: &Whom, _: &Close) -> usize {
+        0
+    }
+
+    fn disconnect_client(&self, _: Option<&AppId>, _: &str, _: &Close, _: u64) -> Step<()> {
+        Self::step()
+    }
+
+    fn publish(&self, _: &Publication<'_>) -> Result<Published, Unpublished> {
+        Err(Unpublished::NoTopic)
+    }
 }
 
 impl Server {
@@ -95,6 +161,7 @@ impl Server {
             config,
             Arc::new(|| "up 1\n".into()),
             Arc::clone(&draining),
+            with.node.unwrap_or_else(|| Arc::new(Empty)),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

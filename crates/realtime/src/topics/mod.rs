@@ -40,6 +40,32 @@ pub(crate) struct Topics {
     count: AtomicUsize,
 }
 
+/// A place in the list of topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TopicCursor {
+    shard: usize,
+    id: u64,
+}
+
+/// How many bits of a place, as a number, are the topic's own number: more topics than that, 10¹², are made
+/// in no process's life, and places stay below 10¹⁵.
+const ID_BITS: u32 = 40;
+
+impl From<u64> for TopicCursor {
+    fn from(place: u64) -> Self {
+        Self {
+            shard: (place >> ID_BITS) as usize,
+            id: place & ((1 << ID_BITS) - 1),
+        }
+    }
+}
+
+impl From<TopicCursor> for u64 {
+    fn from(place: TopicCursor) -> Self {
+        ((place.shard as Self) << ID_BITS) | place.id
+    }
+}
+
 /// A topic's name: a channel of an app.
 #[derive(Debug)]
 struct Key(Arc<Topic>);
@@ -154,6 +180,35 @@ impl Topics {
         }
     }
 
+    /// At most `most` topics from `from` on, and where the next ones begin; `None`: there are no more.
+    /// Topics stand in the order of their shards, then of their numbers; one shard is locked at a time.
+    pub(crate) fn from(
+        &self,
+        from: TopicCursor,
+        most: usize,
+    ) -> (Vec<Arc<Topic>>, Option<TopicCursor>) {
+        let mut found: Vec<Arc<Topic>> = Vec::new();
+        let TopicCursor { mut shard, mut id } = from;
+        while let Some(topics) = self.shards.get(shard) {
+            let topics = lock(topics);
+            let room = most - found.len();
+            let mut candidates: Vec<_> = topics.values().filter(|topic| topic.id >= id).collect();
+            if candidates.len() > room {
+                // The next one after those that there is room for is where the next step begins.
+                let next = candidates
+                    .select_nth_unstable_by_key(room, |topic| topic.id)
+                    .1
+                    .id;
+                candidates.truncate(room);
+                found.extend(candidates.into_iter().map(Arc::clone));
+                return (found, Some(TopicCursor { shard, id: next }));
+            }
+            found.extend(candidates.into_iter().map(Arc::clone));
+            (shard, id) = (shard + 1, 0);
+        }
+        (found, None)
+    }
+
     /// Ends `topic` if nobody listens to it and it remembers nothing.
     pub(crate) fn release_if_idle(&self, topic: &Arc<Topic>) {
         // Mostly it is not, and then the map is left alone.
@@ -195,5 +250,34 @@ impl Topics {
         let name: &dyn Name = &(app, channel);
         let hash = self.hasher.hash_one(name);
         lock(&self.shards[hash as usize % SHARDS])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn topics_are_read_in_steps_each_once() {
+        let topics = Topics::default();
+        for number in 0..1000 {
+            topics.get_or_make("app", &format!("topic-{number}"));
+        }
+        for most in [1, 7, 256, 5000] {
+            let (mut seen, mut from) = (HashSet::new(), Some(0_u64));
+            while let Some(place) = from {
+                let (found, next) = topics.from(place.into(), most);
+                assert!(found.len() <= most);
+                for topic in &found {
+                    assert!(seen.insert(Arc::clone(&topic.channel)), "{most}: twice");
+                }
+                from = next.map(u64::from);
+                assert!(from.is_none_or(|place| place < 1_000_000_000_000_000));
+            }
+            assert_eq!(seen.len(), 1000, "{most}");
+        }
+        let (beyond, next) = topics.from(u64::MAX.into(), 10);
+        assert!(beyond.is_empty() && next.is_none());
     }
 }

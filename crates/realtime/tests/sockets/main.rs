@@ -4,6 +4,7 @@
 //! - [`lifetime`]: staying connected.
 //! - [`closing`]: how connections end, and that all of them do.
 //! - [`topics`]: listening and speaking. [`recovery`]: coming back. [`limits`]: how much one may.
+//! - [`listing`]: what operators see.
 //! - [`soak`]: nothing is lost, doubled or reordered.
 //! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
 //!
@@ -14,6 +15,7 @@ mod closing;
 mod connect;
 mod lifetime;
 mod limits;
+mod listing;
 mod recovery;
 mod soak;
 mod support;

@@ -38,6 +38,7 @@ impl Dev {
         self.listen.lay(&mut layers);
         let mut config = Config::parse(&layers)?;
         config.auth.http_avatars = true;
+        config.operator_token = super::given_operator_token()?;
         crate::telemetry::log(&config);
         for address in [config.listen, config.realtime_listen] {
             if !address.ip().is_loopback() {

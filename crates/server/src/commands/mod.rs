@@ -1,17 +1,22 @@
 //! The commands, a file each.
 //!
 //! Commands that look or change something do it on the database itself, beside a serving process
-//! if there is one: what they change is in force there within a second.
+//! if there is one: what they change is in force there within a second. `connections`, `disconnect` and
+//! `publish` are about what no database holds: they call the serving process, see `live`.
 
 mod app;
 mod backup;
 mod config;
+mod connections;
 mod dev;
+mod disconnect;
 mod doctor;
 mod key;
+mod live;
 mod migrate;
 mod openapi;
 mod output;
+mod publish;
 mod serve;
 mod session;
 mod signing_key;
@@ -26,6 +31,7 @@ use chatsdk_types::{AppId, SystemClock, SystemEntropy};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Layers};
+use crate::operator_token::{self, OperatorToken};
 use crate::secret::SecretError;
 use output::Failure;
 pub(crate) use output::moment;
@@ -74,6 +80,12 @@ enum Command {
     /// List and end sessions
     #[command(subcommand)]
     Session(session::Session),
+    /// List the realtime connections of the live node
+    Connections(connections::Connections),
+    /// Close realtime connections of the live node
+    Disconnect(disconnect::Disconnect),
+    /// Publish in a topic on the live node
+    Publish(publish::Publish),
     /// List and rotate the keys that sign access tokens
     #[command(subcommand)]
     SigningKey(signing_key::SigningKey),
@@ -100,6 +112,9 @@ impl Cli {
             Command::Key(command) => command.run(&self.global).await,
             Command::User(command) => command.run(&self.global).await,
             Command::Session(command) => command.run(&self.global).await,
+            Command::Connections(command) => command.run(&self.global).await,
+            Command::Disconnect(command) => command.run(&self.global).await,
+            Command::Publish(command) => command.run(&self.global).await,
             Command::SigningKey(command) => command.run(&self.global).await,
             Command::Migrate(command) => command.run(&self.global).await,
             Command::Backup(command) => command.run(&self.global).await,
@@ -160,6 +175,12 @@ fn create_data_dir(path: &std::path::Path) -> Result<(), Failure> {
                 ),
             )
         })
+}
+
+/// The operator token of the environment, if it stands there.
+fn given_operator_token() -> Result<Option<OperatorToken>, Failure> {
+    let text = std::env::var(operator_token::ENVIRONMENT).ok();
+    Ok(text.as_deref().map(OperatorToken::given).transpose()?)
 }
 
 async fn open(config: &Config) -> Result<Auth, Failure> {

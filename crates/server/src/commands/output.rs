@@ -1,5 +1,6 @@
 //! What commands print: text for people, JSON lines for programs; and how they fail.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -8,15 +9,23 @@ use serde::Serialize;
 /// A command that did not do what it was asked to.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    code: &'static str,
+    code: Cow<'static, str>,
     detail: String,
 }
 
 impl Failure {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            code,
+            code: Cow::Borrowed(code),
             detail: detail.into(),
+        }
+    }
+
+    /// What a server refused, with its code.
+    pub(crate) fn told(code: &str, detail: String) -> Self {
+        Self {
+            code: Cow::Owned(code.to_owned()),
+            detail,
         }
     }
 
@@ -55,6 +64,7 @@ macro_rules! failures {
 failures! {
     crate::config::ConfigError => "config",
     crate::secret::SecretError => "secret",
+    crate::operator_token::OperatorTokenError => "operator_token",
     crate::StartError => "start",
     chatsdk_store::StoreError => "database",
     chatsdk_auth::AuthError => "auth",

@@ -54,7 +54,8 @@ impl Serve {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut layers = global.layers()?;
         self.listen.lay(&mut layers);
-        let config = Config::parse(&layers)?;
+        let mut config = Config::parse(&layers)?;
+        config.operator_token = super::given_operator_token()?;
         crate::telemetry::log(&config);
         warn(&config);
         let auth = open(&config).await?;

@@ -15,6 +15,7 @@ use chatsdk_auth::AuthConfig;
 use chatsdk_store::Location;
 use chatsdk_types::Lifetime;
 
+use crate::operator_token::OperatorToken;
 pub use settings::{SETTINGS, Setting, reference, setting};
 
 /// Where a value came from.
@@ -280,6 +281,9 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How long a socket may stay past the end of its token.
     pub expired_close_delay: Lifetime,
+    /// `CHATSDK_OPERATOR_TOKEN`, which is no setting so that nothing prints it; `None`: the token stands in
+    /// the data directory.
+    pub operator_token: Option<OperatorToken>,
 }
 
 impl Config {
@@ -335,6 +339,7 @@ impl Config {
                 ..AuthConfig::default()
             },
             expired_close_delay: layers.lifetime("realtime.expired_close_delay")?,
+            operator_token: None,
             data_dir,
         })
     }
