@@ -21,7 +21,7 @@ test: web python ## Install what the tests need, and run every test
 	cargo build -p chatsdk-server
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" npm run test:e2e
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/e2e tests/realtime/python
-	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider -c python/pyproject.toml python/tests tests/snippets/backend
+	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider -c python/pyproject.toml python/tests tests/snippets/backend tests/guides
 	cd tests/realtime/go && go test ./...
 
 check: web python ## Format, lints, types, and that generated files are what their sources say

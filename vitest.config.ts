@@ -31,7 +31,12 @@ export default defineConfig({
         resolve: { alias: native },
         test: {
           name: 'integration',
-          include: ['packages/*/test/integration/**/*.test.ts', 'tests/snippets/frontend/native.test.ts'],
+          include: [
+            'packages/*/test/integration/**/*.test.ts',
+            'tests/snippets/frontend/native.test.ts',
+            'tests/guides/*.test.ts',
+          ],
+          exclude: ['tests/guides/web.test.ts', '**/node_modules/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -51,6 +56,7 @@ export default defineConfig({
           include: [
             'packages/*/test/browser/**/*.test.ts',
             'tests/snippets/frontend/web.test.ts',
+            'tests/guides/web.test.ts',
             'tests/examples/*.test.ts',
           ],
           testTimeout: 120_000,

@@ -169,13 +169,7 @@ export class Session {
   }
 
   async #tellAll(tokens: Tokens): Promise<void> {
-    const failures: unknown[] = [];
-    const telling = [...this.#seats].map((seat) =>
-      this.#tell(seat, tokens).catch((error: unknown) => failures.push(error)),
-    );
-    // By hand: the engine of older phones has no `Promise.allSettled`.
-    await Promise.all(telling);
-    if (failures.length > 0) throw failures[0];
+    await Promise.all([...this.#seats].map((seat) => this.#tell(seat, tokens)));
   }
 
   async #tell(seat: Seat, tokens: Tokens): Promise<void> {

@@ -337,16 +337,12 @@ export class Vault {
   }
 
   async #get(): Promise<StoredTokens | null> {
-    let value: unknown;
+    let value: unknown = null;
     try {
       value = await within(this.#platform.timers, STORAGE_TIMEOUT, () => this.#storage.get());
     } catch (error) {
       // Corrupt text is as good as none, and the next save repairs it.
-      if (error instanceof SyntaxError) {
-        this.#unreadableSince = null;
-        return null;
-      }
-      throw error;
+      if (!(error instanceof SyntaxError)) throw error;
     }
     const record = parseStored(value);
     this.#opened = true;

@@ -13,14 +13,15 @@ const BINARY = resolve(ROOT, process.env.CHATSDK_BIN ?? 'target/debug/chatsdk');
 export const ISSUER = 'http://localhost:5500';
 
 export class ChatSDK {
-  readonly #directory: string;
+  /** Where its data are. */
+  readonly directory: string;
   #child: ChildProcess | null = null;
   apiUrl = '';
   realtimeUrl = '';
   apiKey = '';
 
   private constructor(directory: string) {
-    this.#directory = directory;
+    this.directory = directory;
   }
 
   static async start(...flags: string[]): Promise<ChatSDK> {
@@ -31,7 +32,7 @@ export class ChatSDK {
 
   /** Runs it (again), and waits until it says that it is ready. */
   async run(listen = new URL(this.apiUrl).host, ...flags: string[]): Promise<void> {
-    const args = ['serve', '--json', '--data-dir', this.#directory, '--listen', listen];
+    const args = ['serve', '--json', '--data-dir', this.directory, '--listen', listen];
     args.push('--realtime-listen', '127.0.0.1:0', ...(flags.length > 0 ? flags : ['--rate-limits', 'off']));
     const env = { ...process.env, CHATSDK_TOKENS_MIN_ACCESS_TTL: '1s' };
     const child = spawn(BINARY, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -56,7 +57,7 @@ export class ChatSDK {
 
   /** Runs a command of the binary on the same data. Answers what it printed. */
   async command(...words: string[]): Promise<string> {
-    const child = spawn(BINARY, [...words, '--data-dir', this.#directory], {
+    const child = spawn(BINARY, [...words, '--data-dir', this.directory], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let out = '';
@@ -80,6 +81,6 @@ export class ChatSDK {
   /** Ends the process and removes what it wrote. */
   async dispose(): Promise<void> {
     await this.stop();
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true });
   }
 }
