@@ -3,8 +3,9 @@
 //! - [`commands`]: what `chatsdk` can be told to do, a file each. `serve` is the one to read first.
 //! - [`config`]: defaults, file, environment, flags.
 //! - [`Server`]: a running server; `serve`, `dev` and the tests start one.
-//! - `authority`: what the realtime engine may ask of the token service.
-//! - `sockets`: where WebSockets enter. `listen`: where connections do.
+//! - `authority`: what the realtime engine may ask: of the token service, and who may do what in which
+//!   topic. `topics`: which there are. `rights`: what a token allows in them.
+//! - `sockets`: where realtime connections enter. `listen`: where connections do.
 //! - `jobs`, `lifecycle`, `telemetry`, `secret`: time, the end, what is said, what is kept.
 
 pub mod commands;
