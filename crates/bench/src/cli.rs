@@ -79,7 +79,7 @@ const REFRESH_HELP: &str = r#"Examples:
 
 An answer that is not 2xx, or that brings no new token, makes the run invalid and the exit status 1."#;
 
-const REALTIME_HELP: &str = r#"Examples:
+const REALTIME_HELP: &str = r"Examples:
 
   The engine beside the floors:
     cargo build --release -p chatsdk-realtime --example pubsub
@@ -95,7 +95,7 @@ const REALTIME_HELP: &str = r#"Examples:
       --api http://127.0.0.1:8000/api/publish --api-key KEY --token-secret SECRET --watch 1234
 
 Servers run on the first core and the generator on the last, where there are two and taskset. A run in
-which a connection is closed, or a message refused, lost or doubled, is invalid, and the exit status 1."#;
+which a connection is closed, or a message refused, lost or doubled, is invalid, and the exit status 1.";
 
 #[derive(Debug, Args)]
 struct Realtime {

@@ -1,12 +1,13 @@
 //! Bare WebSocket handshakes: each connection is sent the answer to its key, and nothing more.
 
 use std::io;
+use std::net::Ipv4Addr;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 /// What RFC 6455 appends to a key.
 const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -17,7 +18,10 @@ pub fn serve() -> io::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        // The queue of `TcpListener::bind` holds 128 connections, and a wave brings more.
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = socket.listen(4096)?;
         let ready =
             serde_json::json!({ "event": "ready", "sockets": listener.local_addr()?.to_string() });
         println!("{ready}");

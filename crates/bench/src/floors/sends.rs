@@ -37,10 +37,8 @@ pub fn serve() -> io::Result<()> {
 
 fn follow(mut from: TcpStream, listener: &TcpListener) -> io::Result<()> {
     from.set_nodelay(true)?;
-    let mut count = [0; 4];
-    from.read_exact(&mut count)?;
     let mut sockets = Vec::new();
-    for _ in 0..u32::from_be_bytes(count) {
+    for _ in 0..number(&mut from)? {
         let (socket, _) = listener.accept()?;
         socket.set_nodelay(true)?;
         sockets.push(socket);
@@ -48,14 +46,18 @@ fn follow(mut from: TcpStream, listener: &TcpListener) -> io::Result<()> {
     from.write_all(&[1])?;
     let mut message = Vec::new();
     let mut next = 0;
-    let mut order = [0; 8];
-    while from.read_exact(&mut order).is_ok() {
-        let [a, b, c, d, e, f, g, h] = order;
-        message.resize(u32::from_be_bytes([a, b, c, d]) as usize, b'x');
-        for _ in 0..u32::from_be_bytes([e, f, g, h]) {
+    while let (Ok(bytes), Ok(count)) = (number(&mut from), number(&mut from)) {
+        message.resize(bytes, b'x');
+        for _ in 0..count {
             sockets[next].write_all(&message)?;
             next = (next + 1) % sockets.len();
         }
     }
     Ok(())
+}
+
+fn number(from: &mut TcpStream) -> io::Result<usize> {
+    let mut bytes = [0; 4];
+    from.read_exact(&mut bytes)?;
+    Ok(u32::from_be_bytes(bytes) as usize)
 }

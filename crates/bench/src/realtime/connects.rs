@@ -12,8 +12,8 @@ use crate::stats::Sample;
 pub const CLIENTS: usize = 5_000;
 /// How many messages each client missed.
 pub const MISSED: usize = 10;
-/// How many connections of a wave are in the making: what fits into a listener's queue, because what
-/// does not fit waits a second and measures the kernel.
+/// How many connections of a wave are in the making. What does not fit into a listener's queue, which
+/// the kernel bounds at 4096 unless told otherwise, waits a second and measures nobody's code.
 const WAVE_AT_ONCE: usize = 512;
 
 /// New clients of `server`: handshake, connect with a token, subscriptions.

@@ -157,8 +157,8 @@ pub fn client_text(text: &str) -> Vec<u8> {
     match text.len() {
         short @ 0..126 => frame.push(0x80 | short as u8),
         long => {
-            debug_assert!(long <= usize::from(u16::MAX), "servers take 64 KiB");
-            frame.push(0x80 | 126);
+            debug_assert!(u16::try_from(long).is_ok(), "servers take 64 KiB");
+            frame.push(0x80 | 0x7e);
             frame.extend_from_slice(&(long as u16).to_be_bytes());
         }
     }
@@ -221,7 +221,7 @@ mod tests {
             .flat_map(|&byte| heard(&mut frames, &[byte]))
             .collect();
         assert_eq!(one_by_one, expected, "however the bytes are cut");
-        assert_eq!(frames.line.capacity() > 0, true, "lines were put together");
+        assert!(frames.line.capacity() > 0, "lines were put together");
         assert!(frames.line.is_empty() && !frames.within);
     }
 

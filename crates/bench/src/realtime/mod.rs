@@ -202,7 +202,11 @@ pub enum RealtimeError {
 /// Measures everything that `options` ask for, telling on standard error how far it is.
 pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
     let pinned = Pinned::claim();
-    let floors = Floors::start(&options.work, &pinned)?;
+    let own = std::env::current_exe().map_err(|source| RealtimeError::File {
+        path: PathBuf::from("this program"),
+        source,
+    })?;
+    let floors = Floors::start(&own, &options.work, &pinned)?;
     let servers = start(options, &pinned).await?;
     let frame_bytes = fan_out::frame_bytes(servers.first().ok_or(RealtimeError::Nobody)?)?;
     let mut samples = Vec::new();

@@ -21,6 +21,14 @@ impl Pinned {
         }
     }
 
+    /// Holds nothing to any core.
+    pub fn nowhere() -> Self {
+        Self {
+            cores: 1,
+            held: false,
+        }
+    }
+
     /// Whether servers and generator have a core each.
     pub fn is_held(&self) -> bool {
         self.held

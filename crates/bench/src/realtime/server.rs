@@ -1,7 +1,7 @@
 //! The servers: the product's engine, a peer, or one that runs already; and the floors.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chatsdk_types::{Clock as _, SystemClock};
@@ -162,15 +162,11 @@ pub struct Floors {
 }
 
 impl Floors {
-    /// Starts them.
-    pub fn start(work: &Path, pinned: &Pinned) -> Result<Self, RealtimeError> {
-        let own = std::env::current_exe().map_err(|source| RealtimeError::File {
-            path: PathBuf::from("this program"),
-            source,
-        })?;
+    /// Starts them; `own` is the `chatsdk-bench` binary.
+    pub fn start(own: &Path, work: &Path, pinned: &Pinned) -> Result<Self, RealtimeError> {
         let start = |floor: &str| {
             let log = work.join(format!("{floor}.log"));
-            let program = Program::start(pinned.command(&own).args(["floor", floor]), &log)?;
+            let program = Program::start(pinned.command(own).args(["floor", floor]), &log)?;
             let ready = program.event(&["ready"])?;
             Ok::<_, RealtimeError>((program, ready))
         };

@@ -116,8 +116,8 @@ struct Connection {
     stream: TcpStream,
     stage: Stage,
     frames: Frames,
-    /// The first frame, until it is sent; then the reply to the handshake, until it is whole.
-    pending: Vec<u8>,
+    /// The first frame, until it is sent.
+    first_frame: Vec<u8>,
     heard: u64,
     bytes: u64,
     dialled: Instant,
@@ -325,7 +325,7 @@ impl Swarm {
             stream,
             stage: Stage::Dialling,
             frames: Frames::default(),
-            pending: first_frame,
+            first_frame,
             heard: 0,
             bytes: 0,
             dialled,
@@ -393,6 +393,21 @@ impl Connection {
             }
         };
         Ok(())
+    }
+
+    /// Takes the reply to the handshake, and goes on.
+    fn upgraded(&mut self, kind: Kind, number: usize, bytes: &[u8]) -> Result<(), SwarmError> {
+        // It comes in one piece, and nothing behind it: the client speaks first.
+        if !bytes.starts_with(b"HTTP/1.1 101 ") || !bytes.ends_with(b"\r\n\r\n") {
+            return Err(unexpected(number, bytes));
+        }
+        if kind == Kind::Handshake {
+            self.stage = Stage::Open;
+            return Ok(());
+        }
+        let first_frame = std::mem::take(&mut self.first_frame);
+        self.stage = Stage::Joining(REPLIES);
+        self.say(&first_frame, number)
     }
 
     /// Sends a few bytes, which a socket's empty buffer takes whole.
@@ -464,7 +479,7 @@ impl Hearing {
         let before = connection.heard;
         match (kind, connection.stage) {
             (Kind::Plain(unit), _) => connection.heard = connection.bytes / unit as u64,
-            (_, Stage::Upgrading) => self.upgrade(connection, kind, number, bytes)?,
+            (_, Stage::Upgrading) => connection.upgraded(kind, number, bytes)?,
             _ => self.frames(connection, number, bytes)?,
         }
         if connection.heard > before {
@@ -479,29 +494,6 @@ impl Hearing {
             }
         }
         Ok(())
-    }
-
-    fn upgrade(
-        &mut self,
-        connection: &mut Connection,
-        kind: Kind,
-        number: usize,
-        bytes: &[u8],
-    ) -> Result<(), SwarmError> {
-        // The reply to a handshake comes in one piece, and nothing behind it: the client speaks first.
-        if !bytes.starts_with(b"HTTP/1.1 101 ") || !bytes.ends_with(b"\r\n\r\n") {
-            return Err(SwarmError::Unexpected {
-                connection: number,
-                said: String::from_utf8_lossy(bytes).into_owned(),
-            });
-        }
-        if kind == Kind::Handshake {
-            connection.stage = Stage::Open;
-            return Ok(());
-        }
-        let first_frame = std::mem::take(&mut connection.pending);
-        connection.stage = Stage::Joining(REPLIES);
-        connection.say(&first_frame, number)
     }
 
     fn frames(
