@@ -6,7 +6,9 @@
 //! to how many sockets. Sockets take turns: an order goes on where the last one stopped.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use socket2::{Domain, Socket, Type};
 
 /// An order: so many bytes to so many sockets.
 pub fn order(bytes: u32, sockets: u32) -> [u8; 8] {
@@ -18,7 +20,11 @@ pub fn order(bytes: u32, sockets: u32) -> [u8; 8] {
 
 /// Follows orders on the loopback interface until killed, and says where it listens.
 pub fn serve() -> io::Result<()> {
-    let sockets = TcpListener::bind("127.0.0.1:0")?;
+    // The queue of `TcpListener::bind` holds 128 connections, and ten thousand come at once.
+    let sockets = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    sockets.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    sockets.listen(4096)?;
+    let sockets = TcpListener::from(sockets);
     let orders = TcpListener::bind("127.0.0.1:0")?;
     let ready = serde_json::json!({
         "event": "ready",
