@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt bench gen docs soak dist audit clean web python
+.PHONY: help run test check fmt bench bench-peers gen docs soak dist audit clean web python
 
 BIN := target/debug/chatsdk
 VENV := target/venv
 
 help: ## List the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 run: web ## Build everything and start `chatsdk dev`; it prints a page and a curl that works
 	cargo run --quiet --release -p chatsdk-server --bin chatsdk -- dev $(ARGS)
@@ -43,7 +43,15 @@ gen: ## Write the generated files: API description, error and configuration refe
 bench: ## Measure the product beside its floors, and write docs/benchmarks.md
 	scripts/need.sh postgres
 	cargo build --release -p chatsdk-server -p chatsdk-bench
+	cargo build --release -p chatsdk-realtime --example pubsub
 	target/release/chatsdk-bench all --write docs/benchmarks.md
+
+bench-peers: ## Measure the realtime engine beside the Go library of its protocol, and print it (needs Go)
+	@if ! command -v go >/dev/null; then echo "skipped: the peer is written in Go, and there is no Go here"; exit 0; fi; set -x; \
+	(cd bench/peers/centrifuge && go build -o ../../../target/peers/centrifuge .); \
+	cargo build --release -p chatsdk-bench; \
+	cargo build --release -p chatsdk-realtime --example pubsub; \
+	target/release/chatsdk-bench realtime --peer target/peers/centrifuge $(ARGS)
 
 docs: web python ## Write the pages of every SDK from its sources: target/docs
 	npm run --silent build -w api-docs

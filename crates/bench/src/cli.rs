@@ -20,6 +20,7 @@ use crate::load::{Address, Chain, Outcome, Plan, Script, Wire, drive, script};
 use crate::machine::Machine;
 use crate::million;
 use crate::page::{self, Findings};
+use crate::realtime::{self, RealtimeError};
 use crate::stats::figure;
 use crate::{floors, process};
 
@@ -39,6 +40,9 @@ enum Command {
     Http(Product),
     /// Measure refreshes in a database of a million sessions, and while they are swept
     Million(Product),
+    /// Measure fan-out, connects, a reconnect wave and idle connections of realtime servers
+    #[command(after_long_help = REALTIME_HELP)]
+    Realtime(Realtime),
     /// Measure signing and verifying tokens beside the bare primitives
     Crypto {
         /// In this process, as JSON, on whatever core it runs
@@ -75,8 +79,85 @@ const REFRESH_HELP: &str = r#"Examples:
 
 An answer that is not 2xx, or that brings no new token, makes the run invalid and the exit status 1."#;
 
+const REALTIME_HELP: &str = r"Examples:
+
+  The engine beside the floors:
+    cargo build --release -p chatsdk-realtime --example pubsub
+    chatsdk-bench realtime
+
+  Beside another program, which is told --listen, --token-secret and --api-key, and says
+  `listening on ADDRESS`:
+    chatsdk-bench realtime --peer target/peers/centrifuge
+
+  A server of the protocol that runs already, by itself. Clients listen to `everybody` and to four
+  more channels; `kept:everybody` needs a history of 10 publications, with recovery:
+    chatsdk-bench realtime --alone --url http://127.0.0.1:8000/connection/websocket \
+      --api http://127.0.0.1:8000/api/publish --api-key KEY --token-secret SECRET --watch 1234
+
+Servers run on the first core and the generator on the last, where there are two and taskset. A run in
+which a connection is closed, or a message refused, lost or doubled, is invalid, and the exit status 1.";
+
+#[derive(Debug, Args)]
+struct Realtime {
+    /// The engine to measure, built with `cargo build --release -p chatsdk-realtime --example pubsub`
+    #[arg(long, value_name = "FILE", default_value = realtime::ENGINE)]
+    engine: PathBuf,
+    /// Measure the others without the engine
+    #[arg(long)]
+    alone: bool,
+    /// Another server, to be started
+    #[arg(long, value_name = "FILE")]
+    peer: Option<PathBuf>,
+    /// The WebSocket of a server that runs already, as an http:// URL
+    #[arg(long, requires_all = ["api", "watch"])]
+    url: Option<String>,
+    /// Where publications are posted to it
+    #[arg(long, value_name = "URL", requires = "url")]
+    api: Option<String>,
+    /// What is sent to it as X-API-Key
+    #[arg(long, value_name = "KEY", default_value = "", requires = "url")]
+    api_key: String,
+    /// The key that its connection tokens are signed with (HS256); without it there are none
+    #[arg(long, value_name = "KEY", requires = "url")]
+    token_secret: Option<String>,
+    /// Its process
+    #[arg(long, value_name = "PID", requires = "url")]
+    watch: Option<u32>,
+    /// Where settings and logs are kept meanwhile
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    work_dir: PathBuf,
+    /// How often each run is repeated; medians are told
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+    /// How long each run counts
+    #[arg(long, default_value = "2", value_parser = seconds)]
+    seconds: Duration,
+    /// The numbers of subscribers
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        default_value = "1000,10000"
+    )]
+    subscribers: Vec<usize>,
+    /// How many clients come back at once
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    wave: usize,
+    /// The numbers of idle connections; with the first, CPU is measured for 25 s
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        default_value = "10000,18000"
+    )]
+    idle: Vec<usize>,
+}
+
 #[derive(Debug, Args)]
 struct All {
+    /// The realtime engine to measure, built with `cargo build --release -p chatsdk-realtime --example pubsub`
+    #[arg(long, value_name = "FILE", default_value = realtime::ENGINE)]
+    engine: PathBuf,
     #[command(flatten)]
     product: Product,
     /// The file that the page is written to; without it, it is printed
@@ -115,6 +196,10 @@ struct Product {
 enum Floor {
     /// Serve the bare JSON echo on a free port, and say where
     Http,
+    /// Send what is ordered to many sockets, in a loop, and say where
+    Sends,
+    /// Answer WebSocket handshakes and nothing else, and say where
+    Handshake,
     /// Update one row and commit, one caller, on SQLite, or on PostgreSQL with --database-url
     Commit {
         /// Where the database is made
@@ -211,6 +296,8 @@ enum Failure {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
+    Realtime(#[from] RealtimeError),
+    #[error(transparent)]
     Crypto(#[from] CryptoError),
     #[error(transparent)]
     Footprint(#[from] FootprintError),
@@ -236,6 +323,10 @@ impl Cli {
         let done = match self.command {
             // The floor brings the runtime that axum comes with; everything else drives, on one thread.
             Command::Floor(Floor::Http) => floors::http::serve().map_err(Failure::Runtime),
+            Command::Floor(Floor::Sends) => floors::sends::serve().map_err(Failure::Runtime),
+            Command::Floor(Floor::Handshake) => {
+                floors::handshake::serve().map_err(Failure::Runtime)
+            }
             command => tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -310,7 +401,18 @@ impl Command {
                 );
                 Ok(())
             }
-            Self::Floor(Floor::Http) => floors::http::serve().map_err(Failure::Runtime),
+            Self::Realtime(realtime) => {
+                let (options, _scratch) = realtime.options()?;
+                let found = realtime::measure(&options).await?;
+                println!(
+                    "{}\n{}",
+                    page::realtime(&found),
+                    page::targets(&crate::targets::realtime(&found))
+                );
+                Ok(())
+            }
+            // Each with a runtime of its own, or none: see `Cli::run`.
+            Self::Floor(Floor::Http | Floor::Sends | Floor::Handshake) => Ok(()),
             Self::Floor(Floor::Commit {
                 work_dir,
                 database_url,
@@ -356,12 +458,26 @@ impl All {
             options.window,
         )
         .await?;
+        let engine = canonical(&self.engine)?;
+        let realtime = realtime::measure(&realtime::Options {
+            product: Some(engine),
+            peer: None,
+            external: None,
+            work: options.work.clone(),
+            rounds: options.rounds,
+            window: options.window,
+            subscribers: vec![1_000, 10_000],
+            wave: 10_000,
+            idle: vec![10_000, 18_000],
+        })
+        .await?;
         let findings = Findings {
             machine,
             command: command_line(),
             options,
             http,
             million,
+            realtime,
             crypto,
             footprint,
         };
@@ -392,12 +508,47 @@ fn command_line() -> String {
         .join(" ")
 }
 
+fn canonical(path: &Path) -> Result<PathBuf, Failure> {
+    std::fs::canonicalize(path).map_err(|source| Failure::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+impl Realtime {
+    fn options(self) -> Result<(realtime::Options, Scratch), Failure> {
+        let scratch = Scratch::under(&self.work_dir)?;
+        let product = (!self.alone).then(|| canonical(&self.engine)).transpose()?;
+        let peer = self.peer.as_deref().map(canonical).transpose()?;
+        let external = match (self.url, self.api, self.watch) {
+            (Some(url), Some(api), Some(pid)) => Some(realtime::External {
+                url,
+                api,
+                api_key: self.api_key,
+                token_secret: self.token_secret,
+                pid,
+            }),
+            // The command line asks for all or none.
+            _ => None,
+        };
+        let options = realtime::Options {
+            product,
+            peer,
+            external,
+            work: scratch.0.clone(),
+            rounds: self.rounds as usize,
+            window: self.seconds,
+            subscribers: self.subscribers,
+            wave: self.wave,
+            idle: self.idle,
+        };
+        Ok((options, scratch))
+    }
+}
+
 impl Product {
     fn options(&self) -> Result<(Options, Scratch), Failure> {
-        let binary = std::fs::canonicalize(&self.server).map_err(|source| Failure::File {
-            path: self.server.clone(),
-            source,
-        })?;
+        let binary = canonical(&self.server)?;
         let scratch = Scratch::under(&self.work_dir)?;
         let options = Options {
             binary,
@@ -566,10 +717,14 @@ mod tests {
             "chatsdk-bench refresh --url http://a/b --token x --token y",
             "chatsdk-bench load --url http://a/ --watch 1",
             "chatsdk-bench floor commit --seconds 1",
+            "chatsdk-bench floor sends",
+            "chatsdk-bench realtime --peer a/b --subscribers 100 --wave 100 --idle 100,200",
+            "chatsdk-bench realtime --alone --url http://a/b --api http://a/c --api-key k --watch 1",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap();
         }
         assert!(Cli::try_parse_from("chatsdk-bench refresh --url http://a/b".split(' ')).is_err());
+        assert!(Cli::try_parse_from("chatsdk-bench realtime --url http://a/b".split(' ')).is_err());
         assert!(Cli::try_parse_from("chatsdk-bench http --seconds 0".split(' ')).is_err());
     }
 

@@ -8,6 +8,7 @@
 //! - [`floors`]: a bare JSON endpoint, and one caller that commits one row at a time.
 //! - [`http`]: mint, refresh and an authenticated read, on SQLite and PostgreSQL, beside the floors.
 //! - [`million`]: refreshes where the database holds a million sessions, and while they are swept.
+//! - [`realtime`]: fan-out, connecting and idling of the realtime engine, beside bare sockets.
 //! - [`crypto`]: signing and verifying tokens, beside the bare primitives.
 //! - [`footprint`]: start-up time, memory, size.
 //! - [`page`]: what `docs/benchmarks.md` says, with the [`targets`] and whether they are met.
@@ -28,5 +29,6 @@ pub mod page;
 pub mod process;
 pub mod product;
 pub mod program;
+pub mod realtime;
 pub mod stats;
 pub mod targets;

@@ -7,8 +7,9 @@ use crate::footprint::Footprint;
 use crate::http::{Options, Request, Results};
 use crate::machine::Machine;
 use crate::million::{self, Beside, Million};
+use crate::realtime::{Realtime, Row};
 use crate::stats::figure;
-use crate::targets::{self, Target, supabase};
+use crate::targets::{self, Target, centrifugo, supabase};
 
 /// A Markdown table.
 struct Table {
@@ -235,6 +236,99 @@ pub fn million(million: &Million) -> String {
     )
 }
 
+/// The tables of the realtime engine.
+pub fn realtime(realtime: &Realtime) -> String {
+    let mut table = Table::new(&[
+        "<work",
+        "clients",
+        "<server",
+        "a second",
+        "of the floor",
+        "CPU, floor's share",
+        "p50 ms",
+        "p99 ms",
+        "server CPU µs",
+        "generator CPU µs",
+    ]);
+    let name = |server: Option<usize>, row: &Row| {
+        let name = server.and_then(|index| realtime.servers.get(index));
+        name.map_or_else(|| row.what.floor().to_owned(), Clone::clone)
+    };
+    let ratio =
+        |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"));
+    for row in &realtime.rows {
+        let sample = &row.sample;
+        table.row(&[
+            row.what.name().to_owned(),
+            figure(row.clients as f64),
+            name(row.server, row),
+            figure(sample.rate),
+            ratio(row.server.map_or(Some(1.0), |_| sample.of_floor)),
+            ratio(row.server.map_or(Some(1.0), |_| row.cpu_of_floor)),
+            figure(sample.p50),
+            figure(sample.p99),
+            figure(sample.server_cpu),
+            figure(sample.own_cpu),
+        ]);
+    }
+    let mut idle = Table::new(&[
+        "<server",
+        "idle connections",
+        "resident before, MiB",
+        "bytes each",
+        "CPU, % of a core",
+        "pings each",
+    ]);
+    for (server, row) in &realtime.idle {
+        idle.row(&[
+            realtime.servers.get(*server).cloned().unwrap_or_default(),
+            figure(row.clients as f64),
+            figure(row.before),
+            figure(row.bytes),
+            or_dash(row.cpu),
+            or_dash(row.pings),
+        ]);
+    }
+    if let Some((clients, cpu)) = realtime.pings {
+        idle.row(&[
+            "bare `send()` of the pings".to_owned(),
+            figure(clients as f64),
+            "–".to_owned(),
+            "–".to_owned(),
+            figure(cpu),
+            "1".to_owned(),
+        ]);
+    }
+    let mut recorded = Table::new(&[
+        "<Centrifugo 6, as recorded",
+        "Centrifugo",
+        "floor beside it",
+    ]);
+    for (what, figures, floor) in centrifugo::ROWS {
+        recorded.row(&[what.to_owned(), figures.to_owned(), floor.to_owned()]);
+    }
+    let place = if realtime.pinned {
+        "Servers and floors are held to one core and the generator to another"
+    } else {
+        "Nothing is pinned"
+    };
+    format!(
+        "{place}; servers have one thread for their work. A client is a user of its own with a token (HS256) and listens to 5 channels: one that \
+         all share, one of its own, three that it shares with some. A message is {payload} bytes, {frame} in its frame, and published over \
+         HTTP, bursts as pipelined requests; the next is published when everybody has heard the last, but at half load, where messages come at \
+         even times. A second, CPU and latency are those of a delivery, from publishing to reading it, or of a client, from dialling to its last \
+         reply. The floor of fan-out writes the same bytes to as many sockets in a loop, a burst as one buffer; the floor of clients answers \
+         handshakes of WebSocket. A connection that is closed, a message lost, doubled or refused makes a run invalid: there are none in these \
+         figures.\n\n{}\n{}\nWhat Centrifugo 6 did on one core of such a machine under the same load; it is not measured again. \
+         `make bench-peers` measures the library that it is built on, in one run with the engine.\n\n{}",
+        table.text,
+        idle.text,
+        recorded.text,
+        payload = crate::realtime::server::PAYLOAD,
+        frame = realtime.frame_bytes,
+    )
+}
+
 /// The table of targets.
 pub fn targets(targets: &[Target]) -> String {
     let mut table = Table::new(&["<what", "target", "measured", "<"]);
@@ -263,6 +357,8 @@ pub struct Findings {
     pub http: Vec<Results>,
     /// A million sessions.
     pub million: Million,
+    /// The realtime engine.
+    pub realtime: Realtime,
     /// Tokens.
     pub crypto: Crypto,
     /// The process at rest.
@@ -277,11 +373,13 @@ pub fn page(findings: &Findings) -> String {
         options,
         http: stores,
         million: many,
+        realtime: engine,
         crypto: tokens,
         footprint: rest,
     } = findings;
     let mut all = targets::http(stores);
     all.extend(targets::million(many));
+    all.extend(targets::realtime(engine));
     all.extend(targets::crypto(tokens));
     all.extend(targets::footprint(rest));
     let missed = all.iter().filter(|target| !target.met).count();
@@ -347,8 +445,9 @@ divides either by the bare JSON echo of its own run. CPU of ours includes Postgr
     );
     let _ = write!(
         text,
-        "\n## A million sessions\n\n{}\n## Tokens\n\n{}\n## At rest\n\n{}",
+        "\n## A million sessions\n\n{}\n## Realtime\n\n{}\n## Tokens\n\n{}\n## At rest\n\n{}",
         million(many),
+        realtime(engine),
         crypto(tokens),
         footprint(rest)
     );
@@ -381,7 +480,7 @@ fn durability(results: &Results) -> &'static str {
 const HOW: &str = "
 ## How it is measured
 
-Generator, server and database share the machine's cores, and nothing is pinned. The generator is one thread that keeps one request in flight per \
+Over HTTP, generator, server and database share the machine's cores, and nothing is pinned. The generator is one thread that keeps one request in flight per \
 keep-alive connection. One connection is one closed loop:
 
 - *bare JSON echo*, the floor: an axum endpoint of its own process, without any layer, that parses a JSON body as large as a refresh's and answers it.

@@ -39,7 +39,7 @@ pub enum ProgramError {
     Lingers(String),
 }
 
-/// A program that prints JSON lines with a member `event`. Killed when this is dropped.
+/// A program that prints lines, JSON ones with a member `event` mostly. Killed when this is dropped.
 #[derive(Debug)]
 pub struct Program {
     name: String,
@@ -125,6 +125,24 @@ impl Program {
         })
     }
 
+    /// Reads on until the line that begins with `beginning`, and returns the rest of that.
+    pub fn line(&self, beginning: &str) -> Result<String, ProgramError> {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            if let Some(rest) = line.strip_prefix(beginning) {
+                return Ok(rest.to_owned());
+            }
+        }
+        Err(ProgramError::Silent {
+            program: self.name.clone(),
+            event: beginning.to_owned(),
+            log: self.last_words(),
+        })
+    }
+
     /// Asks it to end, and waits until it has.
     pub fn stop(self) -> Result<(), ProgramError> {
         // kill(1) spares an unsafe call.
@@ -193,6 +211,14 @@ mod tests {
         );
         assert_eq!(program.event(&["b", "c"]).unwrap()["n"], 1);
         let _ = std::fs::remove_file(log("events"));
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_beginning() {
+        let program = shell("echo hello; echo listening on 127.0.0.1:1", "lines");
+        assert_eq!(program.line("listening on ").unwrap(), "127.0.0.1:1");
+        assert!(program.line("more").is_err(), "it has ended");
+        let _ = std::fs::remove_file(log("lines"));
     }
 
     #[test]

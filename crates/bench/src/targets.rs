@@ -4,6 +4,8 @@ use crate::crypto::{Crypto, Operation};
 use crate::footprint::Footprint;
 use crate::http::{Request, Results, Store};
 use crate::million::Million;
+use crate::realtime::connects::WAVE_LIMIT;
+use crate::realtime::{Realtime, What};
 use crate::stats::figure;
 
 /// What Supabase Auth did with such chains, on PostgreSQL 15 with fsync on and 40 pooled connections
@@ -52,6 +54,43 @@ pub mod supabase {
 
     /// Resident memory in MiB.
     pub const RESIDENT: f64 = 55.0;
+}
+
+/// What Centrifugo 6 did on one core of a machine of the kind that the first figures here come from,
+/// under this generator: 100-byte payloads, 5 subscriptions a client, HS256 tokens.
+pub mod centrifugo {
+    /// A line of the table: the work, Centrifugo's figures, and the floor's in that run.
+    pub type Row = (&'static str, &'static str, &'static str);
+
+    /// What was recorded.
+    pub const ROWS: [Row; 6] = [
+        (
+            "fan-out, single messages, 1 k / 10 k subscribers, deliveries/s",
+            "58–62 k / 53 k",
+            "134–148 k / 130 k",
+        ),
+        (
+            "fan-out, bursts of 16, 1 k / 10 k subscribers, deliveries/s",
+            "248–318 k / 76 k",
+            "1.9–2.2 M / 2.7 M",
+        ),
+        (
+            "connect, token, 5 subscriptions, a second",
+            "3.9 k, 246 µs of CPU each",
+            "10 k",
+        ),
+        (
+            "resident bytes per idle connection, 1 k / 10 k",
+            "68 KB / 48–52 KB",
+            "0",
+        ),
+        (
+            "CPU with 10 k idle connections, pings every 25 s",
+            "7.7 % of a core",
+            "0.6 %",
+        ),
+        ("resident before the first client", "50 MiB", "–"),
+    ];
 }
 
 /// A target.
@@ -152,6 +191,65 @@ pub fn million(million: &Million) -> Vec<Target> {
     ]
 }
 
+/// The targets that the figures of the engine decide: the first server's.
+pub fn realtime(realtime: &Realtime) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let own = realtime.rows.iter().filter(|row| row.server == Some(0));
+    for row in own {
+        let bound = match row.what {
+            What::Single => 0.85,
+            What::Burst | What::Connect => 0.8,
+            What::HalfLoad => continue,
+            What::Wave => {
+                targets.push(Target::at_most(
+                    format!("{} clients come back with what they missed", row.clients),
+                    WAVE_LIMIT.as_secs_f64(),
+                    row.clients as f64 / row.sample.rate,
+                    " s",
+                ));
+                continue;
+            }
+        };
+        let what = match row.what {
+            What::Connect => format!("{} / {}", row.what.name(), row.what.floor()),
+            _ => format!(
+                "{} / {}, {} subscribers",
+                row.what.name(),
+                row.what.floor(),
+                row.clients
+            ),
+        };
+        if let Some(ratio) = row.sample.of_floor {
+            targets.push(Target::at_least(what, bound, ratio, ""));
+        }
+    }
+    for (at, (_, idle)) in realtime
+        .idle
+        .iter()
+        .filter(|(server, _)| *server == 0)
+        .enumerate()
+    {
+        if at == 0 {
+            let what = "resident before the first client";
+            targets.push(Target::at_most(what, 25.0, idle.before, " MiB"));
+        }
+        targets.push(Target::at_most(
+            format!(
+                "resident per idle connection with 5 subscriptions, {}",
+                idle.clients
+            ),
+            4.0,
+            idle.bytes / 1024.0,
+            " KiB",
+        ));
+        if let Some(cpu) = idle.cpu {
+            let what = format!("CPU with {} idle connections", idle.clients);
+            targets.push(Target::at_most(what, 1.5, cpu, " %"));
+        }
+    }
+    targets
+}
+
 /// The targets that the figures of tokens decide.
 pub fn crypto(crypto: &Crypto) -> Vec<Target> {
     let bounds = [
@@ -247,6 +345,44 @@ mod tests {
             ("p99 of a refresh on SQLite, 256 connections", false),
         ];
         assert_eq!(met, expected.map(|(what, met)| (what.to_owned(), met)));
+    }
+
+    #[test]
+    fn the_engine_is_measured_by_the_first_server() {
+        let row = |server, what, ratio| crate::realtime::Row {
+            what,
+            clients: 1000,
+            server,
+            sample: sample(100.0, 1.0, ratio),
+            cpu_of_floor: None,
+        };
+        let idle = |bytes| crate::realtime::Idle {
+            clients: 1000,
+            before: 10.0,
+            bytes,
+            cpu: Some(1.6),
+            pings: Some(1.0),
+        };
+        let realtime = Realtime {
+            servers: vec!["ChatSDK".into(), "peer".into()],
+            pinned: true,
+            frame_bytes: 144,
+            rows: vec![
+                row(None, What::Single, 1.0),
+                row(Some(0), What::Single, 0.85),
+                row(Some(1), What::Single, 0.4),
+                row(Some(0), What::Burst, 0.79),
+                row(Some(0), What::HalfLoad, 0.5),
+                row(Some(0), What::Wave, 0.5),
+            ],
+            idle: vec![(0, idle(4096.0)), (1, idle(50_000.0))],
+            pings: None,
+        };
+        let met: Vec<bool> = super::realtime(&realtime)
+            .iter()
+            .map(|target| target.met)
+            .collect();
+        assert_eq!(met, [true, false, true, true, true, false]);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 //! - [`http`]: a JSON endpoint on the framework that the product stands on.
 //! - [`commit`]: one caller, one row, one durable commit at a time, on SQLite.
 //! - [`pg_commit`]: the same on PostgreSQL.
+//! - [`sends`]: a loop of `send()` over many sockets.
+//! - [`handshake`]: WebSocket handshakes with nothing behind them.
 
 pub mod commit;
+pub mod handshake;
 pub mod http;
 pub mod pg_commit;
+pub mod sends;
 
 use std::time::Duration;
 

@@ -16,11 +16,12 @@ mod http;
 mod token;
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chatsdk_realtime::Engine;
 use chatsdk_types::{SystemClock, SystemEntropy};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::authority::Namespaces;
 use crate::config::Config;
@@ -44,7 +45,7 @@ fn main() -> Outcome {
 }
 
 async fn serve(config: Config) -> Outcome {
-    let listener = TcpListener::bind(config.listen).await?;
+    let listener = listen(config.listen)?;
     let address = listener.local_addr()?;
     let config = Arc::new(config);
     let clock = Arc::new(SystemClock);
@@ -62,6 +63,18 @@ async fn serve(config: Config) -> Outcome {
     accepting.abort();
     handle.drain().await;
     Ok(())
+}
+
+/// A listener with room for the connections of a reconnect wave. That of `TcpListener::bind` holds 128;
+/// what does not fit is dropped, and tries again after a second.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(4096)
 }
 
 /// Waits until somebody wants the process to end.

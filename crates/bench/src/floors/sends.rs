@@ -1,0 +1,69 @@
+//! A loop of `send()` over many sockets: what a fan-out costs the kernel, and nothing else.
+//!
+//! It listens at two places. Where the *sockets* connect, nothing is said. Where the *orders* come
+//! from, one connection at a time says, in big-endian numbers of 32 bits, first how many sockets there
+//! are, which is answered with one byte once they are; then, as often as it likes, how many bytes go
+//! to how many sockets. Sockets take turns: an order goes on where the last one stopped.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use socket2::{Domain, Socket, Type};
+
+/// An order: so many bytes to so many sockets.
+pub fn order(bytes: u32, sockets: u32) -> [u8; 8] {
+    let mut order = [0; 8];
+    order[..4].copy_from_slice(&bytes.to_be_bytes());
+    order[4..].copy_from_slice(&sockets.to_be_bytes());
+    order
+}
+
+/// Follows orders on the loopback interface until killed, and says where it listens.
+pub fn serve() -> io::Result<()> {
+    // The queue of `TcpListener::bind` holds 128 connections, and ten thousand come at once.
+    let sockets = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    sockets.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    sockets.listen(4096)?;
+    let sockets = TcpListener::from(sockets);
+    let orders = TcpListener::bind("127.0.0.1:0")?;
+    let ready = serde_json::json!({
+        "event": "ready",
+        "sockets": sockets.local_addr()?.to_string(),
+        "orders": orders.local_addr()?.to_string(),
+    });
+    println!("{ready}");
+    loop {
+        let (from, _) = orders.accept()?;
+        if let Err(error) = follow(from, &sockets) {
+            // One end of a measurement looks like this: the sockets are gone before the orders end.
+            eprintln!("{error}");
+        }
+    }
+}
+
+fn follow(mut from: TcpStream, listener: &TcpListener) -> io::Result<()> {
+    from.set_nodelay(true)?;
+    let mut sockets = Vec::new();
+    for _ in 0..number(&mut from)? {
+        let (socket, _) = listener.accept()?;
+        socket.set_nodelay(true)?;
+        sockets.push(socket);
+    }
+    from.write_all(&[1])?;
+    let mut message = Vec::new();
+    let mut next = 0;
+    while let (Ok(bytes), Ok(count)) = (number(&mut from), number(&mut from)) {
+        message.resize(bytes, b'x');
+        for _ in 0..count {
+            sockets[next].write_all(&message)?;
+            next = (next + 1) % sockets.len();
+        }
+    }
+    Ok(())
+}
+
+fn number(from: &mut TcpStream) -> io::Result<usize> {
+    let mut bytes = [0; 4];
+    from.read_exact(&mut bytes)?;
+    Ok(u32::from_be_bytes(bytes) as usize)
+}
