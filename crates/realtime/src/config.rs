@@ -46,6 +46,13 @@ pub struct Config {
     /// one more is refused with error 111, and one that is sent without waiting for a reply closes the
     /// connection with 3013. 0: any number.
     pub max_commands_per_second: u32,
+    /// How many events of one topic may wait to be delivered. Above it clients that publish are answered
+    /// error 111; publications of the server are taken, and old ones given up for them: those who count
+    /// offsets are told that they have missed something, the others miss it. Announcements of joins and
+    /// leaves are not made.
+    pub max_backlog_events: usize,
+    /// How many bytes of payload may wait so, at least one publication's.
+    pub max_backlog_bytes: usize,
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.
     pub max_publications: usize,
@@ -73,6 +80,8 @@ impl Default for Config {
             max_connections_per_user: 0,
             max_connections_per_second: 0,
             max_commands_per_second: 0,
+            max_backlog_events: 16 * 1024,
+            max_backlog_bytes: 8 * 1024 * 1024,
             max_publications: 300,
             compaction: true,
         }

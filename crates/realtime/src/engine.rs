@@ -29,7 +29,7 @@ use crate::stats::Stats;
 use crate::topics::Topics;
 use crate::topics::janitor::Janitor;
 use crate::topics::options::{History, Keep, TopicOptions};
-use crate::topics::topic::{Draft, Inner};
+use crate::topics::topic::{Backlogged, Draft, Inner};
 use crate::transport::body::Body;
 use crate::transport::emulation::{self, Sessions};
 use crate::transport::{events, http_stream, websocket};
@@ -316,8 +316,12 @@ impl Handle {
             key: publish.idempotency_key,
             version: publish.version,
             position: publish.position,
+            refusable: false,
         };
-        self.0.publish(publish.app, publish.channel, draft)
+        // Only what is refusable is refused.
+        self.0
+            .publish(publish.app, publish.channel, draft)
+            .unwrap_or_default()
     }
 
     /// What was said in a topic whose history is in memory: its position and the publications in
@@ -439,23 +443,27 @@ impl Shared {
         app: &str,
         channel: &str,
         mut draft: Draft<'_>,
-    ) -> Option<Position> {
-        Stats::add(&self.stats.publications, 1);
+    ) -> Result<Option<Position>, Backlogged> {
         draft.publication.time = self.clock.now();
         let remembers = matches!(draft.options.history, History::Memory(_))
             || draft.key.is_some()
             || draft.version.is_some();
         if remembers {
-            return self.topics.open(app, channel, |topic, inner| {
+            let done = self.topics.open(app, channel, |topic, inner| {
                 topic.publish(inner, self, draft)
-            });
+            })?;
+            Stats::add(&self.stats.publications, 1);
+            return Ok(done);
         }
         let position = draft.position.clone();
-        self.topics
+        let done = self
+            .topics
             .find(app, channel, |topic, inner| {
                 topic.publish(inner, self, draft)
             })
-            .unwrap_or(position)
+            .unwrap_or(Ok(position))?;
+        Stats::add(&self.stats.publications, 1);
+        Ok(done)
     }
 
     pub(crate) fn history(

@@ -6,7 +6,7 @@ use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
 use crate::commands::{Session, checked};
 use crate::topics::options::History;
-use crate::topics::topic::Draft;
+use crate::topics::topic::{Backlogged, Draft};
 
 impl<A: Authority> Session<A> {
     pub(super) async fn publish(
@@ -58,8 +58,11 @@ impl<A: Authority> Session<A> {
             key: None,
             version: None,
             position: None,
+            refusable: true,
         };
-        shared.publish(&identity.app, channel, draft);
-        Ok(ReplyBody::Publish)
+        match shared.publish(&identity.app, channel, draft) {
+            Ok(_) => Ok(ReplyBody::Publish),
+            Err(Backlogged) => Err(ErrorCode::TooManyRequests.into()),
+        }
     }
 }

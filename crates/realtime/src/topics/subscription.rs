@@ -80,6 +80,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Rare {
     kept: Vec<Event>,
+    kept_bytes: usize,
     too_many: bool,
     filter: Option<Filter>,
     expires_at: Option<Millis>,
@@ -189,9 +190,12 @@ impl Subscription {
             Phase::Live => self.pass_on(&mut state, batch),
             Phase::Joining => {
                 let seen = state.seen;
+                let most = self.connection.shared.config.max_queue_bytes;
                 let rare = state.rare.get_or_insert_default();
                 for event in batch.events().iter().filter(|event| event.number > seen) {
-                    if rare.kept.len() < MAX_KEPT {
+                    let bytes = rare.kept_bytes + event.size();
+                    if rare.kept.len() < MAX_KEPT && bytes <= most {
+                        rare.kept_bytes = bytes;
                         rare.kept.push(event.clone());
                     } else {
                         rare.too_many = true;

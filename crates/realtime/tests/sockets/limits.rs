@@ -1,9 +1,11 @@
 //! How much one may.
 
+use std::sync::atomic::Ordering;
+
 use chatsdk_realtime::{Config, TopicOptions};
 
 use crate::support::{Server, Socket, connect};
-use crate::topics::{granted, publish};
+use crate::topics::{granted, keeps, publish};
 
 #[tokio::test(start_paused = true)]
 async fn commands_above_the_rate_are_refused_and_the_rest_is_heard() {
@@ -85,4 +87,110 @@ async fn a_subscriber_that_does_not_read_is_closed_and_the_others_hear_all() {
         }
         assert!(number < 5000, "the slow one is still there: {closes:?}");
     }
+}
+
+/// Publishes without letting the delivery run.
+fn flood(server: &Server, options: &TopicOptions, count: u64) {
+    for number in 1..=count {
+        publish(server, options, "t", &number.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_without_history_gives_up_its_oldest_publications() {
+    let server = Server::with(Config {
+        max_backlog_events: 4,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions::default();
+    server.authority.topics("t", granted(options.clone()));
+    let mut socket = crate::topics::listening(&server, "s1").await;
+    flood(&server, &options, 10);
+    for number in 7..=10 {
+        assert_eq!(socket.hear_line().await["push"]["pub"]["data"], number);
+    }
+    let stats = server.handle().stats();
+    assert_eq!(stats.dropped.load(Ordering::Relaxed), 6);
+    assert_eq!(stats.backlog_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_that_wait_in_a_topic_are_bounded() {
+    let server = Server::with(Config {
+        max_backlog_bytes: 20_000,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions::default();
+    server.authority.topics("t", granted(options.clone()));
+    let _socket = crate::topics::listening(&server, "s1").await;
+    let payload = format!("\"{}\"", "x".repeat(7000));
+    let stats = server.handle().stats();
+    for _ in 0..5 {
+        publish(&server, &options, "t", &payload);
+        assert!(stats.backlog_bytes.load(Ordering::Relaxed) <= 20_000);
+    }
+    assert_eq!(stats.backlog_bytes.load(Ordering::Relaxed), 2 * 7002);
+    assert_eq!(stats.dropped.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_counts_is_told_that_publications_were_given_up() {
+    let server = Server::with(Config {
+        max_backlog_events: 4,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: keeps(100),
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options.clone()));
+    let mut plain = crate::topics::listening(&server, "s1").await;
+    let (mut counting, _) = server.connected("app/ann/s2/never").await;
+    let wish = r#"{"id":2,"subscribe":{"channel":"t","positioned":true}}"#;
+    assert_eq!(counting.ask(wish).await["subscribe"]["positioned"], true);
+    flood(&server, &options, 5);
+    assert_eq!(
+        counting.hear_line().await["push"]["unsubscribe"]["code"],
+        2500
+    );
+    assert_eq!(plain.hear_line().await["push"]["pub"]["data"], 5);
+    let wish = r#"{"id":3,"subscribe":{"channel":"t","positioned":true}}"#;
+    let again = counting.ask(wish).await;
+    assert_eq!(again["subscribe"]["offset"], 5, "{again}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_floods_a_topic_is_refused_and_nobody_loses_anything() {
+    let server = Server::with(Config {
+        max_backlog_events: 4,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions::default();
+    server.authority.topics("t", granted(options.clone()));
+    let mut other = crate::topics::listening(&server, "s1").await;
+    let (mut socket, _) = server.connected("app/ann/s2/never").await;
+    let commands: Vec<String> = (1..=6)
+        .map(|id| format!(r#"{{"id":{id},"publish":{{"channel":"t","data":{id}}}}}"#))
+        .collect();
+    let first = socket.ask(&commands.join("\n")).await;
+    assert!(first["publish"].is_object(), "{first}");
+    for _ in 2..=4 {
+        assert!(socket.hear_line().await["publish"].is_object());
+    }
+    for _ in 5..=6 {
+        let reply = socket.hear_line().await;
+        assert_eq!(reply["error"]["code"], 111, "{reply}");
+        assert_eq!(reply["error"]["temporary"], true);
+    }
+    for number in 1..=4 {
+        assert_eq!(other.hear_line().await["push"]["pub"]["data"], number);
+    }
+    let again = socket
+        .ask(r#"{"id":7,"publish":{"channel":"t","data":7}}"#)
+        .await;
+    assert!(again["publish"].is_object(), "{again}");
 }
