@@ -53,6 +53,11 @@ pub struct Config {
     pub max_backlog_events: usize,
     /// How many bytes of payload may wait so, at least one publication's.
     pub max_backlog_bytes: usize,
+    /// How many bytes the histories of all topics together may take up; above it the oldest publications
+    /// go, of the app that has the most. 0: any number.
+    pub max_history_bytes: usize,
+    /// How many bytes those of one app may take up; above it its oldest publications go. 0: any number.
+    pub max_history_bytes_per_app: usize,
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.
     pub max_publications: usize,
@@ -82,6 +87,8 @@ impl Default for Config {
             max_commands_per_second: 0,
             max_backlog_events: 16 * 1024,
             max_backlog_bytes: 8 * 1024 * 1024,
+            max_history_bytes: 256 * 1024 * 1024,
+            max_history_bytes_per_app: 128 * 1024 * 1024,
             max_publications: 300,
             compaction: true,
         }

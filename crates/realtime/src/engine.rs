@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::arrivals::Arrivals;
 use crate::authority::{Authority, Grant};
+use crate::broker::memory::budget::Budget;
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
 use crate::config::Config;
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) topics: Topics,
     pub(crate) janitor: Arc<Janitor>,
+    pub(crate) budget: Budget,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) sessions: Sessions,
     pub(crate) arrivals: Arrivals,
@@ -182,6 +184,7 @@ impl<A: Authority> Engine<A> {
             hub: Hub::default(),
             topics: Topics::default(),
             janitor: Arc::clone(&janitor),
+            budget: Budget::default(),
             wheel: Arc::clone(&wheel),
             tasks: TaskTracker::new(),
             runtime: runtime.clone(),
@@ -400,6 +403,11 @@ impl Handle {
         everyone.iter().map(|connection| connection.waiting()).sum()
     }
 
+    /// Bytes that the histories of all topics take up.
+    pub fn history_bytes(&self) -> usize {
+        self.0.budget.total()
+    }
+
     /// Whether [`Handle::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.0.hub.is_draining()
@@ -445,14 +453,16 @@ impl Shared {
         mut draft: Draft<'_>,
     ) -> Result<Option<Position>, Backlogged> {
         draft.publication.time = self.clock.now();
-        let remembers = matches!(draft.options.history, History::Memory(_))
-            || draft.key.is_some()
-            || draft.version.is_some();
+        let in_memory = matches!(draft.options.history, History::Memory(_));
+        let remembers = in_memory || draft.key.is_some() || draft.version.is_some();
         if remembers {
             let done = self.topics.open(app, channel, |topic, inner| {
                 topic.publish(inner, self, draft)
             })?;
             Stats::add(&self.stats.publications, 1);
+            if in_memory {
+                self.keep_budget(app);
+            }
             return Ok(done);
         }
         let position = draft.position.clone();
@@ -474,7 +484,7 @@ impl Shared {
         range: Range<'_>,
     ) -> Option<(Position, Vec<Arc<Publication>>)> {
         self.topics.open(app, channel, |topic, inner| {
-            let read = inner.history(keep, self, range);
+            let read = inner.history(app, keep, self, range);
             topic.see_janitor(inner, self);
             read
         })

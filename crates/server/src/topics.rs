@@ -54,21 +54,22 @@ pub(crate) fn personal_of(user: &str) -> String {
     format!("{PERSONAL}{user}")
 }
 
-/// How a user's own topic behaves.
+/// How a user's own topic behaves. Only the server publishes there.
 pub(crate) fn personal() -> TopicOptions {
     TopicOptions {
-        history: kept(),
+        history: kept(100, 1024 * 1024),
         force_recovery: true,
         ..TopicOptions::default()
     }
 }
 
-/// How topics for clients among themselves behave.
+/// How topics for clients among themselves behave. Any client can make any number of them, so that each
+/// keeps only what bridges a change of networks.
 pub(crate) fn custom() -> TopicOptions {
     TopicOptions {
         presence: true,
         join_leave: true,
-        history: kept(),
+        history: kept(50, 128 * 1024),
         delta: true,
         delta_publish: true,
         tags_filter: true,
@@ -76,9 +77,10 @@ pub(crate) fn custom() -> TopicOptions {
     }
 }
 
-fn kept() -> History {
+fn kept(size: usize, bytes: usize) -> History {
     History::Memory(Keep {
-        size: 100,
+        size,
+        bytes,
         ttl: Duration::from_mins(5),
         count_ttl: COUNT_TTL,
     })

@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::broker::memory::repeats::Repeats;
 use crate::broker::memory::stream::{Bounds, Range, Stream};
+use chatsdk_types::Millis;
+
 use crate::broker::publication::{ClientInfo, Position, Publication};
 use crate::engine::Shared;
 use crate::lock;
@@ -54,6 +56,8 @@ pub(crate) struct Inner {
     sweeping: bool,
     /// What the next publication may be a difference to.
     last: Option<Arc<Publication>>,
+    /// It stands in its app's account.
+    accounted: bool,
     /// When the janitor comes; `None`: it does not.
     tidied_at: Option<u64>,
 }
@@ -152,9 +156,17 @@ impl Topic {
                 (Arc::new(publication), draft.position)
             }
             History::Memory(keep) => {
-                let stream = inner.stream(keep, shared, now);
+                let accounted = inner.accounted;
+                let stream = inner.stream(&self.app, keep, shared, now);
                 let publication = stream.append(draft.publication, keep.into(), now);
-                (publication, Some(stream.top()))
+                let (top, since) = (stream.top(), stream.since());
+                if let Some(since) = since
+                    && !accounted
+                {
+                    stream.account().enter(self, since);
+                    inner.accounted = true;
+                }
+                (publication, Some(top))
             }
         };
         if let Some(key) = draft.key {
@@ -222,7 +234,7 @@ impl Topic {
         let options = &subscription.options;
         let past = match options.history {
             History::Memory(keep) if wish.positioned => {
-                let stream = inner.stream(keep, shared, now);
+                let stream = inner.stream(&self.app, keep, shared, now);
                 stream.keep(keep.into(), now);
                 let past = past(stream, options.recovery, wish, now);
                 self.see_janitor(inner, shared);
@@ -276,6 +288,20 @@ impl Topic {
             chunk.extend(slots.iter().flatten().map(Arc::clone));
         }
         end < inner.slots.len()
+    }
+
+    /// Lets the oldest publication go, if it is of `since`; answers when the oldest one that is left was
+    /// made.
+    pub(crate) fn evict(&self, since: Millis) -> Option<Millis> {
+        let mut inner = lock(&self.inner);
+        let left = inner.stream.as_mut().and_then(|stream| {
+            if stream.since() == Some(since) {
+                stream.let_go();
+            }
+            stream.since()
+        });
+        inner.accounted = left.is_some();
+        left
     }
 
     /// Forgets what is too old, and ends the topic if nothing is left.
@@ -380,12 +406,13 @@ impl Inner {
     /// The position and what is in `range`; `None` when it begins where nothing is.
     pub(crate) fn history(
         &mut self,
+        app: &str,
         keep: Keep,
         shared: &Shared,
         range: Range<'_>,
     ) -> Option<(Position, Vec<Arc<Publication>>)> {
         let now = shared.wheel.now();
-        let stream = self.stream(keep, shared, now);
+        let stream = self.stream(app, keep, shared, now);
         let read = stream.read(range, now)?;
         Some((stream.top(), read))
     }
@@ -405,14 +432,16 @@ impl Inner {
             && self.repeats.as_ref().is_none_or(|it| it.is_empty())
     }
 
-    fn stream(&mut self, keep: Keep, shared: &Shared, now: u64) -> &mut Stream {
+    fn stream(&mut self, app: &str, keep: Keep, shared: &Shared, now: u64) -> &mut Stream {
         let listened_to = self.listeners() > 0;
         let kept = self
             .stream
             .take()
             .and_then(|mut stream| (stream.tidy(now) || listened_to).then_some(stream));
-        self.stream
-            .insert(kept.unwrap_or_else(|| Box::new(Stream::new(shared.epoch(), keep.into(), now))))
+        self.stream.insert(kept.unwrap_or_else(|| {
+            let account = shared.budget.account(app);
+            Box::new(Stream::new(shared.epoch(), account, keep.into(), now))
+        }))
     }
 
     fn repeats(&mut self) -> &mut Repeats {
@@ -470,6 +499,7 @@ impl From<Keep> for Bounds {
     fn from(keep: Keep) -> Self {
         Self {
             size: keep.size.max(1),
+            bytes: keep.bytes,
             ttl: keep.ttl.as_millis() as u64,
             count_ttl: keep.count_ttl.max(keep.ttl).as_millis() as u64,
         }

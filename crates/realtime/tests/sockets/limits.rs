@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use chatsdk_realtime::{Config, TopicOptions};
+use chatsdk_realtime::{Config, History, Keep, Payload, Publish, Range, TopicOptions};
 
 use crate::support::{Server, Socket, connect};
 use crate::topics::{granted, keeps, publish};
@@ -193,4 +193,91 @@ async fn a_client_that_floods_a_topic_is_refused_and_nobody_loses_anything() {
         .ask(r#"{"id":7,"publish":{"channel":"t","data":7}}"#)
         .await;
     assert!(again["publish"].is_object(), "{again}");
+}
+
+/// A server whose histories are bounded, and how many publications of `t` a channel still has.
+async fn bounded(per_app: usize, total: usize) -> (Server, TopicOptions) {
+    let server = Server::with(Config {
+        max_history_bytes: total,
+        max_history_bytes_per_app: per_app,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: keeps(1000),
+        ..TopicOptions::default()
+    };
+    (server, options)
+}
+
+/// Publishes ten KiB in a channel, a second after whatever came before.
+fn keep_more(server: &Server, options: &TopicOptions, app: &str, channel: &str) {
+    server.clock.advance(1000);
+    let data = Payload::new(vec![b'1'; 10 * 1024]);
+    let publish = Publish::new(app, channel, data, options);
+    server.handle().publish(publish);
+}
+
+fn kept(server: &Server, options: &TopicOptions, app: &str, channel: &str) -> usize {
+    let History::Memory(keep) = options.history else {
+        panic!("it keeps something");
+    };
+    let read = server
+        .handle()
+        .history(app, channel, keep, Range::default());
+    read.expect("a history").1.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_histories_of_an_app_are_bounded_and_the_oldest_publications_go_first() {
+    let (server, options) = bounded(100 * 1024, 0).await;
+    keep_more(&server, &options, "app", "old");
+    keep_more(&server, &options, "other", "old");
+    for _ in 0..8 {
+        keep_more(&server, &options, "app", "busy");
+    }
+    assert_eq!(kept(&server, &options, "app", "old"), 1);
+    keep_more(&server, &options, "app", "busy");
+    assert_eq!(kept(&server, &options, "app", "old"), 0);
+    assert_eq!(kept(&server, &options, "app", "busy"), 9);
+    for number in 0..100 {
+        keep_more(&server, &options, "app", &format!("many{number}"));
+        assert!(server.handle().history_bytes() <= 120 * 1024);
+    }
+    assert_eq!(kept(&server, &options, "app", "busy"), 0);
+    assert_eq!(kept(&server, &options, "app", "many99"), 1);
+    assert_eq!(kept(&server, &options, "other", "old"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn above_the_engines_bound_the_app_that_has_the_most_gives() {
+    let (server, options) = bounded(0, 100 * 1024).await;
+    keep_more(&server, &options, "small", "t");
+    for _ in 0..50 {
+        keep_more(&server, &options, "large", "t");
+    }
+    assert_eq!(kept(&server, &options, "small", "t"), 1);
+    assert_eq!(kept(&server, &options, "large", "t"), 8);
+    keep_more(&server, &options, "small", "t");
+    assert_eq!(kept(&server, &options, "small", "t"), 2);
+    assert_eq!(kept(&server, &options, "large", "t"), 7);
+    for app in ["small", "large"] {
+        server.handle().forget_history(app, "t");
+    }
+    assert_eq!(server.handle().history_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_is_bounded_by_bytes() {
+    let (server, mut options) = bounded(0, 0).await;
+    options.history = History::Memory(Keep {
+        size: 100,
+        bytes: 25 * 1024,
+        ttl: std::time::Duration::from_secs(60),
+        count_ttl: std::time::Duration::from_secs(60),
+    });
+    for _ in 0..10 {
+        keep_more(&server, &options, "app", "t");
+    }
+    assert_eq!(kept(&server, &options, "app", "t"), 2);
 }

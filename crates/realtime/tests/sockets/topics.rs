@@ -20,6 +20,7 @@ pub(crate) const ANN: Whom<'_> = Whom::User {
 pub(crate) fn keeps(size: usize) -> History {
     History::Memory(Keep {
         size,
+        bytes: usize::MAX,
         ttl: Duration::from_mins(5),
         count_ttl: Duration::from_hours(1),
     })
