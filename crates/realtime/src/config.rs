@@ -24,7 +24,8 @@ pub struct Config {
     pub expired_close_delay: Duration,
     /// How long the other side may take to answer a close frame, or to hang up after a refused connect.
     pub close_wait: Duration,
-    /// How long a full socket may take nothing at all before the connection is closed with 3009.
+    /// How long a full socket may take nothing at all before the connection is closed with 3009. Sockets
+    /// that the host serves have their own, see [`TimedStream`](crate::TimedStream).
     pub write_timeout: Duration,
     /// The longest message of a client, in bytes; a longer one closes the connection with 1009.
     pub max_message_bytes: usize,

@@ -203,7 +203,7 @@ impl<A: Authority> Engine<A> {
     /// other end of the socket.
     ///
     /// The request must come from a hyper HTTP/1.1 connection that serves a
-    /// `hyper_util::rt::TokioIo<tokio::net::TcpStream>` `with_upgrades()`, and its `OnUpgrade` extension
+    /// `hyper_util::rt::TokioIo` of a [`crate::TimedStream`] or `tokio::net::TcpStream` `with_upgrades()`, and its `OnUpgrade` extension
     /// must still be there. The answer is 101, or a refusal in plain text: 400 for a broken handshake or
     /// a token in the query, 403 for a foreign `Origin`, 405, 426 for what is no WebSocket request, 503
     /// while draining.

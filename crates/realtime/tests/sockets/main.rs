@@ -4,6 +4,7 @@
 //! - [`lifetime`]: staying connected.
 //! - [`closing`]: how connections end, and that all of them do.
 //! - [`topics`]: listening and speaking. [`recovery`]: coming back. [`limits`]: how much one may.
+//! - [`streams`]: connections of clients that cannot have a WebSocket.
 //! - [`soak`]: nothing is lost, doubled or reordered.
 //! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
 //!
@@ -16,5 +17,6 @@ mod lifetime;
 mod limits;
 mod recovery;
 mod soak;
+mod streams;
 mod support;
 mod topics;

@@ -1,0 +1,95 @@
+//! Connections of clients that cannot have a WebSocket: HTTP-streaming and server-sent events.
+
+use chatsdk_realtime::{TopicOptions, Whom};
+
+use crate::support::{Server, Stream, connect};
+use crate::topics::{granted, publish};
+
+const PATHS: [&str; 2] = ["/connection/http_stream", "/connection/sse"];
+
+/// A stream that is connected and listens to `t`.
+async fn listening(server: &Server, path: &str) -> Stream {
+    let commands = format!(
+        "{}\n{}",
+        connect(1, "app/ann/s1/never"),
+        r#"{"id":2,"subscribe":{"channel":"t"}}"#
+    );
+    let mut stream = Stream::open(server.addr, path, "", &commands).await;
+    assert!(stream.head.starts_with("HTTP/1.1 200"), "{}", stream.head);
+    for id in 1..=2 {
+        let reply = stream.message().await.expect("a reply");
+        assert_eq!(reply["id"], id, "{reply}");
+        assert!(reply["error"].is_null(), "{reply}");
+    }
+    stream
+}
+
+/// Publishes until the client, which does not read, is given up.
+async fn stuff(server: &Server, options: &TopicOptions) {
+    let payload = format!("\"{}\"", "x".repeat(60_000));
+    while server.handle().stats().closes().is_empty() {
+        publish(server, options, "t", &payload);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_socket_of_a_client_that_does_not_read_is_let_go() {
+    for path in PATHS {
+        let server = Server::start().await;
+        let options = TopicOptions::default();
+        server.authority.topics("t", granted(options.clone()));
+        let stream = listening(&server, path).await;
+        assert!(stream.is_held());
+        stuff(&server, &options).await;
+        assert_eq!(server.handle().stats().closes(), [(3008, 1)]);
+        server.pass_until(|_| !stream.is_held()).await;
+        server.empty().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_does_not_hold_up_the_end_of_the_server() {
+    for path in PATHS {
+        let server = Server::start().await;
+        let options = TopicOptions::default();
+        server.authority.topics("t", granted(options.clone()));
+        let stream = listening(&server, path).await;
+        // Enough to fill the socket, and not enough to be closed for it.
+        let payload = format!("\"{}\"", "x".repeat(60_000));
+        for _ in 0..12 {
+            publish(&server, &options, "t", &payload);
+            tokio::task::yield_now().await;
+        }
+        assert!(server.handle().stats().closes().is_empty());
+        let handle = server.handle().clone();
+        let drained = tokio::spawn(async move { handle.drain().await });
+        let took = server
+            .pass_until(|_| drained.is_finished() && !stream.is_held())
+            .await;
+        assert!(took.as_secs() < 10, "{path}: {took:?}");
+        assert_eq!(server.handle().count(&Whom::Everyone), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_posted_beside_the_stream() {
+    for path in PATHS {
+        let server = Server::start().await;
+        let options = TopicOptions::default();
+        server.authority.topics("t", granted(options.clone()));
+        let commands = connect(1, "app/ann/s1/never");
+        let mut stream = Stream::open(server.addr, path, "", &commands).await;
+        let connected = stream.message().await.expect("a reply")["connect"].take();
+        let subscribe = r#"{"id":2,"subscribe":{"channel":"t"}}"#;
+        assert_eq!(stream.post(&connected, subscribe).await, 204);
+        let reply = stream.message().await.expect("a reply");
+        assert!(reply["subscribe"].is_object(), "{reply}");
+        publish(&server, &options, "t", "1");
+        let push = stream.message().await.expect("a push");
+        assert_eq!(push["push"]["pub"]["data"], 1, "{push}");
+        let mut other = connected.clone();
+        other["session"] = "someone".into();
+        assert_eq!(stream.post(&other, subscribe).await, 404);
+    }
+}
