@@ -59,6 +59,9 @@ pub struct Config {
     pub max_history_bytes: usize,
     /// How many bytes those of one app may take up; above it its oldest publications go. 0: any number.
     pub max_history_bytes_per_app: usize,
+    /// How many clients a presence reply names at most; where more are there it is error 106, and their
+    /// number can be asked for. 0: any number.
+    pub max_presence: usize,
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.
     pub max_publications: usize,
@@ -90,6 +93,7 @@ impl Default for Config {
             max_backlog_bytes: 8 * 1024 * 1024,
             max_history_bytes: 256 * 1024 * 1024,
             max_history_bytes_per_app: 128 * 1024 * 1024,
+            max_presence: 1000,
             max_publications: 300,
             compaction: true,
         }

@@ -311,6 +311,11 @@ impl Connection {
         }
     }
 
+    /// Sends the replies in `frame`.
+    pub(crate) fn send_replies(self: &Arc<Self>, frame: Bytes) {
+        self.send_now(frame, 1);
+    }
+
     /// Sends `push`; a payload that cannot be said in the client's encoding ends the connection.
     pub(crate) fn push(self: &Arc<Self>, push: &Push) {
         match self.shape.encoding().push(push) {
@@ -386,6 +391,15 @@ impl Connection {
         {
             shut(socket, std::net::Shutdown::Write);
         }
+    }
+
+    /// Waits until no more than `limit` bytes wait for the client, or it is closed.
+    pub(crate) async fn room(&self, limit: usize) {
+        std::future::poll_fn(|context| match &self.wire {
+            Wire::Socket { outbound, .. } => lock(outbound).poll_room(limit, context),
+            Wire::Response(outlet) => outlet.poll_room(limit, context),
+        })
+        .await;
     }
 
     /// Bytes that wait for the client.

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
@@ -27,6 +28,14 @@ struct Queue {
     frames: VecDeque<Bytes>,
     first_is_partial: bool,
     bytes: usize,
+    /// Whoever has replies, but does not want to be the one who makes it overflow.
+    waiter: Option<Waker>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.wake();
+    }
 }
 
 /// What became of a frame.
@@ -104,6 +113,9 @@ impl Outbound {
         }
         let sent = self.push(socket, frame, usize::MAX, written);
         self.sealed = true;
+        if let Some(queue) = &mut self.queue {
+            queue.wake();
+        }
         sent
     }
 
@@ -121,6 +133,17 @@ impl Outbound {
     /// Bytes that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.bytes)
+    }
+
+    /// Ready when at most `limit` bytes wait, or nothing more is accepted.
+    pub(crate) fn poll_room(&mut self, limit: usize, context: &Context<'_>) -> Poll<()> {
+        match &mut self.queue {
+            Some(queue) if queue.bytes > limit && !self.sealed => {
+                queue.waiter = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Some(_) | None => Poll::Ready(()),
+        }
     }
 
     fn push(
@@ -155,6 +178,7 @@ impl Outbound {
             bytes: frame.len(),
             first_is_partial: taken > 0,
             frames: VecDeque::from([frame]),
+            waiter: None,
         }));
         Sent::Queued
     }
@@ -183,6 +207,7 @@ impl Outbound {
             };
             *written += taken;
             queue.drop_front(taken);
+            queue.wake();
         }
         self.queue = None;
         Flushed::Empty
@@ -190,6 +215,12 @@ impl Outbound {
 }
 
 impl Queue {
+    fn wake(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+
     fn drop_front(&mut self, mut bytes: usize) {
         self.bytes -= bytes;
         while let Some(first) = self.frames.front_mut() {

@@ -10,7 +10,7 @@ use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 use chatsdk_types::entropy;
 
 use crate::authority::{Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal};
-use crate::commands::{Next, Session, ttl};
+use crate::commands::{MAX_REPLY, Next, Session, ttl};
 use crate::hub::Unregistered;
 use crate::subscriptions::Taken;
 
@@ -87,9 +87,11 @@ impl<A: Authority> Session<A> {
         shared.stats.connects.fetch_add(1, Ordering::Relaxed);
         shared.stats.connected.fetch_add(1, Ordering::Relaxed);
         let mut subs = BTreeMap::new();
+        // One reply holds them all: what does not fit any more is said to be lost, and fetched by the client.
+        let mut room = MAX_REPLY;
         for (channel, grant) in subscriptions {
             match self
-                .join_from_connect(&identity, &channel, &grant, request)
+                .join_from_connect(&identity, &channel, &grant, request, &mut room)
                 .await
             {
                 Ok(result) => {
@@ -127,7 +129,7 @@ impl<A: Authority> Session<A> {
             return next;
         }
         // At once, because timers and other tasks may talk to the client from here on.
-        self.flush(replies, true);
+        self.flush(replies).await;
         let jitter = u32::from_be_bytes(entropy::bytes(&*shared.entropy));
         let interval = config.ping_interval.as_millis() as u64;
         // Spread over the second half of the interval: after a restart all clients come at once, and
@@ -144,6 +146,7 @@ impl<A: Authority> Session<A> {
         channel: &str,
         grant: &Grant,
         request: &Request<'_>,
+        room: &mut usize,
     ) -> Result<SubscribeResult, Disconnect> {
         let subscriptions = &self.connection.subscriptions;
         match subscriptions.reserve(channel, self.engine.shared().config.max_channels) {
@@ -155,7 +158,9 @@ impl<A: Authority> Session<A> {
         }
         let nowhere = SubscribeRequest::default();
         let position = request.subs.get(channel).unwrap_or(&nowhere);
-        let joined = self.join(identity, channel, grant, position, true).await;
+        let joined = self
+            .join(identity, channel, grant, position, true, room)
+            .await;
         joined.map_err(|denial| match denial {
             Denial::Close(why) => why,
             Denial::Error(error) => {

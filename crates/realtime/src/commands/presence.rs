@@ -16,10 +16,17 @@ impl<A: Authority> Session<A> {
         request: &ChannelRequest<'_>,
     ) -> Result<ReplyBody, Denial> {
         self.may_see_presence(identity, &request.channel).await?;
-        let present = self
-            .engine
-            .handle()
-            .presence(&identity.app, &request.channel);
+        let most = match self.engine.shared().config.max_presence {
+            0 => usize::MAX,
+            most => most,
+        };
+        let topics = &self.engine.shared().topics;
+        let present = topics
+            .find(&identity.app, &request.channel, |_, inner| {
+                (inner.listeners() <= most).then(|| inner.present())
+            })
+            .unwrap_or_else(|| Some(Vec::new()))
+            .ok_or(ErrorCode::LimitExceeded)?;
         let presence = present
             .iter()
             .map(|info| (Arc::clone(&info.client), (**info).clone()))

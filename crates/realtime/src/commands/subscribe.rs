@@ -16,7 +16,7 @@ use chatsdk_protocol::{ClientInfo, DisconnectCode, Encoding, ErrorCode, Publicat
 
 use crate::authority::{Authority, Denial, Grant, Identity, RecoverRequest, SubscribeRequest};
 use crate::broker::publication::Position;
-use crate::commands::{Session, checked, fitting, terms_of};
+use crate::commands::{MAX_REPLY, Session, checked, fitting, terms_of};
 use crate::connection::Connection;
 use crate::stats::Stats;
 use crate::subscriptions::Taken;
@@ -51,8 +51,12 @@ impl<A: Authority> Session<A> {
                 data: request.data,
             })
             .await;
+        let mut room = MAX_REPLY;
         let joined = match answer {
-            Ok(grant) => self.join(identity, channel, &grant, request, false).await,
+            Ok(grant) => {
+                self.join(identity, channel, &grant, request, false, &mut room)
+                    .await
+            }
             Err(denial) => Err(denial),
         };
         match joined {
@@ -64,7 +68,8 @@ impl<A: Authority> Session<A> {
         }
     }
 
-    /// Makes the subscription that was reserved. It begins when the replies so far are out.
+    /// Makes the subscription that was reserved. It begins when the replies so far are out. `room` is how
+    /// many bytes of publications the reply can still hold.
     pub(super) async fn join(
         &mut self,
         identity: &Identity,
@@ -72,6 +77,7 @@ impl<A: Authority> Session<A> {
         grant: &Grant,
         request: &Request<'_>,
         server_side: bool,
+        room: &mut usize,
     ) -> Result<SubscribeResult, Denial> {
         let (expires, ttl) = terms_of(grant.expires_at, self.engine.shared().clock.now())?;
         let (subscription, mut past) = enter(
@@ -103,13 +109,16 @@ impl<A: Authority> Session<A> {
                 subscription.resume(top);
             }
         }
-        let fits = |missed: &[Arc<Publication>]| {
-            let missed: Vec<Publication> = missed.iter().map(|it| (**it).clone()).collect();
-            fitting(&missed) == missed.len()
-        };
-        if recovering && past.recovered && !fits(&past.missed) {
-            past.recovered = false;
-            past.missed = Vec::new();
+        if recovering && past.recovered {
+            let encoding = self.connection.shape().encoding();
+            let missed = past.missed.iter().map(|missed| &**missed);
+            let (fit, bytes) = fitting(missed, encoding, subscription.terms.delta, *room);
+            if fit == past.missed.len() {
+                *room = room.saturating_sub(bytes);
+            } else {
+                past.recovered = false;
+                past.missed = Vec::new();
+            }
         }
         if recovering && !past.recovered && request.flag & flag::STRICT_RECOVERY != 0 {
             self.connection.leave(&subscription);

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 
 use chatsdk_realtime::{Config, History, Keep, Payload, Publish, Range, TopicOptions};
 
-use crate::support::{Server, Socket, connect};
+use serde_json::{Value, json};
+
+use crate::support::{Heard, Server, Socket, connect};
 use crate::topics::{granted, keeps, publish};
 
 #[tokio::test(start_paused = true)]
@@ -280,4 +282,118 @@ async fn a_history_is_bounded_by_bytes() {
         keep_more(&server, &options, "app", "t");
     }
     assert_eq!(kept(&server, &options, "app", "t"), 2);
+}
+
+/// A server with 20 channels that each remember one publication of 60 KB, and what they are called.
+async fn with_much_to_recover(max_queue_bytes: usize) -> (Server, Vec<&'static str>) {
+    let server = Server::with(Config {
+        max_queue_bytes,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: keeps(10),
+        force_recovery: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options.clone()));
+    let names = [
+        "ta", "tb", "tc", "td", "te", "tf", "tg", "th", "ti", "tj", "tk", "tl", "tm", "tn", "to",
+        "tp", "tq", "tr", "ts", "tt",
+    ];
+    let payload = format!("\"{}\"", "x".repeat(60_000));
+    for name in names {
+        publish(&server, &options, name, &payload);
+    }
+    (server, names.to_vec())
+}
+
+/// From before the first publication of `channel`.
+fn from_the_start(server: &Server, channel: &str) -> Value {
+    let History::Memory(keep) = keeps(10) else {
+        panic!("it keeps something");
+    };
+    let read = server
+        .handle()
+        .history("app", channel, keep, Range::default());
+    let (top, _) = read.expect("a history");
+    json!({ "channel": channel, "recover": true, "epoch": &*top.epoch, "offset": 0 })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_answered_as_fast_as_it_reads() {
+    let (server, channels) = with_much_to_recover(128 * 1024).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let commands: Vec<String> = channels
+        .iter()
+        .zip(2..)
+        .map(|(channel, id)| {
+            json!({ "id": id, "subscribe": from_the_start(&server, channel) }).to_string()
+        })
+        .collect();
+    socket.say(&commands.join("\n")).await;
+    for id in 2..22 {
+        let reply = socket.hear_line().await;
+        assert_eq!(reply["id"], id);
+        assert_eq!(reply["subscribe"]["recovered"], true);
+        assert!(server.handle().queued_bytes() <= 400 * 1024);
+    }
+    assert!(server.handle().stats().closes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connect_reply_recovers_fits_into_it() {
+    let (server, channels) = with_much_to_recover(8 * 1024 * 1024).await;
+    server
+        .authority
+        .server_side
+        .lock()
+        .expect("no panic")
+        .clone_from(&channels);
+    let subs: serde_json::Map<_, _> = channels
+        .iter()
+        .map(|channel| ((*channel).to_owned(), from_the_start(&server, channel)))
+        .collect();
+    let connect =
+        json!({ "id": 1, "connect": { "token": "app/ann/s1/never", "subs": subs } }).to_string();
+    let mut socket = server.socket().await;
+    socket.say(&connect).await;
+    let Heard::Text(reply) = socket.hear().await else {
+        panic!("a reply");
+    };
+    assert!(reply.len() < 600 * 1024, "{}", reply.len());
+    let reply: Value = serde_json::from_str(&reply).expect("JSON");
+    let subs = reply["connect"]["subs"].as_object().expect("subscriptions");
+    assert_eq!(subs.len(), channels.len());
+    let recovered = subs.values().filter(|sub| sub["recovered"] == true);
+    assert_eq!(recovered.count(), 8);
+    for sub in subs.values() {
+        assert_eq!(
+            (sub["recovered"] == true, sub["was_recovering"] == true),
+            (sub["publications"].is_array(), true)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presence_reply_names_no_more_than_it_may() {
+    let server = Server::with(Config {
+        max_presence: 1,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        presence: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let mut one = crate::topics::listening(&server, "s1").await;
+    let presence = r#"{"id":3,"presence":{"channel":"t"}}"#;
+    assert!(one.ask(presence).await["presence"].is_object());
+    let _two = crate::topics::listening(&server, "s2").await;
+    assert_eq!(one.ask(presence).await["error"]["code"], 106);
+    let count = one
+        .ask(r#"{"id":4,"presence_stats":{"channel":"t"}}"#)
+        .await;
+    assert_eq!(count["presence_stats"]["num_clients"], 2);
 }
