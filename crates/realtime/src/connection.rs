@@ -68,14 +68,20 @@ struct State {
     expires_at: Option<Millis>,
     /// The moments below are in the wheel's time; `u64::MAX` means never.
     next_ping: u64,
-    /// When the pong that is awaited is overdue.
+    /// When the pong that is awaited is overdue. Not while a command is obeyed: what the client says is
+    /// not read meanwhile.
     pong_due: u64,
+    /// How many pings were not answered yet: more than one only where a command took that long.
+    pongs_owed: u32,
+    /// Since when a command is obeyed; `None`: the client is listened to.
+    obeying: Option<u64>,
     /// When the present phase has lasted too long.
     deadline: u64,
     /// When the wheel looks at this connection next; `u64::MAX`: it does not stand in it.
     scheduled: u64,
     /// Frames that are held back, with the number of messages in each.
     held: Vec<(Bytes, usize)>,
+    held_bytes: usize,
 }
 
 /// Where in its life a connection is.
@@ -123,9 +129,12 @@ impl Connection {
                 expires_at: None,
                 next_ping: NEVER,
                 pong_due: NEVER,
+                pongs_owed: 0,
+                obeying: None,
                 deadline,
                 scheduled: NEVER,
                 held: Vec::new(),
+                held_bytes: 0,
             }),
             shared: Arc::clone(shared),
         });
@@ -229,6 +238,7 @@ impl Connection {
                     self.holding.store(false, Ordering::Release);
                     return;
                 }
+                state.held_bytes = 0;
                 std::mem::take(&mut state.held)
             };
             for (frame, count) in held {
@@ -259,12 +269,36 @@ impl Connection {
         live
     }
 
+    /// Has the time for a pong stand still: the client is not listened to while its commands are obeyed.
+    pub(crate) fn begin_obeying(&self) {
+        lock(&self.state).obeying = Some(self.shared.wheel.now());
+    }
+
+    /// Listens to the client again; the time it has for a pong goes on where it stood.
+    pub(crate) fn end_obeying(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        if let Some(since) = state.obeying.take()
+            && state.pong_due != NEVER
+        {
+            let took = self.shared.wheel.now().saturating_sub(since);
+            state.pong_due = state.pong_due.saturating_add(took);
+            self.stand_in_line(&mut state);
+        }
+    }
+
     /// Takes the answer to a ping; `false` when none was awaited.
     pub(crate) fn pong(&self) -> bool {
         let mut state = lock(&self.state);
         match state.phase {
             Phase::Closing => true,
-            _ => std::mem::replace(&mut state.pong_due, NEVER) != NEVER,
+            _ if state.pongs_owed == 0 => false,
+            _ => {
+                state.pongs_owed -= 1;
+                if state.pongs_owed == 0 {
+                    state.pong_due = NEVER;
+                }
+                true
+            }
         }
     }
 
@@ -278,7 +312,15 @@ impl Connection {
         if self.holding.load(Ordering::Acquire) {
             let mut state = lock(&self.state);
             if self.holding.load(Ordering::Acquire) {
-                state.held.push((frame, count));
+                let bytes = state.held_bytes.saturating_add(frame.len());
+                if bytes <= self.shared.config.max_queue_bytes {
+                    state.held_bytes = bytes;
+                    state.held.push((frame, count));
+                    return;
+                }
+                drop(state);
+                Stats::add(&self.shared.stats.dropped, count);
+                self.close(&DisconnectCode::Slow.into());
                 return;
             }
         }
@@ -470,16 +512,19 @@ impl Connection {
                     Due::Close(DisconnectCode::ConnectionExpired)
                 } else if self.subscription_expires_in() == 0 {
                     Due::Subscriptions
-                } else if now >= state.pong_due {
+                } else if now >= state.pong_due && state.obeying.is_none() {
                     Due::Close(DisconnectCode::NoPong)
                 } else if now >= state.next_ping {
                     let config = &self.shared.config;
                     state.next_ping = self.shared.after(config.ping_interval);
-                    // One moment before the next ping at the latest: two pings must not overlap.
-                    state.pong_due = self
+                    // One moment before the next ping at the latest: two pings do not overlap, unless a
+                    // command takes that long.
+                    let due = self
                         .shared
                         .after(config.pong_wait)
                         .min(state.next_ping.saturating_sub(1));
+                    state.pong_due = state.pong_due.min(due);
+                    state.pongs_owed += 1;
                     Due::Ping
                 } else {
                     Due::Nothing
@@ -521,7 +566,12 @@ impl Connection {
                     .wheel
                     .now()
                     .saturating_add(self.expires_in(state).min(self.subscription_expires_in()));
-                expires.min(state.next_ping).min(state.pong_due)
+                let pong_due = if state.obeying.is_some() {
+                    NEVER
+                } else {
+                    state.pong_due
+                };
+                expires.min(state.next_ping).min(pong_due)
             }
             _ => state.deadline,
         };

@@ -149,29 +149,35 @@ impl<A: Authority> Session<A> {
         room: &mut usize,
     ) -> Result<SubscribeResult, Disconnect> {
         let subscriptions = &self.connection.subscriptions;
-        match subscriptions.reserve(channel, self.engine.shared().config.max_channels) {
-            Ok(()) => {}
+        let limit = self.engine.shared().config.max_channels;
+        let reservation = match subscriptions.reserve(channel, limit) {
+            Ok(reservation) => reservation,
             Err(Taken::Already | Taken::Closed) => {
                 return Err(DisconnectCode::InternalError.into());
             }
             Err(Taken::Limit) => return Err(DisconnectCode::ChannelLimit.into()),
-        }
+        };
         let nowhere = SubscribeRequest::default();
         let position = request.subs.get(channel).unwrap_or(&nowhere);
         let joined = self
-            .join(identity, channel, grant, position, true, room)
+            .join(identity, reservation, channel, grant, position, true, room)
             .await;
-        joined.map_err(|denial| match denial {
-            Denial::Close(why) => why,
-            Denial::Error(error) => {
-                tracing::warn!(
-                    channel,
-                    ?error,
-                    "a server-side subscription came to nothing"
-                );
-                DisconnectCode::InternalError.into()
-            }
-        })
+        joined
+            .map_err(|denial| {
+                self.connection.subscriptions.cancel(reservation);
+                denial
+            })
+            .map_err(|denial| match denial {
+                Denial::Close(why) => why,
+                Denial::Error(error) => {
+                    tracing::warn!(
+                        channel,
+                        ?error,
+                        "a server-side subscription came to nothing"
+                    );
+                    DisconnectCode::InternalError.into()
+                }
+            })
     }
 
     fn refuse(&mut self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {

@@ -32,7 +32,6 @@ use http::HeaderMap;
 use crate::authority::{Authority, Caller, Denial, Identity};
 use crate::connection::{Connection, Phase};
 use crate::engine::Engine;
-use crate::topics::event::What;
 use crate::topics::subscription::Subscription;
 
 /// The longest name of a channel, in bytes.
@@ -79,6 +78,12 @@ impl<A: Authority> Session<A> {
 
     /// Obeys the commands of one message.
     pub(crate) async fn obey(&mut self, message: &[u8]) {
+        self.connection.begin_obeying();
+        self.obey_all(message).await;
+        self.connection.end_obeying();
+    }
+
+    async fn obey_all(&mut self, message: &[u8]) {
         let encoding = self.connection.shape().encoding();
         let mut replies = Frame::new(encoding);
         for command in encoding.commands(message) {
@@ -132,6 +137,12 @@ impl<A: Authority> Session<A> {
                 Method::Send(_) => self.close(DisconnectCode::TooManyRequests, replies),
                 _ => self.reply(id, ErrorCode::TooManyRequests, replies),
             };
+        }
+        // Everything but listening may ask whether the client listens to a topic: what it was told so far
+        // has to hold.
+        let listening = matches!(method, Method::Subscribe(_) | Method::Unsubscribe(_));
+        if !self.joining.is_empty() && !listening {
+            self.flush(replies).await;
         }
         let answer = match method {
             Method::Pong | Method::Connect(_) => return Next::Command,
@@ -199,16 +210,7 @@ impl<A: Authority> Session<A> {
     /// Subscriptions whose replies are out begin.
     fn begin_joined(&mut self) {
         for (subscription, base) in std::mem::take(&mut self.joining) {
-            let shared = self.engine.shared();
-            if subscription.go_live(base).is_err() {
-                self.connection.lost_track(&subscription);
-            } else if let Some(why) = subscription.ended_early() {
-                self.connection.tell_end(&subscription, why);
-            } else if subscription.options.join_leave && subscription.is_live() {
-                let info = Arc::clone(&subscription.info);
-                let topic = &subscription.topic;
-                topic.tell(&mut crate::lock(&topic.inner), shared, What::Join(info));
-            }
+            self.connection.begin(&subscription, base);
         }
     }
 }

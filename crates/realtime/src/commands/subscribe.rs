@@ -19,7 +19,7 @@ use crate::broker::publication::Position;
 use crate::commands::{MAX_REPLY, Session, checked, fitting, terms_of};
 use crate::connection::Connection;
 use crate::stats::Stats;
-use crate::subscriptions::Taken;
+use crate::subscriptions::{Reservation, Taken};
 use crate::topics::options::{History, Recovery, TopicOptions};
 use crate::topics::subscription::{Subscription, Terms};
 use crate::topics::topic::{Past, Wish};
@@ -35,12 +35,12 @@ impl<A: Authority> Session<A> {
             return Err(ErrorCode::NotAvailable.into());
         }
         let limit = self.engine.shared().config.max_channels;
-        match self.connection.subscriptions.reserve(channel, limit) {
-            Ok(()) => {}
+        let reservation = match self.connection.subscriptions.reserve(channel, limit) {
+            Ok(reservation) => reservation,
             Err(Taken::Already) => return Err(ErrorCode::AlreadySubscribed.into()),
             Err(Taken::Limit) => return Err(ErrorCode::LimitExceeded.into()),
             Err(Taken::Closed) => return Err(DisconnectCode::ConnectionClosed.into()),
-        }
+        };
         let answer = self
             .engine
             .authority()
@@ -54,15 +54,23 @@ impl<A: Authority> Session<A> {
         let mut room = MAX_REPLY;
         let joined = match answer {
             Ok(grant) => {
-                self.join(identity, channel, &grant, request, false, &mut room)
-                    .await
+                self.join(
+                    identity,
+                    reservation,
+                    channel,
+                    &grant,
+                    request,
+                    false,
+                    &mut room,
+                )
+                .await
             }
             Err(denial) => Err(denial),
         };
         match joined {
             Ok(result) => Ok(result.into()),
             Err(denial) => {
-                self.connection.subscriptions.cancel(channel);
+                self.connection.subscriptions.cancel(reservation);
                 Err(denial)
             }
         }
@@ -73,6 +81,7 @@ impl<A: Authority> Session<A> {
     pub(super) async fn join(
         &mut self,
         identity: &Identity,
+        reservation: Reservation,
         channel: &str,
         grant: &Grant,
         request: &Request<'_>,
@@ -124,7 +133,11 @@ impl<A: Authority> Session<A> {
             self.connection.leave(&subscription);
             return Err(ErrorCode::UnrecoverablePosition.into());
         }
-        if !self.connection.subscriptions.fulfil(&subscription) {
+        if !self
+            .connection
+            .subscriptions
+            .fulfil(reservation, &subscription)
+        {
             // Whoever took the reservation away did not want the client to have the channel.
             self.connection.leave(&subscription);
             return Err(ErrorCode::PermissionDenied.into());

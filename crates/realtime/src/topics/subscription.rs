@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! Joining ── reply is out ──► Live ──► Gone
+//!                               └──► Lost ──► Gone
 //! ```
 //! While it joins, events are kept for it: nothing may reach the client before the reply to its
-//! subscribe command does.
+//! subscribe command does. It is lost when a publication is missing, until whoever noticed has ended it.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -71,6 +72,8 @@ struct State {
     epoch: Option<Arc<str>>,
     /// The offset of the publication that the client can apply a difference to; 0: none.
     base: u64,
+    /// The others were told that the client is there.
+    announced: bool,
     /// Why it has ended, if its reply was not out then.
     ended: Option<UnsubscribeCode>,
     /// What few subscriptions have.
@@ -96,6 +99,7 @@ impl Rare {
 enum Phase {
     Joining,
     Live,
+    Lost,
     Gone,
 }
 
@@ -131,6 +135,7 @@ impl Subscription {
                 offset: 0,
                 epoch: None,
                 base: 0,
+                announced: false,
                 ended: None,
                 rare: rare.is_needed().then(|| Box::new(rare)),
             }),
@@ -172,6 +177,7 @@ impl Subscription {
             state.rare = None;
         }
         if too_many {
+            state.phase = Phase::Lost;
             return Err(Gap);
         }
         let mut kept = kept.into_iter().peekable();
@@ -186,7 +192,7 @@ impl Subscription {
     pub(crate) fn deliver(&self, batch: &mut Batch) -> Result<(), Gap> {
         let mut state = lock(&self.state);
         match state.phase {
-            Phase::Gone => Ok(()),
+            Phase::Lost | Phase::Gone => Ok(()),
             Phase::Live => self.pass_on(&mut state, batch),
             Phase::Joining => {
                 let seen = state.seen;
@@ -207,8 +213,8 @@ impl Subscription {
         }
     }
 
-    /// To Gone, for this reason if there is one that the client must be told; whether it was Live. The
-    /// reason for one that was still Joining is told by whoever sends its reply.
+    /// To Gone, for this reason if there is one that the client must be told; whether the caller has to
+    /// tell it, because the reply is out. The reason for one that was still Joining is told by whoever sends its reply.
     pub(crate) fn end(&self, why: Option<UnsubscribeCode>) -> bool {
         let mut state = lock(&self.state);
         let was = std::mem::replace(&mut state.phase, Phase::Gone);
@@ -216,7 +222,20 @@ impl Subscription {
         if was == Phase::Joining {
             state.ended = why;
         }
-        was == Phase::Live
+        matches!(was, Phase::Live | Phase::Lost)
+    }
+
+    /// Notes that others are told of it; `false`: it is over, and they must not be. Called with the topic
+    /// locked, as [`Subscription::was_announced`] is, so that a leave always follows its join.
+    pub(crate) fn announce(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.announced |= state.phase == Phase::Live;
+        state.announced
+    }
+
+    /// Whether others were told of it.
+    pub(crate) fn was_announced(&self) -> bool {
+        lock(&self.state).announced
     }
 
     /// Why it has ended before its reply was out.
@@ -254,7 +273,7 @@ impl Subscription {
         let plan = match plan {
             Ok(plan) => plan,
             Err(gap) => {
-                state.phase = Phase::Gone;
+                state.phase = Phase::Lost;
                 return Err(gap);
             }
         };

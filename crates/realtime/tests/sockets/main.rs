@@ -4,6 +4,7 @@
 //! - [`lifetime`]: staying connected.
 //! - [`closing`]: how connections end, and that all of them do.
 //! - [`topics`]: listening and speaking. [`recovery`]: coming back. [`limits`]: how much one may.
+//! - [`races`]: what happens at the same time, or in the same frame.
 //! - [`streams`]: connections of clients that cannot have a WebSocket.
 //! - [`soak`]: nothing is lost, doubled or reordered.
 //! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
@@ -15,6 +16,7 @@ mod closing;
 mod connect;
 mod lifetime;
 mod limits;
+mod races;
 mod recovery;
 mod soak;
 mod streams;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub(crate) struct Scripted {
     pub(crate) past_gate: Semaphore,
     /// Told at each question about the past.
     pub(crate) recovering: Notify,
+    /// Only who listens to a topic may publish there, and ask about it.
+    only_subscribers: AtomicBool,
     /// What every connection is subscribed to.
     pub(crate) server_side: Mutex<Vec<&'static str>>,
 }
@@ -93,6 +95,18 @@ impl Scripted {
     /// Has topics whose channels begin with `prefix` granted like this.
     pub(crate) fn topics(&self, prefix: &'static str, grant: Grant) {
         self.topics.lock().expect("no panic").push((prefix, grant));
+    }
+
+    /// From now on only who listens to a topic may publish there, and ask about it.
+    pub(crate) fn only_subscribers(&self) {
+        self.only_subscribers.store(true, Ordering::Relaxed);
+    }
+
+    fn grant_to(&self, subscribed: bool, channel: &str) -> Result<Grant, Denial> {
+        if self.only_subscribers.load(Ordering::Relaxed) && !subscribed {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        self.grant(channel)
     }
 
     fn grant(&self, channel: &str) -> Result<Grant, Denial> {
@@ -167,11 +181,13 @@ impl Authority for Scripted {
     }
 
     async fn publish(&self, request: PublishRequest<'_>) -> Result<Publishing, Denial> {
-        Ok(Publishing::Topic(self.grant(request.channel)?.options))
+        Ok(Publishing::Topic(
+            self.grant_to(request.subscribed, request.channel)?.options,
+        ))
     }
 
     async fn inspect(&self, request: InspectRequest<'_>) -> Result<Arc<TopicOptions>, Denial> {
-        Ok(self.grant(request.channel)?.options)
+        Ok(self.grant_to(request.subscribed, request.channel)?.options)
     }
 
     async fn recover(&self, _: RecoverRequest<'_>) -> Result<Recovered, Denial> {
@@ -220,6 +236,7 @@ impl Server {
             past: Mutex::default(),
             past_gate: Semaphore::new(1),
             recovering: Notify::new(),
+            only_subscribers: AtomicBool::new(false),
             server_side: Mutex::default(),
         });
         let engine = Engine::new(
