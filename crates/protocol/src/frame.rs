@@ -46,6 +46,11 @@ impl Frame {
         self.message(|encoding, out| encoding.encode_push(push, out))
     }
 
+    /// How many messages there are in it.
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
     /// Whether it is time to send it, because [`MAX_BATCH`] messages share it or it has [`FULL`] bytes.
     pub fn is_full(&self) -> bool {
         self.count >= MAX_BATCH || self.bytes.len() >= FULL

@@ -338,12 +338,17 @@ impl Connection {
                 let sent = lock(outbound).send(socket, frame, limit, &mut written);
                 (sent, written)
             }
-            Wire::Response(outlet) => (outlet.send(frame, limit), size),
+            Wire::Response(outlet) => match outlet.send(frame, limit) {
+                Sent::Done => (Sent::Done, size),
+                other => (other, 0),
+            },
         };
-        Stats::add(&stats.messages_out, count);
         Stats::add(&stats.bytes_out, written);
+        if matches!(sent, Sent::Done | Sent::Queued) {
+            Stats::add(&stats.messages_out, count);
+        }
         match sent {
-            Sent::Done => {}
+            Sent::Done | Sent::Sealed => {}
             Sent::Queued => self.start_flushing(),
             Sent::Overflow => {
                 Stats::add(&stats.dropped, count);
@@ -351,11 +356,6 @@ impl Connection {
             }
             Sent::Broken => self.kill(Some(DisconnectCode::WriteError)),
         }
-    }
-
-    /// Sends the replies in `frame`.
-    pub(crate) fn send_replies(self: &Arc<Self>, frame: Bytes) {
-        self.send_now(frame, 1);
     }
 
     /// Sends `push`; a payload that cannot be said in the client's encoding ends the connection.
@@ -394,16 +394,20 @@ impl Connection {
             }
             Wire::Response(outlet) => {
                 let size = last.len();
-                outlet.finish(last, skip_queue);
-                (Sent::Done, size)
+                match outlet.finish(last, skip_queue) {
+                    Sent::Done => (Sent::Done, size),
+                    other => (other, 0),
+                }
             }
         };
-        Stats::add(&self.shared.stats.messages_out, 1);
         Stats::add(&self.shared.stats.bytes_out, written);
+        if matches!(sent, Sent::Done | Sent::Queued) {
+            Stats::add(&self.shared.stats.messages_out, 1);
+        }
         match sent {
             Sent::Queued => self.start_flushing(),
             Sent::Broken => self.kill(None),
-            Sent::Done | Sent::Overflow => {}
+            Sent::Done | Sent::Sealed | Sent::Overflow => {}
         }
         true
     }

@@ -3,8 +3,8 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -192,7 +192,8 @@ impl<A: Authority> Engine<A> {
             _stop: stop.clone().drop_guard(),
         });
         runtime.spawn(wheel.turn(stop.clone()));
-        runtime.spawn(janitor.work(Arc::downgrade(&shared), stop));
+        runtime.spawn(janitor.work(Arc::downgrade(&shared), stop.clone()));
+        runtime.spawn(watch_the_clock(Arc::downgrade(&shared), stop));
         Self {
             authority,
             handle: Handle(shared),
@@ -236,8 +237,8 @@ impl<A: Authority> Engine<A> {
         events::serve(self, request, remote).await
     }
 
-    /// Takes commands for a connection that goes one way only. 204, or 404 when there is no such
-    /// connection here.
+    /// Takes commands for a connection that goes one way only. 204, 404 when there is no such
+    /// connection here, or 503 when it is busy for too long.
     pub async fn emulation<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body,
@@ -285,12 +286,10 @@ impl Handle {
         &self.0.stats
     }
 
-    /// Looks at every deadline now, because the wall clock was moved. Without it a connection finds
-    /// out at its next ping.
+    /// Looks at every deadline now, because the wall clock was moved. The engine does so by itself when it
+    /// finds that out, within seconds.
     pub fn recheck(&self) {
-        for connection in self.0.hub.find(&Whom::Everyone) {
-            connection.recheck();
-        }
+        self.0.recheck();
     }
 
     /// Accepts no more connections, closes all with 3001 ("shutdown", after which clients come back),
@@ -434,7 +433,44 @@ impl Handle {
     }
 }
 
+/// How often the two clocks are compared.
+const COMPARED: Duration = Duration::from_secs(5);
+
+/// How far the wall clock may have run ahead in between, in milliseconds.
+const AHEAD: i64 = 2000;
+
+/// Has every deadline looked at when the wall clock has jumped ahead, as after a sleep of the machine:
+/// tokens are over then whose connections stand in the wheel for later.
+async fn watch_the_clock(shared: Weak<Shared>, stop: CancellationToken) {
+    let mut before: Option<i64> = None;
+    loop {
+        {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let elapsed = i64::try_from(shared.wheel.now()).unwrap_or(i64::MAX);
+            let ahead = shared.clock.now().saturating_sub(elapsed);
+            if before.is_some_and(|before| ahead.saturating_sub(before) > AHEAD) {
+                tracing::info!("the clock has jumped ahead; deadlines are looked at again");
+                shared.recheck();
+            }
+            before = Some(ahead);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(COMPARED) => {}
+        }
+    }
+}
+
 impl Shared {
+    /// See [`Handle::recheck`].
+    fn recheck(&self) {
+        for connection in self.hub.find(&Whom::Everyone) {
+            connection.recheck();
+        }
+    }
+
     /// The wheel's time after `wait`.
     pub(crate) fn after(&self, wait: Duration) -> u64 {
         self.wheel.now().saturating_add(wait.as_millis() as u64)

@@ -41,8 +41,10 @@ impl Drop for Queue {
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It is in the socket, or behind others in the queue, or nobody wants it any more.
+    /// It is in the socket, or behind others in the queue.
     Done,
+    /// Nothing more is sent: the last words are out, or the socket is broken.
+    Sealed,
     /// It waits in a queue that was made for it: the caller starts a task that calls
     /// [`Outbound::flush`] whenever the socket is writable.
     Queued,
@@ -89,7 +91,7 @@ impl Outbound {
         written: &mut usize,
     ) -> Sent {
         if self.sealed {
-            return Sent::Done;
+            return Sent::Sealed;
         }
         self.push(socket, frame, limit, written)
     }
@@ -103,7 +105,7 @@ impl Outbound {
         written: &mut usize,
     ) -> Sent {
         if self.sealed {
-            return Sent::Done;
+            return Sent::Sealed;
         }
         if skip_queue && let Some(queue) = &mut self.queue {
             // A frame that went out in part must be completed, or the close frame would be taken for
@@ -325,7 +327,7 @@ mod tests {
         );
         assert_eq!(
             out.send(&room, bytes("late"), 10, &mut written),
-            Sent::Done,
+            Sent::Sealed,
             "nobody wants it"
         );
         room.left.set(100);
@@ -354,10 +356,13 @@ mod tests {
             out.send(&room, bytes("one"), 10, &mut written),
             Sent::Broken
         );
-        assert_eq!(out.send(&room, bytes("two"), 10, &mut written), Sent::Done);
+        assert_eq!(
+            out.send(&room, bytes("two"), 10, &mut written),
+            Sent::Sealed
+        );
         assert_eq!(
             out.finish(&room, bytes("close"), false, &mut written),
-            Sent::Done
+            Sent::Sealed
         );
     }
 }

@@ -288,3 +288,25 @@ impl Connection {
         self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_that_was_taken_away_is_not_the_next_one() {
+        let subscriptions = Subscriptions::default();
+        let first = subscriptions.reserve("t", 9);
+        assert_eq!(subscriptions.reserve("t", 9), Err(Taken::Already));
+        assert!(subscriptions.take("t").0, "somebody ends it");
+        let second = subscriptions.reserve("t", 9);
+        assert_ne!(first, second);
+        let (Ok(first), Ok(second)) = (first, second) else {
+            panic!("there was room");
+        };
+        subscriptions.cancel(first);
+        assert_eq!(subscriptions.reserve("t", 9), Err(Taken::Already));
+        subscriptions.cancel(second);
+        assert!(subscriptions.reserve("t", 9).is_ok());
+    }
+}

@@ -4,7 +4,8 @@
 //!   have it, and only the server publishes there.
 //! - `custom:NAME` is for whatever an application wants its clients to tell each other: everybody who is
 //!   signed in may listen, and whoever listens may speak, as far as the token's permissions go.
-//!   `custom:NAME#ID,ID` is for these users alone.
+//!   `custom:NAME#ID,ID` is for these users alone: those that stand behind
+//!   the last `#`.
 
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ pub(crate) fn space(channel: &str, user: &str) -> Space {
     }
     match channel.strip_prefix(CUSTOM) {
         None | Some("") => Space::Unknown,
-        Some(name) => match name.split_once('#') {
+        // The last one counts, as in other servers of the protocol: a name may have others in it.
+        Some(name) => match name.rsplit_once('#') {
             None => Space::Custom,
             Some((_, users)) if users.split(',').any(|listed| listed == user) => Space::Custom,
             Some(_) => Space::Closed,
@@ -99,6 +101,8 @@ mod tests {
             ("custom:room", Space::Custom),
             ("custom:room#ann,bob", Space::Custom),
             ("custom:room#bob", Space::Closed),
+            ("custom:room#bob#ann", Space::Custom),
+            ("custom:room#ann#bob", Space::Closed),
             ("custom:room#", Space::Closed),
             ("custom:", Space::Unknown),
             ("room", Space::Unknown),

@@ -12,6 +12,7 @@ use chatsdk_types::entropy;
 use crate::authority::{Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal};
 use crate::commands::{MAX_REPLY, Next, Session, ttl};
 use crate::hub::Unregistered;
+use crate::stats::Stats;
 use crate::subscriptions::Taken;
 
 impl<A: Authority> Session<A> {
@@ -67,7 +68,10 @@ impl<A: Authority> Session<A> {
             expires_at,
         ) {
             Ok(()) => {}
-            Err(Unregistered::Closed) => return Next::Stop,
+            Err(Unregistered::Closed) => {
+                Stats::add(&shared.stats.connects_refused, 1);
+                return Next::Stop;
+            }
             Err(Unregistered::Ordered(why)) => {
                 shared
                     .stats
@@ -185,6 +189,7 @@ impl<A: Authority> Session<A> {
         stats.connects_refused.fetch_add(1, Ordering::Relaxed);
         let error = match refusal {
             Refusal::Invalid => return self.close(DisconnectCode::InvalidToken, replies),
+            Refusal::Changed => return self.close(DisconnectCode::InsufficientState, replies),
             Refusal::Missing => return self.close(DisconnectCode::BadRequest, replies),
             Refusal::Revoked(why) => {
                 let why = Disconnect::because(DisconnectCode::ForceDisconnect, why);

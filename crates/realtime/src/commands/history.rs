@@ -9,7 +9,7 @@ use chatsdk_protocol::{ErrorCode, Publication, ReplyBody};
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest, RecoverRequest};
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
-use crate::commands::{MAX_REPLY, Session, checked, fitting};
+use crate::commands::{MAX_REPLY, Session, fitting};
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -18,7 +18,7 @@ impl<A: Authority> Session<A> {
         identity: &Identity,
         request: &HistoryRequest<'_>,
     ) -> Result<ReplyBody, Denial> {
-        let channel = checked(&request.channel)?;
+        let channel = self.known(&request.channel)?;
         let question = InspectRequest {
             caller: self.caller(identity),
             channel,

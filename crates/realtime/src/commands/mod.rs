@@ -168,6 +168,15 @@ impl<A: Authority> Session<A> {
         }
     }
 
+    /// `channel` if it can be one, or is one that the connection listens to: the host may subscribe it to
+    /// channels that clients cannot ask for.
+    fn known<'c>(&self, channel: &'c str) -> Result<&'c str, Denial> {
+        if self.connection.subscriptions.get(channel).is_some() {
+            return Ok(channel);
+        }
+        checked(channel)
+    }
+
     fn caller<'a>(&'a self, identity: &'a Identity) -> Caller<'a> {
         Caller {
             identity,
@@ -184,9 +193,10 @@ impl<A: Authority> Session<A> {
 
     /// Sends what was answered so far, then the close frame.
     fn close(&mut self, why: impl Into<Disconnect>, replies: &mut Frame) -> Next {
+        let count = replies.count();
         if let Some(messages) = replies.take() {
             let frame = self.connection.shape().frame(&messages);
-            self.connection.send_replies(frame);
+            self.connection.send_now(frame, count);
         }
         self.begin_joined();
         self.connection.close(&why.into());
@@ -196,13 +206,14 @@ impl<A: Authority> Session<A> {
     /// Sends what was answered so far, once there is room for it: a client is not closed as slow for what
     /// it has asked for itself, it is only answered as fast as it reads.
     async fn flush(&mut self, replies: &mut Frame) {
+        let count = replies.count();
         if let Some(messages) = replies.take() {
             let frame = self.connection.shape().frame(&messages);
             // Half of the queue stays for what others say. A frame that is larger than that waits until
             // nothing else does.
             let half = self.connection.shared.config.max_queue_bytes / 2;
             self.connection.room(half.saturating_sub(frame.len())).await;
-            self.connection.send_replies(frame);
+            self.connection.send_now(frame, count);
         }
         self.begin_joined();
     }

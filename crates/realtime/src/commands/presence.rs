@@ -7,7 +7,7 @@ use chatsdk_protocol::reply::{PresenceResult, PresenceStatsResult};
 use chatsdk_protocol::{ErrorCode, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest};
-use crate::commands::{Session, checked};
+use crate::commands::Session;
 
 impl<A: Authority> Session<A> {
     pub(super) async fn presence(
@@ -54,7 +54,7 @@ impl<A: Authority> Session<A> {
     async fn may_see_presence(&self, identity: &Identity, channel: &str) -> Result<(), Denial> {
         let question = InspectRequest {
             caller: self.caller(identity),
-            channel: checked(channel)?,
+            channel: self.known(channel)?,
             what: Inspect::Presence,
             subscribed: self.connection.subscriptions.has(channel),
         };

@@ -4,7 +4,7 @@ use chatsdk_protocol::command::PublishRequest as Request;
 use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
-use crate::commands::{Session, checked};
+use crate::commands::Session;
 use crate::topics::options::History;
 use crate::topics::topic::{Backlogged, Draft};
 
@@ -17,7 +17,7 @@ impl<A: Authority> Session<A> {
         if request.channel.is_empty() {
             return Err(DisconnectCode::BadRequest.into());
         }
-        let channel = checked(&request.channel)?;
+        let channel = self.known(&request.channel)?;
         if request.kind != 0 {
             return Err(ErrorCode::NotAvailable.into());
         }

@@ -38,7 +38,7 @@ impl Outlet {
     pub(crate) fn send(&self, frame: Bytes, limit: usize) -> Sent {
         let mut queue = lock(&self.queue);
         if queue.sealed {
-            return Sent::Done;
+            return Sent::Sealed;
         }
         if queue.bytes > 0 && queue.bytes.saturating_add(frame.len()) > limit {
             return Sent::Overflow;
@@ -48,10 +48,10 @@ impl Outlet {
     }
 
     /// Sends `frame` as the last one; with `skip_queue`, in place of what waits.
-    pub(crate) fn finish(&self, frame: Bytes, skip_queue: bool) {
+    pub(crate) fn finish(&self, frame: Bytes, skip_queue: bool) -> Sent {
         let mut queue = lock(&self.queue);
         if queue.sealed {
-            return;
+            return Sent::Sealed;
         }
         if skip_queue {
             queue.frames.clear();
@@ -60,6 +60,7 @@ impl Outlet {
         queue.push(frame);
         queue.sealed = true;
         queue.wake_waiter();
+        Sent::Done
     }
 
     /// Ends the response where it is.

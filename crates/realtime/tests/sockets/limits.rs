@@ -397,3 +397,49 @@ async fn a_presence_reply_names_no_more_than_it_may() {
         .await;
     assert_eq!(count["presence_stats"]["num_clients"], 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_in_particular_is_not_counted_as_one_user() {
+    let server = Server::with(Config {
+        max_connections_per_user: 1,
+        ..Config::default()
+    })
+    .await;
+    let (_one, _) = server.connected("app//s1/never").await;
+    let (_two, _) = server.connected("app//s2/never").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_back_during_a_connect_is_bounded() {
+    let server = Server::with(Config {
+        max_queue_bytes: 64 * 1024,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: History::Host,
+        force_positioning: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let all = vec!["t"];
+    server
+        .authority
+        .server_side
+        .lock()
+        .expect("no panic")
+        .clone_from(&all);
+    server.authority.past_gate.forget_permits(1);
+    let mut socket = server.socket().await;
+    socket.say(&connect(1, "app/ann/s1/never")).await;
+    server.authority.recovering.notified().await;
+    let message = Payload::new(format!("\"{}\"", "x".repeat(30_000)));
+    for _ in 0..2 {
+        server.handle().message(&crate::topics::ANN, &message);
+        assert!(server.handle().stats().closes().is_empty());
+    }
+    server.handle().message(&crate::topics::ANN, &message);
+    assert_eq!(server.handle().stats().closes(), [(3008, 1)]);
+    server.authority.past_gate.add_permits(1);
+    assert_eq!(socket.hear_close().await.0, 3008);
+}

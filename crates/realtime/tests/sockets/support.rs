@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatsdk_realtime::{
-    Admission, Authority, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant, Handle,
+    Admission, Authority, Caller, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant, Handle,
     Identity, InspectRequest, PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed,
     Refusal, Stats, SubRefreshRequest, SubscribeRequest, TimedStream, TopicOptions, Whom,
 };
@@ -56,6 +56,8 @@ pub(crate) struct Scripted {
     pub(crate) recovering: Notify,
     /// Only who listens to a topic may publish there, and ask about it.
     only_subscribers: AtomicBool,
+    /// Where nobody may stay who refreshes.
+    pub(crate) barred: Mutex<Vec<&'static str>>,
     /// What every connection is subscribed to.
     pub(crate) server_side: Mutex<Vec<&'static str>>,
 }
@@ -172,6 +174,10 @@ impl Authority for Scripted {
         answer
     }
 
+    async fn may_stay(&self, _: Caller<'_>, channel: &str) -> bool {
+        !self.barred.lock().expect("no panic").contains(&channel)
+    }
+
     async fn sub_refresh(&self, request: SubRefreshRequest<'_>) -> Result<Option<i64>, Denial> {
         let now = chatsdk_types::Clock::now(&self.clock);
         match request.token.parse::<i64>() {
@@ -237,6 +243,7 @@ impl Server {
             past_gate: Semaphore::new(1),
             recovering: Notify::new(),
             only_subscribers: AtomicBool::new(false),
+            barred: Mutex::default(),
             server_side: Mutex::default(),
         });
         let engine = Engine::new(
