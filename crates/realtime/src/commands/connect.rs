@@ -10,6 +10,7 @@ use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 use chatsdk_types::entropy;
 
 use crate::authority::{Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal};
+use crate::commands::subscribe::Wanted;
 use crate::commands::{MAX_REPLY, Next, Session, ttl};
 use crate::hub::Unregistered;
 use crate::stats::Stats;
@@ -163,25 +164,28 @@ impl<A: Authority> Session<A> {
         };
         let nowhere = SubscribeRequest::default();
         let position = request.subs.get(channel).unwrap_or(&nowhere);
-        let joined = self
-            .join(identity, reservation, channel, grant, position, true, room)
-            .await;
-        joined
-            .map_err(|denial| {
-                self.connection.subscriptions.cancel(reservation);
-                denial
-            })
-            .map_err(|denial| match denial {
-                Denial::Close(why) => why,
-                Denial::Error(error) => {
-                    tracing::warn!(
-                        channel,
-                        ?error,
-                        "a server-side subscription came to nothing"
-                    );
-                    DisconnectCode::InternalError.into()
-                }
-            })
+        let wanted = Wanted {
+            reservation,
+            channel,
+            grant,
+            request: position,
+            server_side: true,
+        };
+        let joined = self.join(identity, wanted, room).await;
+        if joined.is_err() {
+            self.connection.subscriptions.cancel(reservation);
+        }
+        joined.map_err(|denial| match denial {
+            Denial::Close(why) => why,
+            Denial::Error(error) => {
+                tracing::warn!(
+                    channel,
+                    ?error,
+                    "a server-side subscription came to nothing"
+                );
+                DisconnectCode::InternalError.into()
+            }
+        })
     }
 
     fn refuse(&mut self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {

@@ -24,6 +24,16 @@ use crate::topics::options::{History, Recovery, TopicOptions};
 use crate::topics::subscription::{Subscription, Terms};
 use crate::topics::topic::{Past, Wish};
 
+/// A subscription to be.
+pub(super) struct Wanted<'a> {
+    pub(super) reservation: Reservation,
+    pub(super) channel: &'a str,
+    pub(super) grant: &'a Grant,
+    /// What the client asked for; where it did not ask for a subscription, where it was.
+    pub(super) request: &'a Request<'a>,
+    pub(super) server_side: bool,
+}
+
 impl<A: Authority> Session<A> {
     pub(super) async fn subscribe(
         &mut self,
@@ -54,16 +64,14 @@ impl<A: Authority> Session<A> {
         let mut room = MAX_REPLY;
         let joined = match answer {
             Ok(grant) => {
-                self.join(
-                    identity,
+                let wanted = Wanted {
                     reservation,
                     channel,
-                    &grant,
+                    grant: &grant,
                     request,
-                    false,
-                    &mut room,
-                )
-                .await
+                    server_side: false,
+                };
+                self.join(identity, wanted, &mut room).await
             }
             Err(denial) => Err(denial),
         };
@@ -81,13 +89,16 @@ impl<A: Authority> Session<A> {
     pub(super) async fn join(
         &mut self,
         identity: &Identity,
-        reservation: Reservation,
-        channel: &str,
-        grant: &Grant,
-        request: &Request<'_>,
-        server_side: bool,
+        wanted: Wanted<'_>,
         room: &mut usize,
     ) -> Result<SubscribeResult, Denial> {
+        let Wanted {
+            reservation,
+            channel,
+            grant,
+            request,
+            server_side,
+        } = wanted;
         let (expires, ttl) = terms_of(grant.expires_at, self.engine.shared().clock.now())?;
         let (subscription, mut past) = enter(
             &self.connection,

@@ -152,8 +152,7 @@ impl Subscription {
         }
     }
 
-    /// Notes where it begins, when that was found out while events were being kept; `base` as in
-    /// [`Subscription::go_live`].
+    /// Notes where it begins, when that was found out while events were being kept.
     pub(crate) fn resume(&self, top: &Position) {
         let mut state = lock(&self.state);
         state.offset = top.offset;

@@ -255,8 +255,7 @@ impl Topic {
         past
     }
 
-    /// The events that the sweeping task delivers next, and how many slots there are to go through;
-    /// `None`: there are none, and the task has ended.
+    /// The events that the sweeping task delivers next; `None`: there are none, and the task has ended.
     pub(crate) fn take(&self, stats: &Stats) -> Option<Vec<Event>> {
         let mut inner = lock(&self.inner);
         let before = inner.waiting.bytes();

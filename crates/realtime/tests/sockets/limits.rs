@@ -1,5 +1,7 @@
 //! How much one may.
 
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
+
 use std::sync::atomic::Ordering;
 
 use chatsdk_realtime::{Config, History, Keep, Payload, Publish, Range, TopicOptions};
@@ -275,8 +277,8 @@ async fn a_history_is_bounded_by_bytes() {
     options.history = History::Memory(Keep {
         size: 100,
         bytes: 25 * 1024,
-        ttl: std::time::Duration::from_secs(60),
-        count_ttl: std::time::Duration::from_secs(60),
+        ttl: std::time::Duration::from_mins(1),
+        count_ttl: std::time::Duration::from_mins(1),
     });
     for _ in 0..10 {
         keep_more(&server, &options, "app", "t");

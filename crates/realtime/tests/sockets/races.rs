@@ -1,5 +1,7 @@
 //! What happens at the same time, or in the same frame.
 
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
+
 use std::sync::{Arc, Barrier};
 
 use chatsdk_realtime::{

@@ -1,5 +1,7 @@
 //! Connections of clients that cannot have a WebSocket: HTTP-streaming and server-sent events.
 
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
+
 use std::sync::atomic::Ordering;
 
 use chatsdk_realtime::{Config, OriginPolicy, TopicOptions, Whom};

@@ -569,7 +569,7 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 /// A client of a response that goes on, in JSON: HTTP-streaming or server-sent events.
 pub(crate) struct Stream {
     pub(crate) addr: SocketAddr,
-    pub(crate) stream: TcpStream,
+    socket: TcpStream,
     pub(crate) head: String,
     bytes: Vec<u8>,
 }
@@ -579,18 +579,18 @@ impl Stream {
     pub(crate) async fn open(addr: SocketAddr, path: &str, headers: &str, commands: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a socket");
-        let mut stream = socket.connect(addr).await.expect("it listens");
+        let mut socket = socket.connect(addr).await.expect("it listens");
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n{headers}\r\n{commands}",
             commands.len()
         );
-        stream
+        socket
             .write_all(request.as_bytes())
             .await
             .expect("it reads");
         let mut opened = Self {
             addr,
-            stream,
+            socket,
             head: String::new(),
             bytes: Vec::new(),
         };
@@ -611,7 +611,7 @@ impl Stream {
                 return Some(String::from_utf8(text).expect("UTF-8"));
             }
             let mut buffer = vec![0; 65_536];
-            let read = self.stream.read(&mut buffer).await.unwrap_or(0);
+            let read = self.socket.read(&mut buffer).await.unwrap_or(0);
             if read == 0 {
                 return None;
             }
@@ -650,7 +650,7 @@ impl Stream {
     /// Whether the server still has its end of the socket open.
     pub(crate) fn is_held(&self) -> bool {
         let port = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
-        let client = self.stream.local_addr().expect("an address");
+        let client = self.socket.local_addr().expect("an address");
         let (server, client) = (port(self.addr), port(client));
         let table = std::fs::read_to_string("/proc/net/tcp").expect("a table of sockets");
         table.lines().any(|line| {

@@ -89,13 +89,13 @@ async fn begin<A: Authority>(
     };
     let (socket, read_buf) = match upgraded.downcast::<TokioIo<TimedStream>>() {
         Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
-        Err(upgraded) => match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => (parts.io.into_inner(), parts.read_buf),
-            Err(_) => {
+        Err(upgraded) => {
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
                 tracing::error!("an upgrade was asked for on something that is no TCP socket");
                 return None;
-            }
-        },
+            };
+            (parts.io.into_inner(), parts.read_buf)
+        }
     };
     // The host may have accepted it in another runtime: from here on it belongs to the engine's.
     let socket = socket.into_std().and_then(|socket| {
