@@ -10,6 +10,9 @@ use crate::reply::Reply;
 /// How many messages share one frame at most.
 pub const MAX_BATCH: usize = 16;
 
+/// From how many bytes on a frame is not added to: clients refuse frames of more than a MiB.
+pub const FULL: usize = 256 * 1024;
+
 /// Messages that are sent together.
 #[derive(Debug)]
 pub struct Frame {
@@ -43,9 +46,14 @@ impl Frame {
         self.message(|encoding, out| encoding.encode_push(push, out))
     }
 
-    /// Whether it is time to send it, because [`MAX_BATCH`] messages share it.
-    pub const fn is_full(&self) -> bool {
-        self.count >= MAX_BATCH
+    /// How many messages there are in it.
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it is time to send it, because [`MAX_BATCH`] messages share it or it has [`FULL`] bytes.
+    pub fn is_full(&self) -> bool {
+        self.count >= MAX_BATCH || self.bytes.len() >= FULL
     }
 
     /// The messages so far, or `None` when there are none. The frame is empty afterwards.
@@ -96,6 +104,18 @@ mod tests {
             assert_eq!(frame.take().expect("sixteen").len(), size);
             assert_eq!(frame.take(), None);
         }
+    }
+
+    #[test]
+    fn a_frame_is_full_by_bytes_too() {
+        let mut frame = Frame::new(Encoding::Json);
+        let half = Push::of_connection(Message {
+            data: Payload::new(vec![b'1'; FULL / 2]),
+        });
+        frame.push(&half).expect("it is JSON");
+        assert!(!frame.is_full());
+        frame.push(&half).expect("it is JSON");
+        assert!(frame.is_full());
     }
 
     #[test]

@@ -46,6 +46,13 @@ pub trait Authority: Send + Sync + 'static {
         async { Err(ErrorCode::NotAvailable.into()) }
     }
 
+    /// Whether a client may go on listening to a topic, now that a refresh has changed what is known of it
+    /// (`caller` is what it is now). A subscription that may not is ended (2000).
+    fn may_stay(&self, caller: Caller<'_>, channel: &str) -> impl Future<Output = bool> + Send {
+        let _ = (caller, channel);
+        async { true }
+    }
+
     /// Whether a newer token for a subscription holds, and until when (`None`: without end), in
     /// milliseconds since 1970.
     fn sub_refresh(
@@ -379,6 +386,10 @@ pub enum Refusal {
     /// There is no token. Close 3501; the client stays away.
     #[error("no token was sent")]
     Missing,
+    /// The token is good, but not for what the connection is in the middle of: at refresh, when it changes
+    /// what cannot be changed in place. Close 3010; the client comes back at once.
+    #[error("the token changes what was agreed on")]
+    Changed,
     /// It cannot be told now. Error 100, temporary: the client tries again by itself.
     #[error("it cannot be told now")]
     Unavailable,

@@ -24,7 +24,8 @@ pub struct Config {
     pub expired_close_delay: Duration,
     /// How long the other side may take to answer a close frame, or to hang up after a refused connect.
     pub close_wait: Duration,
-    /// How long a full socket may take nothing at all before the connection is closed with 3009.
+    /// How long a full socket may take nothing at all before the connection is closed with 3009. Sockets
+    /// that the host serves have their own, see [`TimedStream`](crate::TimedStream).
     pub write_timeout: Duration,
     /// The longest message of a client, in bytes; a longer one closes the connection with 1009.
     pub max_message_bytes: usize,
@@ -46,6 +47,21 @@ pub struct Config {
     /// one more is refused with error 111, and one that is sent without waiting for a reply closes the
     /// connection with 3013. 0: any number.
     pub max_commands_per_second: u32,
+    /// How many events of one topic may wait to be delivered. Above it clients that publish are answered
+    /// error 111; publications of the server are taken, and old ones given up for them: those who count
+    /// offsets are told that they have missed something, the others miss it. Announcements of joins and
+    /// leaves are not made.
+    pub max_backlog_events: usize,
+    /// How many bytes of payload may wait so, at least one publication's.
+    pub max_backlog_bytes: usize,
+    /// How many bytes the histories of all topics together may take up; above it the oldest publications
+    /// go, of the app that has the most. 0: any number.
+    pub max_history_bytes: usize,
+    /// How many bytes those of one app may take up; above it its oldest publications go. 0: any number.
+    pub max_history_bytes_per_app: usize,
+    /// How many clients a presence reply names at most; where more are there it is error 106, and their
+    /// number can be asked for. 0: any number.
+    pub max_presence: usize,
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.
     pub max_publications: usize,
@@ -73,6 +89,11 @@ impl Default for Config {
             max_connections_per_user: 0,
             max_connections_per_second: 0,
             max_commands_per_second: 0,
+            max_backlog_events: 16 * 1024,
+            max_backlog_bytes: 8 * 1024 * 1024,
+            max_history_bytes: 256 * 1024 * 1024,
+            max_history_bytes_per_app: 128 * 1024 * 1024,
+            max_presence: 1000,
             max_publications: 300,
             compaction: true,
         }

@@ -70,14 +70,20 @@ struct State {
     expires_at: Option<Millis>,
     /// The moments below are in the wheel's time; `u64::MAX` means never.
     next_ping: u64,
-    /// When the pong that is awaited is overdue.
+    /// When the pong that is awaited is overdue. Not while a command is obeyed: what the client says is
+    /// not read meanwhile.
     pong_due: u64,
+    /// How many pings were not answered yet: more than one only where a command took that long.
+    pongs_owed: u32,
+    /// Since when a command is obeyed; `None`: the client is listened to.
+    obeying: Option<u64>,
     /// When the present phase has lasted too long.
     deadline: u64,
     /// When the wheel looks at this connection next; `u64::MAX`: it does not stand in it.
     scheduled: u64,
     /// Frames that are held back, with the number of messages in each.
     held: Vec<(Bytes, usize)>,
+    held_bytes: usize,
 }
 
 /// Where in its life a connection is.
@@ -126,9 +132,12 @@ impl Connection {
                 expires_at: None,
                 next_ping: NEVER,
                 pong_due: NEVER,
+                pongs_owed: 0,
+                obeying: None,
                 deadline,
                 scheduled: NEVER,
                 held: Vec::new(),
+                held_bytes: 0,
             }),
             shared: Arc::clone(shared),
         });
@@ -239,6 +248,7 @@ impl Connection {
                     self.holding.store(false, Ordering::Release);
                     return;
                 }
+                state.held_bytes = 0;
                 std::mem::take(&mut state.held)
             };
             for (frame, count) in held {
@@ -269,12 +279,36 @@ impl Connection {
         live
     }
 
+    /// Has the time for a pong stand still: the client is not listened to while its commands are obeyed.
+    pub(crate) fn begin_obeying(&self) {
+        lock(&self.state).obeying = Some(self.shared.wheel.now());
+    }
+
+    /// Listens to the client again; the time it has for a pong goes on where it stood.
+    pub(crate) fn end_obeying(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        if let Some(since) = state.obeying.take()
+            && state.pong_due != NEVER
+        {
+            let took = self.shared.wheel.now().saturating_sub(since);
+            state.pong_due = state.pong_due.saturating_add(took);
+            self.stand_in_line(&mut state);
+        }
+    }
+
     /// Takes the answer to a ping; `false` when none was awaited.
     pub(crate) fn pong(&self) -> bool {
         let mut state = lock(&self.state);
         match state.phase {
             Phase::Closing => true,
-            _ => std::mem::replace(&mut state.pong_due, NEVER) != NEVER,
+            _ if state.pongs_owed == 0 => false,
+            _ => {
+                state.pongs_owed -= 1;
+                if state.pongs_owed == 0 {
+                    state.pong_due = NEVER;
+                }
+                true
+            }
         }
     }
 
@@ -288,7 +322,15 @@ impl Connection {
         if self.holding.load(Ordering::Acquire) {
             let mut state = lock(&self.state);
             if self.holding.load(Ordering::Acquire) {
-                state.held.push((frame, count));
+                let bytes = state.held_bytes.saturating_add(frame.len());
+                if bytes <= self.shared.config.max_queue_bytes {
+                    state.held_bytes = bytes;
+                    state.held.push((frame, count));
+                    return;
+                }
+                drop(state);
+                Stats::add(&self.shared.stats.dropped, count);
+                self.close(&DisconnectCode::Slow.into());
                 return;
             }
         }
@@ -306,12 +348,17 @@ impl Connection {
                 let sent = lock(outbound).send(socket, frame, limit, &mut written);
                 (sent, written)
             }
-            Wire::Response(outlet) => (outlet.send(frame, limit), size),
+            Wire::Response(outlet) => match outlet.send(frame, limit) {
+                Sent::Done => (Sent::Done, size),
+                other => (other, 0),
+            },
         };
-        Stats::add(&stats.messages_out, count);
         Stats::add(&stats.bytes_out, written);
+        if matches!(sent, Sent::Done | Sent::Queued) {
+            Stats::add(&stats.messages_out, count);
+        }
         match sent {
-            Sent::Done => {}
+            Sent::Done | Sent::Sealed => {}
             Sent::Queued => self.start_flushing(),
             Sent::Overflow => {
                 Stats::add(&stats.dropped, count);
@@ -357,16 +404,20 @@ impl Connection {
             }
             Wire::Response(outlet) => {
                 let size = last.len();
-                outlet.finish(last, skip_queue);
-                (Sent::Done, size)
+                match outlet.finish(last, skip_queue) {
+                    Sent::Done => (Sent::Done, size),
+                    other => (other, 0),
+                }
             }
         };
-        Stats::add(&self.shared.stats.messages_out, 1);
         Stats::add(&self.shared.stats.bytes_out, written);
+        if matches!(sent, Sent::Done | Sent::Queued) {
+            Stats::add(&self.shared.stats.messages_out, 1);
+        }
         match sent {
             Sent::Queued => self.start_flushing(),
             Sent::Broken => self.kill(None),
-            Sent::Done | Sent::Overflow => {}
+            Sent::Done | Sent::Sealed | Sent::Overflow => {}
         }
         true
     }
@@ -396,6 +447,15 @@ impl Connection {
         {
             shut(socket, std::net::Shutdown::Write);
         }
+    }
+
+    /// Waits until no more than `limit` bytes wait for the client, or it is closed.
+    pub(crate) async fn room(&self, limit: usize) {
+        std::future::poll_fn(|context| match &self.wire {
+            Wire::Socket { outbound, .. } => lock(outbound).poll_room(limit, context),
+            Wire::Response(outlet) => outlet.poll_room(limit, context),
+        })
+        .await;
     }
 
     /// Bytes that wait for the client.
@@ -466,16 +526,19 @@ impl Connection {
                     Due::Close(DisconnectCode::ConnectionExpired)
                 } else if self.subscription_expires_in() == 0 {
                     Due::Subscriptions
-                } else if now >= state.pong_due {
+                } else if now >= state.pong_due && state.obeying.is_none() {
                     Due::Close(DisconnectCode::NoPong)
                 } else if now >= state.next_ping {
                     let config = &self.shared.config;
                     state.next_ping = self.shared.after(config.ping_interval);
-                    // One moment before the next ping at the latest: two pings must not overlap.
-                    state.pong_due = self
+                    // One moment before the next ping at the latest: two pings do not overlap, unless a
+                    // command takes that long.
+                    let due = self
                         .shared
                         .after(config.pong_wait)
                         .min(state.next_ping.saturating_sub(1));
+                    state.pong_due = state.pong_due.min(due);
+                    state.pongs_owed += 1;
                     Due::Ping
                 } else {
                     Due::Nothing
@@ -517,7 +580,12 @@ impl Connection {
                     .wheel
                     .now()
                     .saturating_add(self.expires_in(state).min(self.subscription_expires_in()));
-                expires.min(state.next_ping).min(state.pong_due)
+                let pong_due = if state.obeying.is_some() {
+                    NEVER
+                } else {
+                    state.pong_due
+                };
+                expires.min(state.next_ping).min(pong_due)
             }
             _ => state.deadline,
         };

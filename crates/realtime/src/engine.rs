@@ -3,8 +3,8 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::arrivals::Arrivals;
 use crate::authority::{Authority, Grant};
+use crate::broker::memory::budget::Budget;
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
 use crate::config::Config;
@@ -29,7 +30,7 @@ use crate::stats::Stats;
 use crate::topics::Topics;
 use crate::topics::janitor::Janitor;
 use crate::topics::options::{History, Keep, TopicOptions};
-use crate::topics::topic::{Draft, Inner};
+use crate::topics::topic::{Backlogged, Draft, Inner};
 use crate::transport::body::Body;
 use crate::transport::emulation::{self, Sessions};
 use crate::transport::{events, http_stream, websocket};
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     pub(crate) topics: Topics,
     pub(crate) janitor: Arc<Janitor>,
+    pub(crate) budget: Budget,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) sessions: Sessions,
     pub(crate) arrivals: Arrivals,
@@ -182,6 +184,7 @@ impl<A: Authority> Engine<A> {
             hub: Hub::default(),
             topics: Topics::default(),
             janitor: Arc::clone(&janitor),
+            budget: Budget::default(),
             wheel: Arc::clone(&wheel),
             tasks: TaskTracker::new(),
             runtime: runtime.clone(),
@@ -189,7 +192,8 @@ impl<A: Authority> Engine<A> {
             _stop: stop.clone().drop_guard(),
         });
         runtime.spawn(wheel.turn(stop.clone()));
-        runtime.spawn(janitor.work(Arc::downgrade(&shared), stop));
+        runtime.spawn(janitor.work(Arc::downgrade(&shared), stop.clone()));
+        runtime.spawn(watch_the_clock(Arc::downgrade(&shared), stop));
         Self {
             authority,
             handle: Handle(shared),
@@ -200,7 +204,7 @@ impl<A: Authority> Engine<A> {
     /// other end of the socket.
     ///
     /// The request must come from a hyper HTTP/1.1 connection that serves a
-    /// `hyper_util::rt::TokioIo<tokio::net::TcpStream>` `with_upgrades()`, and its `OnUpgrade` extension
+    /// `hyper_util::rt::TokioIo` of a [`crate::TimedStream`] or `tokio::net::TcpStream` `with_upgrades()`, and its `OnUpgrade` extension
     /// must still be there. The answer is 101, or a refusal in plain text: 400 for a broken handshake or
     /// a token in the query, 403 for a foreign `Origin`, 405, 426 for what is no WebSocket request, 503
     /// while draining.
@@ -233,8 +237,8 @@ impl<A: Authority> Engine<A> {
         events::serve(self, request, remote).await
     }
 
-    /// Takes commands for a connection that goes one way only. 204, or 404 when there is no such
-    /// connection here.
+    /// Takes commands for a connection that goes one way only. 204, 404 when there is no such
+    /// connection here, or 503 when it is busy for too long.
     pub async fn emulation<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body,
@@ -284,12 +288,10 @@ impl Handle {
         &self.0.stats
     }
 
-    /// Looks at every deadline now, because the wall clock was moved. Without it a connection finds
-    /// out at its next ping.
+    /// Looks at every deadline now, because the wall clock was moved. The engine does so by itself when it
+    /// finds that out, within seconds.
     pub fn recheck(&self) {
-        for connection in self.0.hub.find(&Whom::Everyone) {
-            connection.recheck();
-        }
+        self.0.recheck();
     }
 
     /// Accepts no more connections, closes all with 3001 ("shutdown", after which clients come back),
@@ -318,8 +320,12 @@ impl Handle {
             key: publish.idempotency_key,
             version: publish.version,
             position: publish.position,
+            refusable: false,
         };
-        self.0.publish(publish.app, publish.channel, draft)
+        // Only what is refusable is refused.
+        self.0
+            .publish(publish.app, publish.channel, draft)
+            .unwrap_or_default()
     }
 
     /// What was said in a topic whose history is in memory: its position and the publications in
@@ -398,6 +404,11 @@ impl Handle {
         everyone.iter().map(|connection| connection.waiting()).sum()
     }
 
+    /// Bytes that the histories of all topics take up.
+    pub fn history_bytes(&self) -> usize {
+        self.0.budget.total()
+    }
+
     /// Whether [`Handle::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.0.hub.is_draining()
@@ -428,7 +439,44 @@ impl Handle {
     }
 }
 
+/// How often the two clocks are compared.
+const COMPARED: Duration = Duration::from_secs(5);
+
+/// How far the wall clock may have run ahead in between, in milliseconds.
+const AHEAD: i64 = 2000;
+
+/// Has every deadline looked at when the wall clock has jumped ahead, as after a sleep of the machine:
+/// tokens are over then whose connections stand in the wheel for later.
+async fn watch_the_clock(shared: Weak<Shared>, stop: CancellationToken) {
+    let mut before: Option<i64> = None;
+    loop {
+        {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            let elapsed = i64::try_from(shared.wheel.now()).unwrap_or(i64::MAX);
+            let ahead = shared.clock.now().saturating_sub(elapsed);
+            if before.is_some_and(|before| ahead.saturating_sub(before) > AHEAD) {
+                tracing::info!("the clock has jumped ahead; deadlines are looked at again");
+                shared.recheck();
+            }
+            before = Some(ahead);
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(COMPARED) => {}
+        }
+    }
+}
+
 impl Shared {
+    /// See [`Handle::recheck`].
+    fn recheck(&self) {
+        for connection in self.hub.find(&Whom::Everyone) {
+            connection.recheck();
+        }
+    }
+
     /// The wheel's time after `wait`.
     pub(crate) fn after(&self, wait: Duration) -> u64 {
         self.wheel.now().saturating_add(wait.as_millis() as u64)
@@ -445,23 +493,29 @@ impl Shared {
         app: &str,
         channel: &str,
         mut draft: Draft<'_>,
-    ) -> Option<Position> {
-        Stats::add(&self.stats.publications, 1);
+    ) -> Result<Option<Position>, Backlogged> {
         draft.publication.time = self.clock.now();
-        let remembers = matches!(draft.options.history, History::Memory(_))
-            || draft.key.is_some()
-            || draft.version.is_some();
+        let in_memory = matches!(draft.options.history, History::Memory(_));
+        let remembers = in_memory || draft.key.is_some() || draft.version.is_some();
         if remembers {
-            return self.topics.open(app, channel, |topic, inner| {
+            let done = self.topics.open(app, channel, |topic, inner| {
                 topic.publish(inner, self, draft)
-            });
+            })?;
+            Stats::add(&self.stats.publications, 1);
+            if in_memory {
+                self.keep_budget(app);
+            }
+            return Ok(done);
         }
         let position = draft.position.clone();
-        self.topics
+        let done = self
+            .topics
             .find(app, channel, |topic, inner| {
                 topic.publish(inner, self, draft)
             })
-            .unwrap_or(position)
+            .unwrap_or(Ok(position))?;
+        Stats::add(&self.stats.publications, 1);
+        Ok(done)
     }
 
     pub(crate) fn history(
@@ -472,7 +526,7 @@ impl Shared {
         range: Range<'_>,
     ) -> Option<(Position, Vec<Arc<Publication>>)> {
         self.topics.open(app, channel, |topic, inner| {
-            let read = inner.history(keep, self, range);
+            let read = inner.history(app, keep, self, range);
             topic.see_janitor(inner, self);
             read
         })

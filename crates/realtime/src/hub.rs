@@ -132,7 +132,9 @@ impl Hub {
         let mut inner = lock(&self.0);
         inner.obey(ticket, &identity)?;
         let most = connection.shared.config.max_connections_per_user;
-        if most > 0 && inner.count_user(&identity.app, &identity.user) >= most {
+        // Nobody in particular is no user.
+        let counted = most > 0 && !identity.user.is_empty();
+        if counted && inner.count_user(&identity.app, &identity.user) >= most {
             return Err(Unregistered::TooMany);
         }
         let identity = inner.share_names(identity);

@@ -60,6 +60,7 @@ pub use origin::OriginPolicy;
 pub use stats::Stats;
 pub use topics::options::{History, Keep, Recovery, TopicOptions};
 pub use transport::body::Body;
+pub use transport::timed::TimedStream;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

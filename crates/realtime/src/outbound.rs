@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use tokio::net::TcpStream;
@@ -27,13 +28,23 @@ struct Queue {
     frames: VecDeque<Bytes>,
     first_is_partial: bool,
     bytes: usize,
+    /// Whoever has replies, but does not want to be the one who makes it overflow.
+    waiter: Option<Waker>,
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.wake();
+    }
 }
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It is in the socket, or behind others in the queue, or nobody wants it any more.
+    /// It is in the socket, or behind others in the queue.
     Done,
+    /// Nothing more is sent: the last words are out, or the socket is broken.
+    Sealed,
     /// It waits in a queue that was made for it: the caller starts a task that calls
     /// [`Outbound::flush`] whenever the socket is writable.
     Queued,
@@ -80,7 +91,7 @@ impl Outbound {
         written: &mut usize,
     ) -> Sent {
         if self.sealed {
-            return Sent::Done;
+            return Sent::Sealed;
         }
         self.push(socket, frame, limit, written)
     }
@@ -94,7 +105,7 @@ impl Outbound {
         written: &mut usize,
     ) -> Sent {
         if self.sealed {
-            return Sent::Done;
+            return Sent::Sealed;
         }
         if skip_queue && let Some(queue) = &mut self.queue {
             // A frame that went out in part must be completed, or the close frame would be taken for
@@ -104,6 +115,9 @@ impl Outbound {
         }
         let sent = self.push(socket, frame, usize::MAX, written);
         self.sealed = true;
+        if let Some(queue) = &mut self.queue {
+            queue.wake();
+        }
         sent
     }
 
@@ -121,6 +135,17 @@ impl Outbound {
     /// Bytes that wait.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.bytes)
+    }
+
+    /// Ready when at most `limit` bytes wait, or nothing more is accepted.
+    pub(crate) fn poll_room(&mut self, limit: usize, context: &Context<'_>) -> Poll<()> {
+        match &mut self.queue {
+            Some(queue) if queue.bytes > limit && !self.sealed => {
+                queue.waiter = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Some(_) | None => Poll::Ready(()),
+        }
     }
 
     fn push(
@@ -155,6 +180,7 @@ impl Outbound {
             bytes: frame.len(),
             first_is_partial: taken > 0,
             frames: VecDeque::from([frame]),
+            waiter: None,
         }));
         Sent::Queued
     }
@@ -183,6 +209,7 @@ impl Outbound {
             };
             *written += taken;
             queue.drop_front(taken);
+            queue.wake();
         }
         self.queue = None;
         Flushed::Empty
@@ -190,6 +217,12 @@ impl Outbound {
 }
 
 impl Queue {
+    fn wake(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
+    }
+
     fn drop_front(&mut self, mut bytes: usize) {
         self.bytes -= bytes;
         while let Some(first) = self.frames.front_mut() {
@@ -294,7 +327,7 @@ mod tests {
         );
         assert_eq!(
             out.send(&room, bytes("late"), 10, &mut written),
-            Sent::Done,
+            Sent::Sealed,
             "nobody wants it"
         );
         room.left.set(100);
@@ -323,10 +356,13 @@ mod tests {
             out.send(&room, bytes("one"), 10, &mut written),
             Sent::Broken
         );
-        assert_eq!(out.send(&room, bytes("two"), 10, &mut written), Sent::Done);
+        assert_eq!(
+            out.send(&room, bytes("two"), 10, &mut written),
+            Sent::Sealed
+        );
         assert_eq!(
             out.finish(&room, bytes("close"), false, &mut written),
-            Sent::Done
+            Sent::Sealed
         );
     }
 }

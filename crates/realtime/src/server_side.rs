@@ -10,8 +10,6 @@ use crate::authority::Grant;
 use crate::broker::publication::Position;
 use crate::commands::subscribe::enter;
 use crate::connection::Connection;
-use crate::lock;
-use crate::topics::event::What;
 
 /// Subscribes `connection` to `channel`; `false`: it is already, or cannot have any more.
 pub(crate) fn subscribe(
@@ -24,14 +22,14 @@ pub(crate) fn subscribe(
         return false;
     };
     let limit = connection.shared.config.max_channels;
-    if connection.subscriptions.reserve(channel, limit).is_err() {
+    let Ok(reservation) = connection.subscriptions.reserve(channel, limit) else {
         return false;
-    }
+    };
     let nothing = SubscribeRequest::default();
     let Ok((subscription, mut past)) =
         enter(connection, &identity.app, channel, grant, &nothing, true)
     else {
-        connection.subscriptions.cancel(channel);
+        connection.subscriptions.cancel(reservation);
         return false;
     };
     if let Some(position) = position
@@ -40,7 +38,7 @@ pub(crate) fn subscribe(
         subscription.resume(position);
         past.top = Some(position.clone());
     }
-    if !connection.subscriptions.fulfil(&subscription) {
+    if !connection.subscriptions.fulfil(reservation, &subscription) {
         connection.leave(&subscription);
         return false;
     }
@@ -56,16 +54,6 @@ pub(crate) fn subscribe(
         data: grant.data.clone(),
     };
     connection.push(&Push::new(Arc::clone(&subscription.topic.channel), body));
-    if subscription.go_live(0).is_err() {
-        connection.lost_track(&subscription);
-    } else if grant.options.join_leave && subscription.is_live() {
-        let info = Arc::clone(&subscription.info);
-        let topic = &subscription.topic;
-        topic.tell(
-            &mut lock(&topic.inner),
-            &connection.shared,
-            What::Join(info),
-        );
-    }
+    connection.begin(&subscription, 0);
     true
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::lock;
 
-/// Counters since the engine was made. They only grow, except `open`, `connected` and
-/// `subscriptions`.
+/// Counters since the engine was made. They only grow, except `open`, `connected`, `subscriptions`
+/// and `backlog_bytes`.
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Sockets that are open now.
@@ -23,8 +23,11 @@ pub struct Stats {
     pub subscriptions: AtomicU64,
     /// Publications that clients and the server made.
     pub publications: AtomicU64,
-    /// Messages that were not sent, because their client did not read.
+    /// Messages that were not sent because their client did not read, and events that no subscriber was
+    /// told of because too many waited in their topic.
     pub dropped: AtomicU64,
+    /// Bytes of publications that wait in their topics to be delivered.
+    pub backlog_bytes: AtomicU64,
     /// From the moment a topic's event came in until its last subscriber was sent it.
     pub fan_out: Histogram,
     /// Connect commands that succeeded.

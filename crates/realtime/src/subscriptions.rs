@@ -20,24 +20,31 @@ struct List {
     /// The connection is gone; nothing more is accepted.
     closed: bool,
     entries: Vec<Entry>,
+    /// How many reservations there were so far.
+    reservations: u32,
 }
 
 #[derive(Debug)]
 enum Entry {
     /// The authority is being asked. The channel is taken, and whoever ends the subscription in the
     /// meantime takes the entry away, so that a "yes" from before comes to nothing.
-    Asking(Box<str>),
+    Asking(Reservation, Box<str>),
     Held(Arc<Subscription>),
 }
 
 impl Entry {
     fn channel(&self) -> &str {
         match self {
-            Self::Asking(channel) => channel,
+            Self::Asking(_, channel) => channel,
             Self::Held(subscription) => &subscription.topic.channel,
         }
     }
 }
+
+/// A channel that is taken while the authority is being asked. Another one of the same channel, after
+/// this was taken away, is not the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reservation(u32);
 
 /// Why a channel cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +59,7 @@ pub(crate) enum Taken {
 
 impl Subscriptions {
     /// Takes `channel` while the authority is being asked. At most `limit` are had.
-    pub(crate) fn reserve(&self, channel: &str, limit: usize) -> Result<(), Taken> {
+    pub(crate) fn reserve(&self, channel: &str, limit: usize) -> Result<Reservation, Taken> {
         let mut list = lock(&self.0);
         if list.closed {
             return Err(Taken::Closed);
@@ -63,28 +70,31 @@ impl Subscriptions {
         if list.entries.len() >= limit {
             return Err(Taken::Limit);
         }
-        list.entries.push(Entry::Asking(channel.into()));
-        Ok(())
+        list.reservations = list.reservations.wrapping_add(1);
+        let reservation = Reservation(list.reservations);
+        list.entries
+            .push(Entry::Asking(reservation, channel.into()));
+        Ok(reservation)
     }
 
     /// Puts `subscription` where its channel was reserved; `false`: the reservation was taken away.
-    pub(crate) fn fulfil(&self, subscription: &Arc<Subscription>) -> bool {
+    pub(crate) fn fulfil(
+        &self,
+        reservation: Reservation,
+        subscription: &Arc<Subscription>,
+    ) -> bool {
         let mut list = lock(&self.0);
-        match list.position(&subscription.topic.channel) {
-            Some(at) if matches!(list.entries[at], Entry::Asking(_)) => {
-                list.entries[at] = Entry::Held(Arc::clone(subscription));
-                true
-            }
-            Some(_) | None => false,
+        let at = list.reserved(reservation);
+        if let Some(at) = at {
+            list.entries[at] = Entry::Held(Arc::clone(subscription));
         }
+        at.is_some()
     }
 
     /// Gives a reserved channel back.
-    pub(crate) fn cancel(&self, channel: &str) {
+    pub(crate) fn cancel(&self, reservation: Reservation) {
         let mut list = lock(&self.0);
-        if let Some(at) = list.position(channel)
-            && matches!(list.entries[at], Entry::Asking(_))
-        {
+        if let Some(at) = list.reserved(reservation) {
             list.entries.swap_remove(at);
         }
     }
@@ -110,7 +120,7 @@ impl Subscriptions {
         match list.position(channel) {
             None => (false, None),
             Some(at) => match list.entries.swap_remove(at) {
-                Entry::Asking(_) => (true, None),
+                Entry::Asking(..) => (true, None),
                 Entry::Held(held) => (true, Some(held)),
             },
         }
@@ -153,7 +163,7 @@ impl Subscriptions {
         entries
             .into_iter()
             .filter_map(|entry| match entry {
-                Entry::Asking(_) => None,
+                Entry::Asking(..) => None,
                 Entry::Held(held) => Some(held),
             })
             .collect()
@@ -167,15 +177,38 @@ impl List {
             .position(|entry| entry.channel() == channel)
     }
 
+    fn reserved(&self, reservation: Reservation) -> Option<usize> {
+        self.entries
+            .iter()
+            .position(|entry| matches!(entry, Entry::Asking(it, _) if *it == reservation))
+    }
+
     fn held(&self) -> impl Iterator<Item = &Arc<Subscription>> {
         self.entries.iter().filter_map(|entry| match entry {
-            Entry::Asking(_) => None,
+            Entry::Asking(..) => None,
             Entry::Held(held) => Some(held),
         })
     }
 }
 
 impl Connection {
+    /// Has `subscription` begin: its reply, or the push that announces it, is out. `base` as in
+    /// [`Subscription::go_live`]. Whatever became of it in the meantime is told.
+    pub(crate) fn begin(self: &Arc<Self>, subscription: &Arc<Subscription>, base: u64) {
+        if subscription.go_live(base).is_err() {
+            self.lost_track(subscription);
+        } else if let Some(why) = subscription.ended_early() {
+            self.tell_end(subscription, why);
+        } else if subscription.options.join_leave {
+            let topic = &subscription.topic;
+            let mut inner = lock(&topic.inner);
+            if subscription.announce() {
+                let info = Arc::clone(&subscription.info);
+                topic.tell(&mut inner, &self.shared, What::Join(info));
+            }
+        }
+    }
+
     /// Leaves all topics; the connection is gone.
     pub(crate) fn leave_all(&self) {
         for subscription in self.subscriptions.close() {
@@ -199,11 +232,7 @@ impl Connection {
         let topic = &subscription.topic;
         {
             let mut inner = lock(&topic.inner);
-            // One that was not live was not announced either.
-            if inner.leave(subscription, self.shared.wheel.now())
-                && was_live
-                && subscription.options.join_leave
-            {
+            if inner.leave(subscription, self.shared.wheel.now()) && subscription.was_announced() {
                 let info = Arc::clone(&subscription.info);
                 topic.tell(&mut inner, &self.shared, What::Leave(info));
             }
@@ -262,5 +291,27 @@ impl Connection {
     /// Tells the client that a subscription has ended.
     pub(crate) fn tell_end(self: &Arc<Self>, subscription: &Subscription, why: UnsubscribeCode) {
         self.push(&Push::new(Arc::clone(&subscription.topic.channel), why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reservation_that_was_taken_away_is_not_the_next_one() {
+        let subscriptions = Subscriptions::default();
+        let first = subscriptions.reserve("t", 9);
+        assert_eq!(subscriptions.reserve("t", 9), Err(Taken::Already));
+        assert!(subscriptions.take("t").0, "somebody ends it");
+        let second = subscriptions.reserve("t", 9);
+        assert_ne!(first, second);
+        let (Ok(first), Ok(second)) = (first, second) else {
+            panic!("there was room");
+        };
+        subscriptions.cancel(first);
+        assert_eq!(subscriptions.reserve("t", 9), Err(Taken::Already));
+        subscriptions.cancel(second);
+        assert!(subscriptions.reserve("t", 9).is_ok());
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chatsdk_auth::{AccessClaims, Auth, AuthError, Peer};
 use chatsdk_realtime::{
-    Admission, Authority, ConnectRequest, Denial, ErrorCode as ReplyCode, Grant, Identity, Inspect,
-    InspectRequest, PublishRequest, Publishing, Refreshed, Refusal, SubscribeRequest, TopicOptions,
+    Admission, Authority, Caller, ConnectRequest, Denial, ErrorCode as ReplyCode, Grant, Identity,
+    Inspect, InspectRequest, PublishRequest, Publishing, Refreshed, Refusal, SubscribeRequest,
+    TopicOptions,
 };
 use chatsdk_types::ErrorCode;
 
@@ -83,6 +84,14 @@ impl Authority for TokenAuthority {
                 Err(ReplyCode::PermissionDenied.into())
             }
             Space::Unknown => Err(ReplyCode::UnknownChannel.into()),
+        }
+    }
+
+    async fn may_stay(&self, caller: Caller<'_>, channel: &str) -> bool {
+        match topics::space(channel, &caller.identity.user) {
+            Space::Custom => Rights::of(caller.identity).may_read(),
+            Space::Personal => true,
+            Space::Closed | Space::Unknown => false,
         }
     }
 

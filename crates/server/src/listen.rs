@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use chatsdk_realtime::TimedStream;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::workers::Workers;
+
+/// How long a client may take nothing of what there is for it. One that reads slowly, but reads, is
+/// served to the end.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves `router` on `listener` until `stop` is cancelled; then finishes the requests that are under
 /// way. Every task it starts is tracked by `tasks`.
@@ -73,7 +78,10 @@ async fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(
+            TokioIo::new(TimedStream::new(stream, WRITE_TIMEOUT)),
+            service,
+        )
         .with_upgrades();
     tokio::pin!(connection);
     let mut stopping = false;

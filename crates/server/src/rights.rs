@@ -1,4 +1,12 @@
 //! What the `permissions` of a token's custom object allow in topics.
+//!
+//! - No list: everything. Most apps have no use for it.
+//! - A list with `read`, `write` or `delete` in it: what stands there and nothing else.
+//! - An empty list: nothing. Somebody has written it down that there are none.
+//! - A list of other words alone: everything. They belong to the application, which had them before it had
+//!   this server.
+//!
+//! A refresh reads it anew: what is no longer there ends, subscriptions included.
 
 use chatsdk_realtime::Identity;
 use serde::Deserialize;
@@ -28,7 +36,12 @@ impl Rights {
         let Some(Ok(Custom { permissions })) = custom.map(serde_json::from_str) else {
             return Self::ALL;
         };
-        let words = permissions.as_array().map_or(&[][..], Vec::as_slice);
+        let Some(words) = permissions.as_array() else {
+            return Self::ALL;
+        };
+        if words.is_empty() {
+            return Self(0);
+        }
         let known = words.iter().filter_map(|word| {
             let bits = WORDS.iter().find(|(known, _)| word == known)?;
             Some(bits.1)
@@ -65,7 +78,8 @@ mod tests {
         for (custom, read, write) in [
             (None, true, true),
             (Some("{}"), true, true),
-            (Some(r#"{"permissions":[]}"#), true, true),
+            (Some(r#"{"permissions":[]}"#), false, false),
+            (Some(r#"{"permissions":null}"#), true, true),
             (Some(r#"{"permissions":["fly"]}"#), true, true),
             (Some(r#"{"permissions":"read"}"#), true, true),
             (Some(r#"{"permissions":["read"]}"#), true, false),

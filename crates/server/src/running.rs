@@ -234,7 +234,9 @@ fn engine_metrics(engine: &Engine<TokenAuthority>) -> impl Fn() + Send + Sync + 
         metrics::gauge!("chatsdk_connections").set(read(&stats.connected) as f64);
         metrics::gauge!("chatsdk_subscriptions").set(read(&stats.subscriptions) as f64);
         metrics::gauge!("chatsdk_topics").set(handle.topics() as f64);
+        metrics::gauge!("chatsdk_history_bytes").set(handle.history_bytes() as f64);
         metrics::gauge!("chatsdk_queued_bytes").set(handle.queued_bytes() as f64);
+        metrics::gauge!("chatsdk_backlog_bytes").set(read(&stats.backlog_bytes) as f64);
         let (mut seconds, mut below) = (0.0, 0);
         for (bound, count) in stats.fan_out.buckets() {
             metrics::counter!("chatsdk_fan_out_seconds_bucket", "le" => label(bound))

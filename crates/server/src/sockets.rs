@@ -45,6 +45,15 @@ pub(crate) fn engine(
         ),
         // Far above what a client of a chat sends, and enough to keep a mad one from taking a core.
         max_commands_per_second: 200,
+        max_connections: config.max_connections,
+        max_connections_per_user: config.max_connections_per_user,
+        max_connections_per_second: if config.auth.rate_limits {
+            config.connections_per_second
+        } else {
+            0
+        },
+        max_history_bytes: config.history_bytes,
+        max_history_bytes_per_app: config.history_bytes / 2,
         ..EngineConfig::default()
     };
     Engine::new(

@@ -4,7 +4,8 @@
 //!   have it, and only the server publishes there.
 //! - `custom:NAME` is for whatever an application wants its clients to tell each other: everybody who is
 //!   signed in may listen, and whoever listens may speak, as far as the token's permissions go.
-//!   `custom:NAME#ID,ID` is for these users alone.
+//!   `custom:NAME#ID,ID` is for these users alone: those that stand behind
+//!   the last `#`.
 
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ pub(crate) fn space(channel: &str, user: &str) -> Space {
     }
     match channel.strip_prefix(CUSTOM) {
         None | Some("") => Space::Unknown,
-        Some(name) => match name.split_once('#') {
+        // The last one counts, as in other servers of the protocol: a name may have others in it.
+        Some(name) => match name.rsplit_once('#') {
             None => Space::Custom,
             Some((_, users)) if users.split(',').any(|listed| listed == user) => Space::Custom,
             Some(_) => Space::Closed,
@@ -80,21 +82,22 @@ pub(crate) fn personal_of(user: &str) -> String {
     format!("{PERSONAL}{user}")
 }
 
-/// How a user's own topic behaves.
+/// How a user's own topic behaves. Only the server publishes there.
 pub(crate) fn personal() -> TopicOptions {
     TopicOptions {
-        history: kept(),
+        history: kept(100, 1024 * 1024),
         force_recovery: true,
         ..TopicOptions::default()
     }
 }
 
-/// How topics for clients among themselves behave.
+/// How topics for clients among themselves behave. Any client can make any number of them, so that each
+/// keeps only what bridges a change of networks.
 pub(crate) fn custom() -> TopicOptions {
     TopicOptions {
         presence: true,
         join_leave: true,
-        history: kept(),
+        history: kept(50, 128 * 1024),
         delta: true,
         delta_publish: true,
         tags_filter: true,
@@ -102,9 +105,10 @@ pub(crate) fn custom() -> TopicOptions {
     }
 }
 
-fn kept() -> History {
+fn kept(size: usize, bytes: usize) -> History {
     History::Memory(Keep {
-        size: 100,
+        size,
+        bytes,
         ttl: Duration::from_mins(5),
         count_ttl: COUNT_TTL,
     })
@@ -123,6 +127,8 @@ mod tests {
             ("custom:room", Space::Custom),
             ("custom:room#ann,bob", Space::Custom),
             ("custom:room#bob", Space::Closed),
+            ("custom:room#bob#ann", Space::Custom),
+            ("custom:room#ann#bob", Space::Closed),
             ("custom:room#", Space::Closed),
             ("custom:", Space::Unknown),
             ("room", Space::Unknown),

@@ -73,7 +73,7 @@ impl Namespaces {
         let mut admission = Admission {
             expires_at,
             info: token::payload(claims.info.as_deref(), &claims.b64info),
-            ..Admission::new(self.identity(&claims.sub))
+            ..Admission::new(self.identity(&claims.sub).with_rights(claims.fingerprint()))
         };
         for channel in claims.channels {
             let grant = self.server_side(&channel)?;
@@ -144,8 +144,14 @@ impl Authority for Namespaces {
         Err(Refusal::Missing)
     }
 
-    async fn refresh(&self, _connection: &Identity, token: &str) -> Result<Refreshed, Refusal> {
+    async fn refresh(&self, connection: &Identity, token: &str) -> Result<Refreshed, Refusal> {
         let admission = self.admission(token)?;
+        if admission.identity.user == connection.user
+            && admission.identity.rights != connection.rights
+        {
+            // Other channels than at connect: they begin with a new connection.
+            return Err(Refusal::Changed);
+        }
         Ok(Refreshed {
             identity: admission.identity,
             expires_at: admission.expires_at,
@@ -171,6 +177,7 @@ impl Authority for Namespaces {
         if insecure {
             return Ok(grant);
         }
+        // What follows the last one, as in other servers of the protocol.
         let listed = request.channel.rsplit_once('#').map(|(_, users)| users);
         let allowed = match listed {
             _ if request.channel.starts_with('$') => false,

@@ -135,6 +135,8 @@ impl Namespace {
         let history = if self.history_size > 0 && !ttl.is_zero() {
             History::Memory(Keep {
                 size: self.history_size,
+                // The engine's own bounds are enough here.
+                bytes: usize::MAX,
                 ttl,
                 count_ttl: Duration::from_secs(self.history_meta_ttl_seconds.unwrap_or(3600)),
             })

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use chatsdk_realtime::Engine;
+use chatsdk_realtime::{Engine, TimedStream};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -18,6 +19,9 @@ use tokio::net::TcpListener;
 use crate::api;
 use crate::authority::Namespaces;
 use crate::config::Config;
+
+/// How long a client may take nothing of what there is for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -34,7 +38,7 @@ pub(crate) async fn accept(
             Err(error) => {
                 // Out of file descriptors, mostly. Accepting again at once would spin.
                 eprintln!("a connection could not be accepted: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -55,7 +59,10 @@ pub(crate) async fn accept(
             // An error means that the client has left.
             let _left = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(
+                    TokioIo::new(TimedStream::new(stream, WRITE_TIMEOUT)),
+                    service,
+                )
                 .with_upgrades()
                 .await;
         });

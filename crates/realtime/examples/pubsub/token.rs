@@ -1,6 +1,7 @@
 //! Connection and subscription tokens: JWTs under HS256.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -33,6 +34,21 @@ pub(crate) struct Connection {
     pub(crate) subs: BTreeMap<String, Sub>,
     /// Only subscription tokens have one.
     pub(crate) channel: Option<String>,
+}
+
+impl Connection {
+    /// What stands for the channels that the token gives: another one, other channels.
+    pub(crate) fn fingerprint(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.channels.hash(&mut hasher);
+        for (channel, sub) in &self.subs {
+            let raw = |value: &Option<Box<RawValue>>| value.as_ref().map(ToString::to_string);
+            channel.hash(&mut hasher);
+            (raw(&sub.info), raw(&sub.data)).hash(&mut hasher);
+            (&sub.b64info, &sub.b64data).hash(&mut hasher);
+        }
+        hasher.finish() as u32
+    }
 }
 
 /// A channel that the client listens to without asking.

@@ -10,8 +10,10 @@ use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
 use chatsdk_types::entropy;
 
 use crate::authority::{Admission, Authority, ConnectRequest, Denial, Grant, Identity, Refusal};
-use crate::commands::{Next, Session, ttl};
+use crate::commands::subscribe::Wanted;
+use crate::commands::{MAX_REPLY, Next, Session, ttl};
 use crate::hub::Unregistered;
+use crate::stats::Stats;
 use crate::subscriptions::Taken;
 
 impl<A: Authority> Session<A> {
@@ -67,7 +69,10 @@ impl<A: Authority> Session<A> {
             expires_at,
         ) {
             Ok(()) => {}
-            Err(Unregistered::Closed) => return Next::Stop,
+            Err(Unregistered::Closed) => {
+                Stats::add(&shared.stats.connects_refused, 1);
+                return Next::Stop;
+            }
             Err(Unregistered::Ordered(why)) => {
                 shared
                     .stats
@@ -87,9 +92,11 @@ impl<A: Authority> Session<A> {
         shared.stats.connects.fetch_add(1, Ordering::Relaxed);
         shared.stats.connected.fetch_add(1, Ordering::Relaxed);
         let mut subs = BTreeMap::new();
+        // One reply holds them all: what does not fit any more is said to be lost, and fetched by the client.
+        let mut room = MAX_REPLY;
         for (channel, grant) in subscriptions {
             match self
-                .join_from_connect(&identity, &channel, &grant, request)
+                .join_from_connect(&identity, &channel, &grant, request, &mut room)
                 .await
             {
                 Ok(result) => {
@@ -127,7 +134,7 @@ impl<A: Authority> Session<A> {
             return next;
         }
         // At once, because timers and other tasks may talk to the client from here on.
-        self.flush(replies, true);
+        self.flush(replies).await;
         let jitter = u32::from_be_bytes(entropy::bytes(&*shared.entropy));
         let interval = config.ping_interval.as_millis() as u64;
         // Spread over the second half of the interval: after a restart all clients come at once, and
@@ -144,18 +151,30 @@ impl<A: Authority> Session<A> {
         channel: &str,
         grant: &Grant,
         request: &Request<'_>,
+        room: &mut usize,
     ) -> Result<SubscribeResult, Disconnect> {
         let subscriptions = &self.connection.subscriptions;
-        match subscriptions.reserve(channel, self.engine.shared().config.max_channels) {
-            Ok(()) => {}
+        let limit = self.engine.shared().config.max_channels;
+        let reservation = match subscriptions.reserve(channel, limit) {
+            Ok(reservation) => reservation,
             Err(Taken::Already | Taken::Closed) => {
                 return Err(DisconnectCode::InternalError.into());
             }
             Err(Taken::Limit) => return Err(DisconnectCode::ChannelLimit.into()),
-        }
+        };
         let nowhere = SubscribeRequest::default();
         let position = request.subs.get(channel).unwrap_or(&nowhere);
-        let joined = self.join(identity, channel, grant, position, true).await;
+        let wanted = Wanted {
+            reservation,
+            channel,
+            grant,
+            request: position,
+            server_side: true,
+        };
+        let joined = self.join(identity, wanted, room).await;
+        if joined.is_err() {
+            self.connection.subscriptions.cancel(reservation);
+        }
         joined.map_err(|denial| match denial {
             Denial::Close(why) => why,
             Denial::Error(error) => {
@@ -174,6 +193,7 @@ impl<A: Authority> Session<A> {
         stats.connects_refused.fetch_add(1, Ordering::Relaxed);
         let error = match refusal {
             Refusal::Invalid => return self.close(DisconnectCode::InvalidToken, replies),
+            Refusal::Changed => return self.close(DisconnectCode::InsufficientState, replies),
             Refusal::Missing => return self.close(DisconnectCode::BadRequest, replies),
             Refusal::Revoked(why) => {
                 let why = Disconnect::because(DisconnectCode::ForceDisconnect, why);

@@ -9,7 +9,7 @@ use chatsdk_protocol::{ErrorCode, Publication, ReplyBody};
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest, RecoverRequest};
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
-use crate::commands::{Session, checked, fitting};
+use crate::commands::{MAX_REPLY, Session, fitting};
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -18,7 +18,7 @@ impl<A: Authority> Session<A> {
         identity: &Identity,
         request: &HistoryRequest<'_>,
     ) -> Result<ReplyBody, Denial> {
-        let channel = checked(&request.channel)?;
+        let channel = self.known(&request.channel)?;
         let question = InspectRequest {
             caller: self.caller(identity),
             channel,
@@ -64,7 +64,9 @@ impl<A: Authority> Session<A> {
             }
         };
         self.leave_out_what_is_not_json(&mut publications);
-        publications.truncate(fitting(&publications));
+        let encoding = self.connection.shape().encoding();
+        let (fit, _) = fitting(&publications, encoding, false, MAX_REPLY);
+        publications.truncate(fit);
         let Position { offset, epoch } = top;
         Ok(HistoryResult {
             publications,

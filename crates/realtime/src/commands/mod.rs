@@ -24,15 +24,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use chatsdk_protocol::{
-    Command, Disconnect, DisconnectCode, ErrorCode, Frame, Method, NotJson, Publication, Reply,
-    ReplyBody,
+    Command, Disconnect, DisconnectCode, Encoding, ErrorCode, Frame, Method, NotJson, Publication,
+    Reply, ReplyBody,
 };
 use http::HeaderMap;
 
 use crate::authority::{Authority, Caller, Denial, Identity};
 use crate::connection::{Connection, Phase};
 use crate::engine::Engine;
-use crate::topics::event::What;
 use crate::topics::subscription::Subscription;
 
 /// The longest name of a channel, in bytes.
@@ -79,6 +78,12 @@ impl<A: Authority> Session<A> {
 
     /// Obeys the commands of one message.
     pub(crate) async fn obey(&mut self, message: &[u8]) {
+        self.connection.begin_obeying();
+        self.obey_all(message).await;
+        self.connection.end_obeying();
+    }
+
+    async fn obey_all(&mut self, message: &[u8]) {
         let encoding = self.connection.shape().encoding();
         let mut replies = Frame::new(encoding);
         for command in encoding.commands(message) {
@@ -93,10 +98,10 @@ impl<A: Authority> Session<A> {
                 break;
             }
             if replies.is_full() {
-                self.flush(&mut replies, true);
+                self.flush(&mut replies).await;
             }
         }
-        self.flush(&mut replies, true);
+        self.flush(&mut replies).await;
     }
 
     async fn command(&mut self, command: Command<'_>, replies: &mut Frame) -> Next {
@@ -133,6 +138,12 @@ impl<A: Authority> Session<A> {
                 _ => self.reply(id, ErrorCode::TooManyRequests, replies),
             };
         }
+        // Everything but listening may ask whether the client listens to a topic: what it was told so far
+        // has to hold.
+        let listening = matches!(method, Method::Subscribe(_) | Method::Unsubscribe(_));
+        if !self.joining.is_empty() && !listening {
+            self.flush(replies).await;
+        }
         let answer = match method {
             Method::Pong | Method::Connect(_) => return Next::Command,
             Method::Ping => Ok(ReplyBody::Ping),
@@ -157,6 +168,15 @@ impl<A: Authority> Session<A> {
         }
     }
 
+    /// `channel` if it can be one, or is one that the connection listens to: the host may subscribe it to
+    /// channels that clients cannot ask for.
+    fn known<'c>(&self, channel: &'c str) -> Result<&'c str, Denial> {
+        if self.connection.subscriptions.get(channel).is_some() {
+            return Ok(channel);
+        }
+        checked(channel)
+    }
+
     fn caller<'a>(&'a self, identity: &'a Identity) -> Caller<'a> {
         Caller {
             identity,
@@ -173,51 +193,103 @@ impl<A: Authority> Session<A> {
 
     /// Sends what was answered so far, then the close frame.
     fn close(&mut self, why: impl Into<Disconnect>, replies: &mut Frame) -> Next {
-        self.flush(replies, true);
+        let count = replies.count();
+        if let Some(messages) = replies.take() {
+            let frame = self.connection.shape().frame(&messages);
+            self.connection.send_now(frame, count);
+        }
+        self.begin_joined();
         self.connection.close(&why.into());
         Next::Stop
     }
 
-    /// Sends what was answered so far; then, with `begin`, subscriptions that were answered begin.
-    fn flush(&mut self, replies: &mut Frame, begin: bool) {
+    /// Sends what was answered so far, once there is room for it: a client is not closed as slow for what
+    /// it has asked for itself, it is only answered as fast as it reads.
+    async fn flush(&mut self, replies: &mut Frame) {
+        let count = replies.count();
         if let Some(messages) = replies.take() {
-            let connection = &self.connection;
-            connection.send_now(connection.shape().frame(&messages), 1);
+            let frame = self.connection.shape().frame(&messages);
+            // Half of the queue stays for what others say. A frame that is larger than that waits until
+            // nothing else does.
+            let half = self.connection.shared.config.max_queue_bytes / 2;
+            self.connection.room(half.saturating_sub(frame.len())).await;
+            self.connection.send_now(frame, count);
         }
-        if !begin {
-            // The last of them may be waiting for the reply that is to come.
-            return;
-        }
+        self.begin_joined();
+    }
+
+    /// Subscriptions whose replies are out begin.
+    fn begin_joined(&mut self) {
         for (subscription, base) in std::mem::take(&mut self.joining) {
-            let shared = self.engine.shared();
-            if subscription.go_live(base).is_err() {
-                self.connection.lost_track(&subscription);
-            } else if let Some(why) = subscription.ended_early() {
-                self.connection.tell_end(&subscription, why);
-            } else if subscription.options.join_leave && subscription.is_live() {
-                let info = Arc::clone(&subscription.info);
-                let topic = &subscription.topic;
-                topic.tell(&mut crate::lock(&topic.inner), shared, What::Join(info));
-            }
+            self.connection.begin(&subscription, base);
         }
     }
 }
 
-/// How many bytes of payloads one reply carries at most: clients refuse frames of more than a MiB, and
-/// each payload has something around it.
+/// How many bytes of publications one reply carries at most: clients refuse frames of more than a MiB.
 const MAX_REPLY: usize = 512 * 1024;
 
-/// How many of `publications`, from the first on, fit into one reply; the first always does.
-fn fitting(publications: &[Publication]) -> usize {
-    let mut bytes = 0;
-    publications
-        .iter()
-        .take_while(|publication| {
-            let first = bytes == 0;
-            bytes += publication.data.bytes().len() + 64;
-            first || bytes <= MAX_REPLY
-        })
-        .count()
+/// How many of `publications`, from the first on, fit into one reply that has room for `most` bytes; the
+/// first always does if there is any room, so that nobody stands before it for ever. Answers how many
+/// bytes they take up, too. With `delta` their payloads stand in strings in JSON.
+fn fitting<'p>(
+    publications: impl IntoIterator<Item = &'p Publication>,
+    encoding: Encoding,
+    delta: bool,
+    most: usize,
+) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for publication in publications {
+        let size = encoded(publication, encoding, delta);
+        if bytes + size > most && (count > 0 || most < MAX_REPLY) {
+            break;
+        }
+        count += 1;
+        bytes += size;
+    }
+    (count, bytes)
+}
+
+/// How many bytes `publication` takes up in a reply, at most.
+fn encoded(publication: &Publication, encoding: Encoding, delta: bool) -> usize {
+    /// Brackets, numbers, and the names of the members that all have.
+    const AROUND: usize = 64;
+    /// The names of those of the publisher.
+    const AROUND_INFO: usize = 64;
+    let json = encoding == Encoding::Json;
+    let text = |text: &str| {
+        if json {
+            escaped(text.as_bytes())
+        } else {
+            text.len()
+        }
+    };
+    let data = publication.data.bytes();
+    let data = if json && delta {
+        escaped(data)
+    } else {
+        data.len()
+    };
+    let info = publication.info.as_ref().map_or(0, |info| {
+        AROUND_INFO
+            + text(&info.user)
+            + info.client.len()
+            + info.conn_info.bytes().len()
+            + info.chan_info.bytes().len()
+    });
+    let tags = publication.tags.iter().flat_map(|tags| tags.iter());
+    let tags: usize = tags.map(|(name, tag)| text(name) + text(tag) + 16).sum();
+    AROUND + data + info + tags
+}
+
+/// How many bytes `text` takes up in a JSON string.
+fn escaped(text: &[u8]) -> usize {
+    let size = |byte: &u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
+        0..=31 => 6,
+        _ => 1,
+    };
+    text.iter().map(size).sum()
 }
 
 /// Whether `channel` can be one.
@@ -257,8 +329,8 @@ fn terms_of(
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_REPLY, fitting, ttl, valid};
-    use chatsdk_protocol::{Payload, Publication};
+    use super::{MAX_REPLY, escaped, fitting, ttl, valid};
+    use chatsdk_protocol::{Encoding, Payload, Publication};
 
     #[test]
     fn a_reply_is_bounded_but_never_empty() {
@@ -266,12 +338,32 @@ mod tests {
             data: Payload::new(vec![b'1'; size]),
             ..Publication::default()
         };
-        let small = vec![publication(100); 300];
-        assert_eq!(fitting(&small), 300);
-        let large = vec![publication(64 * 1024); 300];
-        assert_eq!(fitting(&large), 7);
-        assert_eq!(fitting(&[publication(MAX_REPLY * 2)]), 1);
-        assert_eq!(fitting(&[]), 0);
+        let fit = |publications: &[Publication]| {
+            fitting(publications, Encoding::Json, false, MAX_REPLY).0
+        };
+        assert_eq!(fit(&vec![publication(100); 300]), 300);
+        assert_eq!(fit(&vec![publication(64 * 1024); 300]), 7);
+        assert_eq!(fit(&[publication(MAX_REPLY * 2)]), 1);
+        assert_eq!(fit(&[]), 0);
+        let left = |most| fitting(&[publication(1000)], Encoding::Json, false, most).0;
+        assert_eq!((left(1000), left(2000)), (0, 1), "what others have left");
+    }
+
+    #[test]
+    fn what_has_to_be_escaped_counts_as_it_is_written() {
+        let quotes = Publication {
+            data: Payload::new(format!("\"{}\"", "\\\"".repeat(100_000))),
+            ..Publication::default()
+        };
+        let three = [quotes.clone(), quotes.clone(), quotes];
+        let fit = |encoding, delta| fitting(&three, encoding, delta, MAX_REPLY).0;
+        assert_eq!(fit(Encoding::Json, false), 2);
+        assert_eq!(fit(Encoding::Json, true), 1);
+        assert_eq!(fit(Encoding::Protobuf, true), 2);
+        for text in ["", "plain", "\"\\\n\r\t\u{8}\u{c}\u{1}\u{1f}ä"] {
+            let written = serde_json::to_string(text).map_or(0, |written| written.len());
+            assert_eq!(escaped(text.as_bytes()) + 2, written, "{text:?}");
+        }
     }
 
     #[test]

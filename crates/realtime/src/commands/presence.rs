@@ -7,7 +7,7 @@ use chatsdk_protocol::reply::{PresenceResult, PresenceStatsResult};
 use chatsdk_protocol::{ErrorCode, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest};
-use crate::commands::{Session, checked};
+use crate::commands::Session;
 
 impl<A: Authority> Session<A> {
     pub(super) async fn presence(
@@ -16,10 +16,17 @@ impl<A: Authority> Session<A> {
         request: &ChannelRequest<'_>,
     ) -> Result<ReplyBody, Denial> {
         self.may_see_presence(identity, &request.channel).await?;
-        let present = self
-            .engine
-            .handle()
-            .presence(&identity.app, &request.channel);
+        let most = match self.engine.shared().config.max_presence {
+            0 => usize::MAX,
+            most => most,
+        };
+        let topics = &self.engine.shared().topics;
+        let present = topics
+            .find(&identity.app, &request.channel, |_, inner| {
+                (inner.listeners() <= most).then(|| inner.present())
+            })
+            .unwrap_or_else(|| Some(Vec::new()))
+            .ok_or(ErrorCode::LimitExceeded)?;
         let presence = present
             .iter()
             .map(|info| (Arc::clone(&info.client), (**info).clone()))
@@ -47,7 +54,7 @@ impl<A: Authority> Session<A> {
     async fn may_see_presence(&self, identity: &Identity, channel: &str) -> Result<(), Denial> {
         let question = InspectRequest {
             caller: self.caller(identity),
-            channel: checked(channel)?,
+            channel: self.known(channel)?,
             what: Inspect::Presence,
             subscribed: self.connection.subscriptions.has(channel),
         };

@@ -4,9 +4,9 @@ use chatsdk_protocol::command::PublishRequest as Request;
 use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
-use crate::commands::{Session, checked};
+use crate::commands::Session;
 use crate::topics::options::History;
-use crate::topics::topic::Draft;
+use crate::topics::topic::{Backlogged, Draft};
 
 impl<A: Authority> Session<A> {
     pub(super) async fn publish(
@@ -17,7 +17,7 @@ impl<A: Authority> Session<A> {
         if request.channel.is_empty() {
             return Err(DisconnectCode::BadRequest.into());
         }
-        let channel = checked(&request.channel)?;
+        let channel = self.known(&request.channel)?;
         if request.kind != 0 {
             return Err(ErrorCode::NotAvailable.into());
         }
@@ -58,8 +58,11 @@ impl<A: Authority> Session<A> {
             key: None,
             version: None,
             position: None,
+            refusable: true,
         };
-        shared.publish(&identity.app, channel, draft);
-        Ok(ReplyBody::Publish)
+        match shared.publish(&identity.app, channel, draft) {
+            Ok(_) => Ok(ReplyBody::Publish),
+            Err(Backlogged) => Err(ErrorCode::TooManyRequests.into()),
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use chatsdk_protocol::command::RefreshRequest;
 use chatsdk_protocol::reply::RefreshResult;
-use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame};
+use chatsdk_protocol::{Disconnect, DisconnectCode, ErrorCode, Frame, UnsubscribeCode};
 
-use crate::authority::{Authority, Refreshed, Refusal};
+use crate::authority::{Authority, Identity, Refreshed, Refusal};
 use crate::commands::{Next, Session, ttl};
 use crate::hub::Unregistered;
 
@@ -48,15 +48,22 @@ impl<A: Authority> Session<A> {
             Some(Some(ttl)) => Some(ttl),
             Some(None) => return self.decline(id, Refusal::Expired, replies),
         };
-        match shared
-            .hub
-            .renew(&ticket, &self.connection, &current, identity, expires_at)
-        {
+        match shared.hub.renew(
+            &ticket,
+            &self.connection,
+            &current,
+            identity.clone(),
+            expires_at,
+        ) {
             Ok(()) => {}
             Err(Unregistered::Closed | Unregistered::TooMany) => return Next::Stop,
             Err(Unregistered::Ordered(why)) => return self.close(why, replies),
         }
+        drop(ticket);
         shared.stats.refreshes.fetch_add(1, Ordering::Relaxed);
+        if identity != current {
+            self.end_what_is_no_longer_allowed(&identity).await;
+        }
         self.reply(
             id,
             RefreshResult {
@@ -68,12 +75,25 @@ impl<A: Authority> Session<A> {
         )
     }
 
+    /// Asks again for each subscription: rights that a newer proof has not end with the older one.
+    async fn end_what_is_no_longer_allowed(&self, identity: &Identity) {
+        for subscription in self.connection.subscriptions.all() {
+            let channel = &subscription.topic.channel;
+            let authority = self.engine.authority();
+            if !authority.may_stay(self.caller(identity), channel).await {
+                self.connection
+                    .unsubscribe(channel, UnsubscribeCode::Server);
+            }
+        }
+    }
+
     fn decline(&mut self, id: u32, refusal: Refusal, replies: &mut Frame) -> Next {
         let stats = &self.engine.shared().stats;
         stats.refreshes_refused.fetch_add(1, Ordering::Relaxed);
         let why = match refusal {
             Refusal::Expired => DisconnectCode::ConnectionExpired.into(),
             Refusal::Invalid => DisconnectCode::InvalidToken.into(),
+            Refusal::Changed => DisconnectCode::InsufficientState.into(),
             Refusal::Missing => DisconnectCode::BadRequest.into(),
             Refusal::Revoked(why) => Disconnect::because(DisconnectCode::ForceDisconnect, why),
             // The present token still holds: the client asks again in a few seconds.

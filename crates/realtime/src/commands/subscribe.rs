@@ -16,13 +16,23 @@ use chatsdk_protocol::{ClientInfo, DisconnectCode, Encoding, ErrorCode, Publicat
 
 use crate::authority::{Authority, Denial, Grant, Identity, RecoverRequest, SubscribeRequest};
 use crate::broker::publication::Position;
-use crate::commands::{Session, checked, fitting, terms_of};
+use crate::commands::{MAX_REPLY, Session, checked, fitting, terms_of};
 use crate::connection::Connection;
 use crate::stats::Stats;
-use crate::subscriptions::Taken;
+use crate::subscriptions::{Reservation, Taken};
 use crate::topics::options::{History, Recovery, TopicOptions};
 use crate::topics::subscription::{Subscription, Terms};
 use crate::topics::topic::{Past, Wish};
+
+/// A subscription to be.
+pub(super) struct Wanted<'a> {
+    pub(super) reservation: Reservation,
+    pub(super) channel: &'a str,
+    pub(super) grant: &'a Grant,
+    /// What the client asked for; where it did not ask for a subscription, where it was.
+    pub(super) request: &'a Request<'a>,
+    pub(super) server_side: bool,
+}
 
 impl<A: Authority> Session<A> {
     pub(super) async fn subscribe(
@@ -35,12 +45,12 @@ impl<A: Authority> Session<A> {
             return Err(ErrorCode::NotAvailable.into());
         }
         let limit = self.engine.shared().config.max_channels;
-        match self.connection.subscriptions.reserve(channel, limit) {
-            Ok(()) => {}
+        let reservation = match self.connection.subscriptions.reserve(channel, limit) {
+            Ok(reservation) => reservation,
             Err(Taken::Already) => return Err(ErrorCode::AlreadySubscribed.into()),
             Err(Taken::Limit) => return Err(ErrorCode::LimitExceeded.into()),
             Err(Taken::Closed) => return Err(DisconnectCode::ConnectionClosed.into()),
-        }
+        };
         let answer = self
             .engine
             .authority()
@@ -51,28 +61,44 @@ impl<A: Authority> Session<A> {
                 data: request.data,
             })
             .await;
+        let mut room = MAX_REPLY;
         let joined = match answer {
-            Ok(grant) => self.join(identity, channel, &grant, request, false).await,
+            Ok(grant) => {
+                let wanted = Wanted {
+                    reservation,
+                    channel,
+                    grant: &grant,
+                    request,
+                    server_side: false,
+                };
+                self.join(identity, wanted, &mut room).await
+            }
             Err(denial) => Err(denial),
         };
         match joined {
             Ok(result) => Ok(result.into()),
             Err(denial) => {
-                self.connection.subscriptions.cancel(channel);
+                self.connection.subscriptions.cancel(reservation);
                 Err(denial)
             }
         }
     }
 
-    /// Makes the subscription that was reserved. It begins when the replies so far are out.
+    /// Makes the subscription that was reserved. It begins when the replies so far are out. `room` is how
+    /// many bytes of publications the reply can still hold.
     pub(super) async fn join(
         &mut self,
         identity: &Identity,
-        channel: &str,
-        grant: &Grant,
-        request: &Request<'_>,
-        server_side: bool,
+        wanted: Wanted<'_>,
+        room: &mut usize,
     ) -> Result<SubscribeResult, Denial> {
+        let Wanted {
+            reservation,
+            channel,
+            grant,
+            request,
+            server_side,
+        } = wanted;
         let (expires, ttl) = terms_of(grant.expires_at, self.engine.shared().clock.now())?;
         let (subscription, mut past) = enter(
             &self.connection,
@@ -103,19 +129,26 @@ impl<A: Authority> Session<A> {
                 subscription.resume(top);
             }
         }
-        let fits = |missed: &[Arc<Publication>]| {
-            let missed: Vec<Publication> = missed.iter().map(|it| (**it).clone()).collect();
-            fitting(&missed) == missed.len()
-        };
-        if recovering && past.recovered && !fits(&past.missed) {
-            past.recovered = false;
-            past.missed = Vec::new();
+        if recovering && past.recovered {
+            let encoding = self.connection.shape().encoding();
+            let missed = past.missed.iter().map(|missed| &**missed);
+            let (fit, bytes) = fitting(missed, encoding, subscription.terms.delta, *room);
+            if fit == past.missed.len() {
+                *room = room.saturating_sub(bytes);
+            } else {
+                past.recovered = false;
+                past.missed = Vec::new();
+            }
         }
         if recovering && !past.recovered && request.flag & flag::STRICT_RECOVERY != 0 {
             self.connection.leave(&subscription);
             return Err(ErrorCode::UnrecoverablePosition.into());
         }
-        if !self.connection.subscriptions.fulfil(&subscription) {
+        if !self
+            .connection
+            .subscriptions
+            .fulfil(reservation, &subscription)
+        {
             // Whoever took the reservation away did not want the client to have the channel.
             self.connection.leave(&subscription);
             return Err(ErrorCode::PermissionDenied.into());

@@ -49,6 +49,8 @@ pub enum History {
 pub struct Keep {
     /// Publications, at least one.
     pub size: usize,
+    /// Their bytes; the newest publication is kept in any case.
+    pub bytes: usize,
     /// From the last publication until all of them are forgotten.
     pub ttl: Duration,
     /// From the last use until even their count is forgotten; a count of 0 is kept for `ttl`.

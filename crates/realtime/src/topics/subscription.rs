@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! Joining ── reply is out ──► Live ──► Gone
+//!                               └──► Lost ──► Gone
 //! ```
 //! While it joins, events are kept for it: nothing may reach the client before the reply to its
-//! subscribe command does.
+//! subscribe command does. It is lost when a publication is missing, until whoever noticed has ended it.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
@@ -71,6 +72,8 @@ struct State {
     epoch: Option<Arc<str>>,
     /// The offset of the publication that the client can apply a difference to; 0: none.
     base: u64,
+    /// The others were told that the client is there.
+    announced: bool,
     /// Why it has ended, if its reply was not out then.
     ended: Option<UnsubscribeCode>,
     /// What few subscriptions have.
@@ -80,6 +83,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Rare {
     kept: Vec<Event>,
+    kept_bytes: usize,
     too_many: bool,
     filter: Option<Filter>,
     expires_at: Option<Millis>,
@@ -95,6 +99,7 @@ impl Rare {
 enum Phase {
     Joining,
     Live,
+    Lost,
     Gone,
 }
 
@@ -130,6 +135,7 @@ impl Subscription {
                 offset: 0,
                 epoch: None,
                 base: 0,
+                announced: false,
                 ended: None,
                 rare: rare.is_needed().then(|| Box::new(rare)),
             }),
@@ -146,8 +152,7 @@ impl Subscription {
         }
     }
 
-    /// Notes where it begins, when that was found out while events were being kept; `base` as in
-    /// [`Subscription::go_live`].
+    /// Notes where it begins, when that was found out while events were being kept.
     pub(crate) fn resume(&self, top: &Position) {
         let mut state = lock(&self.state);
         state.offset = top.offset;
@@ -171,6 +176,7 @@ impl Subscription {
             state.rare = None;
         }
         if too_many {
+            state.phase = Phase::Lost;
             return Err(Gap);
         }
         let mut kept = kept.into_iter().peekable();
@@ -185,13 +191,16 @@ impl Subscription {
     pub(crate) fn deliver(&self, batch: &mut Batch) -> Result<(), Gap> {
         let mut state = lock(&self.state);
         match state.phase {
-            Phase::Gone => Ok(()),
+            Phase::Lost | Phase::Gone => Ok(()),
             Phase::Live => self.pass_on(&mut state, batch),
             Phase::Joining => {
                 let seen = state.seen;
+                let most = self.connection.shared.config.max_queue_bytes;
                 let rare = state.rare.get_or_insert_default();
                 for event in batch.events().iter().filter(|event| event.number > seen) {
-                    if rare.kept.len() < MAX_KEPT {
+                    let bytes = rare.kept_bytes + event.size();
+                    if rare.kept.len() < MAX_KEPT && bytes <= most {
+                        rare.kept_bytes = bytes;
                         rare.kept.push(event.clone());
                     } else {
                         rare.too_many = true;
@@ -203,8 +212,8 @@ impl Subscription {
         }
     }
 
-    /// To Gone, for this reason if there is one that the client must be told; whether it was Live. The
-    /// reason for one that was still Joining is told by whoever sends its reply.
+    /// To Gone, for this reason if there is one that the client must be told; whether the caller has to
+    /// tell it, because the reply is out. The reason for one that was still Joining is told by whoever sends its reply.
     pub(crate) fn end(&self, why: Option<UnsubscribeCode>) -> bool {
         let mut state = lock(&self.state);
         let was = std::mem::replace(&mut state.phase, Phase::Gone);
@@ -212,7 +221,20 @@ impl Subscription {
         if was == Phase::Joining {
             state.ended = why;
         }
-        was == Phase::Live
+        matches!(was, Phase::Live | Phase::Lost)
+    }
+
+    /// Notes that others are told of it; `false`: it is over, and they must not be. Called with the topic
+    /// locked, as [`Subscription::was_announced`] is, so that a leave always follows its join.
+    pub(crate) fn announce(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.announced |= state.phase == Phase::Live;
+        state.announced
+    }
+
+    /// Whether others were told of it.
+    pub(crate) fn was_announced(&self) -> bool {
+        lock(&self.state).announced
     }
 
     /// Why it has ended before its reply was out.
@@ -250,7 +272,7 @@ impl Subscription {
         let plan = match plan {
             Ok(plan) => plan,
             Err(gap) => {
-                state.phase = Phase::Gone;
+                state.phase = Phase::Lost;
                 return Err(gap);
             }
         };

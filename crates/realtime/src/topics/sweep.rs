@@ -18,7 +18,7 @@ const TURN: usize = 256;
 
 pub(crate) async fn sweep(shared: Arc<Shared>, topic: Arc<Topic>) {
     let mut chunk = Vec::new();
-    while let Some(events) = topic.take() {
+    while let Some(events) = topic.take(&shared.stats) {
         let since: Vec<_> = events.iter().map(|event| event.since).collect();
         let mut batch = Batch::new(events, Arc::clone(&topic));
         let mut at = 0;

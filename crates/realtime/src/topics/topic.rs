@@ -4,7 +4,7 @@
 //! the lock. Whoever takes a slot after an event was numbered knows the number, and passes over the
 //! events up to it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,11 +13,14 @@ use tokio::time::Instant;
 
 use crate::broker::memory::repeats::Repeats;
 use crate::broker::memory::stream::{Bounds, Range, Stream};
+use chatsdk_types::Millis;
+
 use crate::broker::publication::{ClientInfo, Position, Publication};
 use crate::engine::Shared;
 use crate::lock;
+use crate::stats::Stats;
 use crate::topics::batch::MAX_EVENTS;
-use crate::topics::event::{Event, What};
+use crate::topics::event::{Backlog, Event, What};
 use crate::topics::options::{History, Keep, Recovery, TopicOptions};
 use crate::topics::subscription::Subscription;
 use crate::topics::sweep;
@@ -48,11 +51,13 @@ pub(crate) struct Inner {
     stream: Option<Box<Stream>>,
     repeats: Option<Box<Repeats>>,
     /// Events that no task has taken yet.
-    waiting: VecDeque<Event>,
+    waiting: Backlog,
     /// A task delivers.
     sweeping: bool,
     /// What the next publication may be a difference to.
     last: Option<Arc<Publication>>,
+    /// It stands in its app's account.
+    accounted: bool,
     /// When the janitor comes; `None`: it does not.
     tidied_at: Option<u64>,
 }
@@ -70,7 +75,13 @@ pub(crate) struct Draft<'a> {
     pub(crate) version: Option<(u64, &'a str)>,
     /// Where the host has put it.
     pub(crate) position: Option<Position>,
+    /// A client's, which is refused rather than that others' are given up for it.
+    pub(crate) refusable: bool,
 }
+
+/// More waits to be delivered than may: a client's publication was not taken.
+#[derive(Debug)]
+pub(crate) struct Backlogged;
 
 /// How long a key of [`Draft`] holds.
 const KEY_TTL: Duration = Duration::from_mins(5);
@@ -111,24 +122,31 @@ impl Topic {
     }
 
     /// Publishes. Answers the position; `None` in a topic without history.
+    ///
+    /// A client above the bound is refused rather than made to wait: its commands are done in order, and
+    /// one flooded topic shall not hold up what it has to say elsewhere.
     pub(crate) fn publish(
         self: &Arc<Self>,
         inner: &mut Inner,
         shared: &Arc<Shared>,
         draft: Draft<'_>,
-    ) -> Option<Position> {
+    ) -> Result<Option<Position>, Backlogged> {
         let now = shared.wheel.now();
+        let size = draft.publication.data.bytes().len();
+        if draft.refusable && inner.waiting.is_full(size, &shared.config) {
+            return Err(Backlogged);
+        }
         if let Some(key) = draft.key
             && let Some(known) = inner.repeats().seen(key, now)
         {
-            return known.position;
+            return Ok(known.position);
         }
         if let Some((version, epoch)) = draft.version
             && !inner
                 .repeats()
                 .advance(version, epoch, now + VERSION_TTL.as_millis() as u64)
         {
-            return inner.stream.as_ref().map(|stream| stream.top());
+            return Ok(inner.stream.as_ref().map(|stream| stream.top()));
         }
         let (publication, position) = match draft.options.history {
             History::None => (Arc::new(draft.publication), None),
@@ -138,9 +156,17 @@ impl Topic {
                 (Arc::new(publication), draft.position)
             }
             History::Memory(keep) => {
-                let stream = inner.stream(keep, shared, now);
+                let accounted = inner.accounted;
+                let stream = inner.stream(&self.app, keep, shared, now);
                 let publication = stream.append(draft.publication, keep.into(), now);
-                (publication, Some(stream.top()))
+                let (top, since) = (stream.top(), stream.since());
+                if let Some(since) = since
+                    && !accounted
+                {
+                    stream.account().enter(self, since);
+                    inner.accounted = true;
+                }
+                (publication, Some(top))
             }
         };
         if let Some(key) = draft.key {
@@ -164,7 +190,7 @@ impl Topic {
             },
         );
         self.see_janitor(inner, shared);
-        position
+        Ok(position)
     }
 
     /// Has all subscribers told of `what`.
@@ -173,11 +199,22 @@ impl Topic {
         if inner.listeners() == 0 {
             return;
         }
-        inner.waiting.push_back(Event {
+        let stats = &shared.stats;
+        let publication = matches!(what, What::Publication { .. });
+        if !publication && inner.waiting.is_full(0, &shared.config) {
+            Stats::add(&stats.dropped, 1);
+            return;
+        }
+        let event = Event {
             number: inner.number,
             since: Instant::now(),
             what,
-        });
+        };
+        let before = inner.waiting.bytes();
+        let given_up = inner.waiting.push(event, &shared.config);
+        Stats::add(&stats.dropped, given_up);
+        Stats::add(&stats.backlog_bytes, inner.waiting.bytes());
+        Stats::subtract(&stats.backlog_bytes, before);
         if !inner.sweeping {
             inner.sweeping = true;
             // A task rather than at once: what the same publisher says next goes out together with it.
@@ -197,7 +234,7 @@ impl Topic {
         let options = &subscription.options;
         let past = match options.history {
             History::Memory(keep) if wish.positioned => {
-                let stream = inner.stream(keep, shared, now);
+                let stream = inner.stream(&self.app, keep, shared, now);
                 stream.keep(keep.into(), now);
                 let past = past(stream, options.recovery, wish, now);
                 self.see_janitor(inner, shared);
@@ -218,24 +255,23 @@ impl Topic {
         past
     }
 
-    /// The events that the sweeping task delivers next, and how many slots there are to go through;
-    /// `None`: there are none, and the task has ended.
-    pub(crate) fn take(&self) -> Option<Vec<Event>> {
+    /// The events that the sweeping task delivers next; `None`: there are none, and the task has ended.
+    pub(crate) fn take(&self, stats: &Stats) -> Option<Vec<Event>> {
         let mut inner = lock(&self.inner);
+        let before = inner.waiting.bytes();
         let mut events = Vec::new();
         let mut bytes = 0;
         while events.len() < MAX_EVENTS
             && bytes < BATCH_BYTES
-            && let Some(event) = inner.waiting.pop_front()
+            && let Some(event) = inner.waiting.pop()
         {
-            if let What::Publication { publication, .. } = &event.what {
-                bytes += publication.data.bytes().len();
-            }
+            bytes += event.size();
             events.push(event);
         }
+        Stats::subtract(&stats.backlog_bytes, before - inner.waiting.bytes());
         if events.is_empty() {
             inner.sweeping = false;
-            inner.waiting.shrink_to(MAX_EVENTS);
+            inner.waiting.shrink();
             inner.compact();
             return None;
         }
@@ -251,6 +287,20 @@ impl Topic {
             chunk.extend(slots.iter().flatten().map(Arc::clone));
         }
         end < inner.slots.len()
+    }
+
+    /// Lets the oldest publication go, if it is of `since`; answers when the oldest one that is left was
+    /// made.
+    pub(crate) fn evict(&self, since: Millis) -> Option<Millis> {
+        let mut inner = lock(&self.inner);
+        let left = inner.stream.as_mut().and_then(|stream| {
+            if stream.since() == Some(since) {
+                stream.let_go();
+            }
+            stream.since()
+        });
+        inner.accounted = left.is_some();
+        left
     }
 
     /// Forgets what is too old, and ends the topic if nothing is left.
@@ -355,12 +405,13 @@ impl Inner {
     /// The position and what is in `range`; `None` when it begins where nothing is.
     pub(crate) fn history(
         &mut self,
+        app: &str,
         keep: Keep,
         shared: &Shared,
         range: Range<'_>,
     ) -> Option<(Position, Vec<Arc<Publication>>)> {
         let now = shared.wheel.now();
-        let stream = self.stream(keep, shared, now);
+        let stream = self.stream(app, keep, shared, now);
         let read = stream.read(range, now)?;
         Some((stream.top(), read))
     }
@@ -380,14 +431,16 @@ impl Inner {
             && self.repeats.as_ref().is_none_or(|it| it.is_empty())
     }
 
-    fn stream(&mut self, keep: Keep, shared: &Shared, now: u64) -> &mut Stream {
+    fn stream(&mut self, app: &str, keep: Keep, shared: &Shared, now: u64) -> &mut Stream {
         let listened_to = self.listeners() > 0;
         let kept = self
             .stream
             .take()
             .and_then(|mut stream| (stream.tidy(now) || listened_to).then_some(stream));
-        self.stream
-            .insert(kept.unwrap_or_else(|| Box::new(Stream::new(shared.epoch(), keep.into(), now))))
+        self.stream.insert(kept.unwrap_or_else(|| {
+            let account = shared.budget.account(app);
+            Box::new(Stream::new(shared.epoch(), account, keep.into(), now))
+        }))
     }
 
     fn repeats(&mut self) -> &mut Repeats {
@@ -445,6 +498,7 @@ impl From<Keep> for Bounds {
     fn from(keep: Keep) -> Self {
         Self {
             size: keep.size.max(1),
+            bytes: keep.bytes,
             ttl: keep.ttl.as_millis() as u64,
             count_ttl: keep.count_ttl.max(keep.ttl).as_millis() as u64,
         }

@@ -9,6 +9,7 @@ use chatsdk_protocol::{EmulationRequest, Encoding};
 use chatsdk_types::{Entropy, entropy};
 use http::{Request, Response, StatusCode};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use crate::engine::Shared;
 use crate::lock;
@@ -125,7 +126,7 @@ where
         Err(response) => response,
         Ok(body) => respond::empty(take(shared, encoding, &body).await),
     };
-    respond::shared_with(response, &parts.headers)
+    respond::shared_with(response, &parts.headers, &shared.config)
 }
 
 async fn take(shared: &Shared, encoding: Encoding, body: &[u8]) -> StatusCode {
@@ -142,9 +143,15 @@ async fn take(shared: &Shared, encoding: Encoding, body: &[u8]) -> StatusCode {
     if door.encoding != encoding {
         return StatusCode::BAD_REQUEST;
     }
-    // Waits when the connection is busy: whoever posts faster than it obeys is slowed down.
-    match door.inbox.send(Bytes::copy_from_slice(&request.data)).await {
+    // Waits when the connection is busy: whoever posts faster than it obeys is slowed down. Not for ever,
+    // because each post that waits is a request of the host's.
+    let most = shared.config.stale_close_delay;
+    let sent = door
+        .inbox
+        .send_timeout(Bytes::copy_from_slice(&request.data), most);
+    match sent.await {
         Ok(()) => StatusCode::NO_CONTENT,
-        Err(_) => StatusCode::NOT_FOUND,
+        Err(SendTimeoutError::Timeout(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        Err(SendTimeoutError::Closed(_)) => StatusCode::NOT_FOUND,
     }
 }

@@ -50,7 +50,7 @@ where
         stream::read(body, shared).await
     };
     match first {
-        Err(response) => respond::shared_with(response, &parts.headers),
+        Err(response) => respond::shared_with(response, &parts.headers, &shared.config),
         Ok(first) => stream::open(
             engine,
             Opened {

@@ -36,7 +36,7 @@ where
     }
     let first = match stream::read(body, shared).await {
         Ok(first) => first,
-        Err(response) => return respond::shared_with(response, &parts.headers),
+        Err(response) => return respond::shared_with(response, &parts.headers, &shared.config),
     };
     let (shape, content_type) = if is_protobuf(&parts.headers) {
         (Shape::StreamProtobuf, "application/octet-stream")

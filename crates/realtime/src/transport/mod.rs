@@ -4,7 +4,8 @@
 //! - [`http_stream`], [`events`]: the body of a response, from server to client; [`emulation`]: the
 //!   posts that go the other way. [`stream`] is what the two have in common.
 //! - [`shape`]: in which shape messages travel. [`outlet`], [`body`]: bodies of responses.
-//! - [`gone`]: the end of every connection.
+//! - [`timed`]: sockets that hosts serve to clients which may not read. [`gone`]: the end of every
+//!   connection.
 
 pub(crate) mod body;
 pub(crate) mod emulation;
@@ -16,6 +17,7 @@ mod query;
 mod respond;
 pub(crate) mod shape;
 mod stream;
+pub(crate) mod timed;
 pub(crate) mod websocket;
 
 pub(crate) use shape::Shape;

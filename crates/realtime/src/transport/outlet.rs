@@ -29,6 +29,8 @@ struct Queue {
     /// Nothing more is accepted.
     sealed: bool,
     waker: Option<Waker>,
+    /// Whoever has replies, but does not want to be the one who makes it overflow.
+    waiter: Option<Waker>,
 }
 
 impl Outlet {
@@ -36,7 +38,7 @@ impl Outlet {
     pub(crate) fn send(&self, frame: Bytes, limit: usize) -> Sent {
         let mut queue = lock(&self.queue);
         if queue.sealed {
-            return Sent::Done;
+            return Sent::Sealed;
         }
         if queue.bytes > 0 && queue.bytes.saturating_add(frame.len()) > limit {
             return Sent::Overflow;
@@ -46,10 +48,10 @@ impl Outlet {
     }
 
     /// Sends `frame` as the last one; with `skip_queue`, in place of what waits.
-    pub(crate) fn finish(&self, frame: Bytes, skip_queue: bool) {
+    pub(crate) fn finish(&self, frame: Bytes, skip_queue: bool) -> Sent {
         let mut queue = lock(&self.queue);
         if queue.sealed {
-            return;
+            return Sent::Sealed;
         }
         if skip_queue {
             queue.frames.clear();
@@ -57,6 +59,8 @@ impl Outlet {
         }
         queue.push(frame);
         queue.sealed = true;
+        queue.wake_waiter();
+        Sent::Done
     }
 
     /// Ends the response where it is.
@@ -66,8 +70,19 @@ impl Outlet {
         queue.frames = VecDeque::new();
         queue.bytes = 0;
         queue.wake();
+        queue.wake_waiter();
         drop(queue);
         self.gone.cancel();
+    }
+
+    /// Ready when at most `limit` bytes wait, or nothing more is accepted.
+    pub(crate) fn poll_room(&self, limit: usize, context: &Context<'_>) -> Poll<()> {
+        let mut queue = lock(&self.queue);
+        if queue.bytes <= limit || queue.sealed {
+            return Poll::Ready(());
+        }
+        queue.waiter = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Bytes that wait.
@@ -86,6 +101,12 @@ impl Queue {
         self.bytes += frame.len();
         self.frames.push_back(frame);
         self.wake();
+    }
+
+    fn wake_waiter(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.wake();
+        }
     }
 
     fn wake(&mut self) {
@@ -110,6 +131,7 @@ impl Body for Response {
         let mut queue = lock(&self.0.queue);
         if let Some(frame) = queue.frames.pop_front() {
             queue.bytes -= frame.len();
+            queue.wake_waiter();
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
         if queue.sealed {
@@ -122,6 +144,6 @@ impl Body for Response {
 
 impl Drop for Response {
     fn drop(&mut self) {
-        self.0.gone.cancel();
+        self.0.kill();
     }
 }

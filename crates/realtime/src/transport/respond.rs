@@ -8,6 +8,7 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 
 use crate::config::Config;
+use crate::origin::OriginPolicy;
 use crate::transport::body::Body;
 
 /// What is answered to a request before it is looked into: to a preflight, to a foreign page, to a
@@ -32,7 +33,7 @@ pub(super) fn at_the_door(
             HeaderValue::from_static(allowed),
         );
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("300"));
-        return Some(shared_with(response, headers));
+        return Some(shared_with(response, headers, config));
     }
     if !allowed.split(", ").any(|it| it == method.as_str()) {
         let mut response = plain(
@@ -66,17 +67,23 @@ pub(super) fn plain(status: StatusCode, sentence: &'static str) -> Response<Body
 }
 
 /// The response with the headers by which a browser lets the page that asked read it. Only for requests
-/// whose origin is allowed.
-pub(super) fn shared_with(mut response: Response<Body>, request: &HeaderMap) -> Response<Body> {
+/// whose origin is allowed. Cookies and the like come along only where pages are listed by name.
+pub(super) fn shared_with(
+    mut response: Response<Body>,
+    request: &HeaderMap,
+    config: &Config,
+) -> Response<Body> {
     let Some(origin) = request.get(ORIGIN) else {
         return response;
     };
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_CREDENTIALS,
-        HeaderValue::from_static("true"),
-    );
+    if config.origins != OriginPolicy::Any {
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
+    }
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(asked) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());

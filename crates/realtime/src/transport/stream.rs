@@ -48,6 +48,7 @@ pub(super) fn open<A: Authority>(engine: &Engine<A>, opened: Opened) -> Response
                 "There is no room now; connect again in a moment.",
             ),
             &opened.headers,
+            &shared.config,
         );
     }
     let outlet = Arc::new(Outlet::default());
@@ -63,7 +64,7 @@ pub(super) fn open<A: Authority>(engine: &Engine<A>, opened: Opened) -> Response
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
     );
-    let response = respond::shared_with(response, &opened.headers);
+    let response = respond::shared_with(response, &opened.headers, &shared.config);
     shared.stats.upgrades.fetch_add(1, Ordering::Relaxed);
     if !opened.prelude.is_empty() {
         outlet.send(Bytes::from_static(opened.prelude), usize::MAX);
@@ -88,6 +89,7 @@ async fn serve<A: Authority>(engine: Engine<A>, outlet: Arc<Outlet>, opened: Ope
     };
     let mut session = Session::new(engine, Arc::clone(&connection), opening);
     Stats::add(&shared.stats.messages_in, 1);
+    Stats::add(&shared.stats.bytes_in, opened.first.len());
     session.obey(&opened.first).await;
     drop(opened.first);
     loop {

@@ -181,3 +181,12 @@ async fn the_transports_own_pings_are_answered() {
         Heard::Text(r#"{"id":2,"ping":{}}"#.into())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_jumps_ahead_is_noticed_before_the_next_ping() {
+    let server = Server::start().await;
+    let (_socket, _) = server.connected("app/ann/s1/60").await;
+    server.clock.advance(3_600_000);
+    let took = server.pass_until_closed(3005).await;
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}

@@ -1,9 +1,15 @@
 //! How much one may.
 
-use chatsdk_realtime::{Config, TopicOptions};
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
 
-use crate::support::{Server, Socket, connect};
-use crate::topics::{granted, publish};
+use std::sync::atomic::Ordering;
+
+use chatsdk_realtime::{Config, History, Keep, Payload, Publish, Range, TopicOptions};
+
+use serde_json::{Value, json};
+
+use crate::support::{Heard, Server, Socket, connect};
+use crate::topics::{granted, keeps, publish};
 
 #[tokio::test(start_paused = true)]
 async fn commands_above_the_rate_are_refused_and_the_rest_is_heard() {
@@ -85,4 +91,357 @@ async fn a_subscriber_that_does_not_read_is_closed_and_the_others_hear_all() {
         }
         assert!(number < 5000, "the slow one is still there: {closes:?}");
     }
+}
+
+/// Publishes without letting the delivery run.
+fn flood(server: &Server, options: &TopicOptions, count: u64) {
+    for number in 1..=count {
+        publish(server, options, "t", &number.to_string());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_without_history_gives_up_its_oldest_publications() {
+    let server = Server::with(Config {
+        max_backlog_events: 4,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions::default();
+    server.authority.topics("t", granted(options.clone()));
+    let mut socket = crate::topics::listening(&server, "s1").await;
+    flood(&server, &options, 10);
+    for number in 7..=10 {
+        assert_eq!(socket.hear_line().await["push"]["pub"]["data"], number);
+    }
+    let stats = server.handle().stats();
+    assert_eq!(stats.dropped.load(Ordering::Relaxed), 6);
+    assert_eq!(stats.backlog_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_that_wait_in_a_topic_are_bounded() {
+    let server = Server::with(Config {
+        max_backlog_bytes: 20_000,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions::default();
+    server.authority.topics("t", granted(options.clone()));
+    let _socket = crate::topics::listening(&server, "s1").await;
+    let payload = format!("\"{}\"", "x".repeat(7000));
+    let stats = server.handle().stats();
+    for _ in 0..5 {
+        publish(&server, &options, "t", &payload);
+        assert!(stats.backlog_bytes.load(Ordering::Relaxed) <= 20_000);
+    }
+    assert_eq!(stats.backlog_bytes.load(Ordering::Relaxed), 2 * 7002);
+    assert_eq!(stats.dropped.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_counts_is_told_that_publications_were_given_up() {
+    let server = Server::with(Config {
+        max_backlog_events: 4,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: keeps(100),
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options.clone()));
+    let mut plain = crate::topics::listening(&server, "s1").await;
+    let (mut counting, _) = server.connected("app/ann/s2/never").await;
+    let wish = r#"{"id":2,"subscribe":{"channel":"t","positioned":true}}"#;
+    assert_eq!(counting.ask(wish).await["subscribe"]["positioned"], true);
+    flood(&server, &options, 5);
+    assert_eq!(
+        counting.hear_line().await["push"]["unsubscribe"]["code"],
+        2500
+    );
+    assert_eq!(plain.hear_line().await["push"]["pub"]["data"], 5);
+    let wish = r#"{"id":3,"subscribe":{"channel":"t","positioned":true}}"#;
+    let again = counting.ask(wish).await;
+    assert_eq!(again["subscribe"]["offset"], 5, "{again}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_floods_a_topic_is_refused_and_nobody_loses_anything() {
+    let server = Server::with(Config {
+        max_backlog_events: 4,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions::default();
+    server.authority.topics("t", granted(options.clone()));
+    let mut other = crate::topics::listening(&server, "s1").await;
+    let (mut socket, _) = server.connected("app/ann/s2/never").await;
+    let commands: Vec<String> = (1..=6)
+        .map(|id| format!(r#"{{"id":{id},"publish":{{"channel":"t","data":{id}}}}}"#))
+        .collect();
+    let first = socket.ask(&commands.join("\n")).await;
+    assert!(first["publish"].is_object(), "{first}");
+    for _ in 2..=4 {
+        assert!(socket.hear_line().await["publish"].is_object());
+    }
+    for _ in 5..=6 {
+        let reply = socket.hear_line().await;
+        assert_eq!(reply["error"]["code"], 111, "{reply}");
+        assert_eq!(reply["error"]["temporary"], true);
+    }
+    for number in 1..=4 {
+        assert_eq!(other.hear_line().await["push"]["pub"]["data"], number);
+    }
+    let again = socket
+        .ask(r#"{"id":7,"publish":{"channel":"t","data":7}}"#)
+        .await;
+    assert!(again["publish"].is_object(), "{again}");
+}
+
+/// A server whose histories are bounded, and how many publications of `t` a channel still has.
+async fn bounded(per_app: usize, total: usize) -> (Server, TopicOptions) {
+    let server = Server::with(Config {
+        max_history_bytes: total,
+        max_history_bytes_per_app: per_app,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: keeps(1000),
+        ..TopicOptions::default()
+    };
+    (server, options)
+}
+
+/// Publishes ten KiB in a channel, a second after whatever came before.
+fn keep_more(server: &Server, options: &TopicOptions, app: &str, channel: &str) {
+    server.clock.advance(1000);
+    let data = Payload::new(vec![b'1'; 10 * 1024]);
+    let publish = Publish::new(app, channel, data, options);
+    server.handle().publish(publish);
+}
+
+fn kept(server: &Server, options: &TopicOptions, app: &str, channel: &str) -> usize {
+    let History::Memory(keep) = options.history else {
+        panic!("it keeps something");
+    };
+    let read = server
+        .handle()
+        .history(app, channel, keep, Range::default());
+    read.expect("a history").1.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_histories_of_an_app_are_bounded_and_the_oldest_publications_go_first() {
+    let (server, options) = bounded(100 * 1024, 0).await;
+    keep_more(&server, &options, "app", "old");
+    keep_more(&server, &options, "other", "old");
+    for _ in 0..8 {
+        keep_more(&server, &options, "app", "busy");
+    }
+    assert_eq!(kept(&server, &options, "app", "old"), 1);
+    keep_more(&server, &options, "app", "busy");
+    assert_eq!(kept(&server, &options, "app", "old"), 0);
+    assert_eq!(kept(&server, &options, "app", "busy"), 9);
+    for number in 0..100 {
+        keep_more(&server, &options, "app", &format!("many{number}"));
+        assert!(server.handle().history_bytes() <= 120 * 1024);
+    }
+    assert_eq!(kept(&server, &options, "app", "busy"), 0);
+    assert_eq!(kept(&server, &options, "app", "many99"), 1);
+    assert_eq!(kept(&server, &options, "other", "old"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn above_the_engines_bound_the_app_that_has_the_most_gives() {
+    let (server, options) = bounded(0, 100 * 1024).await;
+    keep_more(&server, &options, "small", "t");
+    for _ in 0..50 {
+        keep_more(&server, &options, "large", "t");
+    }
+    assert_eq!(kept(&server, &options, "small", "t"), 1);
+    assert_eq!(kept(&server, &options, "large", "t"), 8);
+    keep_more(&server, &options, "small", "t");
+    assert_eq!(kept(&server, &options, "small", "t"), 2);
+    assert_eq!(kept(&server, &options, "large", "t"), 7);
+    for app in ["small", "large"] {
+        server.handle().forget_history(app, "t");
+    }
+    assert_eq!(server.handle().history_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_is_bounded_by_bytes() {
+    let (server, mut options) = bounded(0, 0).await;
+    options.history = History::Memory(Keep {
+        size: 100,
+        bytes: 25 * 1024,
+        ttl: std::time::Duration::from_mins(1),
+        count_ttl: std::time::Duration::from_mins(1),
+    });
+    for _ in 0..10 {
+        keep_more(&server, &options, "app", "t");
+    }
+    assert_eq!(kept(&server, &options, "app", "t"), 2);
+}
+
+/// A server with 20 channels that each remember one publication of 60 KB, and what they are called.
+async fn with_much_to_recover(max_queue_bytes: usize) -> (Server, Vec<&'static str>) {
+    let server = Server::with(Config {
+        max_queue_bytes,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: keeps(10),
+        force_recovery: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options.clone()));
+    let names = [
+        "ta", "tb", "tc", "td", "te", "tf", "tg", "th", "ti", "tj", "tk", "tl", "tm", "tn", "to",
+        "tp", "tq", "tr", "ts", "tt",
+    ];
+    let payload = format!("\"{}\"", "x".repeat(60_000));
+    for name in names {
+        publish(&server, &options, name, &payload);
+    }
+    (server, names.to_vec())
+}
+
+/// From before the first publication of `channel`.
+fn from_the_start(server: &Server, channel: &str) -> Value {
+    let History::Memory(keep) = keeps(10) else {
+        panic!("it keeps something");
+    };
+    let read = server
+        .handle()
+        .history("app", channel, keep, Range::default());
+    let (top, _) = read.expect("a history");
+    json!({ "channel": channel, "recover": true, "epoch": &*top.epoch, "offset": 0 })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_answered_as_fast_as_it_reads() {
+    let (server, channels) = with_much_to_recover(128 * 1024).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let commands: Vec<String> = channels
+        .iter()
+        .zip(2..)
+        .map(|(channel, id)| {
+            json!({ "id": id, "subscribe": from_the_start(&server, channel) }).to_string()
+        })
+        .collect();
+    socket.say(&commands.join("\n")).await;
+    for id in 2..22 {
+        let reply = socket.hear_line().await;
+        assert_eq!(reply["id"], id);
+        assert_eq!(reply["subscribe"]["recovered"], true);
+        assert!(server.handle().queued_bytes() <= 400 * 1024);
+    }
+    assert!(server.handle().stats().closes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_connect_reply_recovers_fits_into_it() {
+    let (server, channels) = with_much_to_recover(8 * 1024 * 1024).await;
+    server
+        .authority
+        .server_side
+        .lock()
+        .expect("no panic")
+        .clone_from(&channels);
+    let subs: serde_json::Map<_, _> = channels
+        .iter()
+        .map(|channel| ((*channel).to_owned(), from_the_start(&server, channel)))
+        .collect();
+    let connect =
+        json!({ "id": 1, "connect": { "token": "app/ann/s1/never", "subs": subs } }).to_string();
+    let mut socket = server.socket().await;
+    socket.say(&connect).await;
+    let Heard::Text(reply) = socket.hear().await else {
+        panic!("a reply");
+    };
+    assert!(reply.len() < 600 * 1024, "{}", reply.len());
+    let reply: Value = serde_json::from_str(&reply).expect("JSON");
+    let subs = reply["connect"]["subs"].as_object().expect("subscriptions");
+    assert_eq!(subs.len(), channels.len());
+    let recovered = subs.values().filter(|sub| sub["recovered"] == true);
+    assert_eq!(recovered.count(), 8);
+    for sub in subs.values() {
+        assert_eq!(
+            (sub["recovered"] == true, sub["was_recovering"] == true),
+            (sub["publications"].is_array(), true)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presence_reply_names_no_more_than_it_may() {
+    let server = Server::with(Config {
+        max_presence: 1,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        presence: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let mut one = crate::topics::listening(&server, "s1").await;
+    let presence = r#"{"id":3,"presence":{"channel":"t"}}"#;
+    assert!(one.ask(presence).await["presence"].is_object());
+    let _two = crate::topics::listening(&server, "s2").await;
+    assert_eq!(one.ask(presence).await["error"]["code"], 106);
+    let count = one
+        .ask(r#"{"id":4,"presence_stats":{"channel":"t"}}"#)
+        .await;
+    assert_eq!(count["presence_stats"]["num_clients"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_in_particular_is_not_counted_as_one_user() {
+    let server = Server::with(Config {
+        max_connections_per_user: 1,
+        ..Config::default()
+    })
+    .await;
+    let (_one, _) = server.connected("app//s1/never").await;
+    let (_two, _) = server.connected("app//s2/never").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_back_during_a_connect_is_bounded() {
+    let server = Server::with(Config {
+        max_queue_bytes: 64 * 1024,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: History::Host,
+        force_positioning: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let all = vec!["t"];
+    server
+        .authority
+        .server_side
+        .lock()
+        .expect("no panic")
+        .clone_from(&all);
+    server.authority.past_gate.forget_permits(1);
+    let mut socket = server.socket().await;
+    socket.say(&connect(1, "app/ann/s1/never")).await;
+    server.authority.recovering.notified().await;
+    let message = Payload::new(format!("\"{}\"", "x".repeat(30_000)));
+    for _ in 0..2 {
+        server.handle().message(&crate::topics::ANN, &message);
+        assert!(server.handle().stats().closes().is_empty());
+    }
+    server.handle().message(&crate::topics::ANN, &message);
+    assert_eq!(server.handle().stats().closes(), [(3008, 1)]);
+    server.authority.past_gate.add_permits(1);
+    assert_eq!(socket.hear_close().await.0, 3008);
 }

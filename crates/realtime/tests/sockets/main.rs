@@ -5,6 +5,8 @@
 //! - [`closing`]: how connections end, and that all of them do.
 //! - [`topics`]: listening and speaking. [`recovery`]: coming back. [`limits`]: how much one may.
 //! - [`listing`]: what operators see.
+//! - [`races`]: what happens at the same time, or in the same frame.
+//! - [`streams`]: connections of clients that cannot have a WebSocket.
 //! - [`soak`]: nothing is lost, doubled or reordered.
 //! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
 //!
@@ -16,7 +18,9 @@ mod connect;
 mod lifetime;
 mod limits;
 mod listing;
+mod races;
 mod recovery;
 mod soak;
+mod streams;
 mod support;
 mod topics;

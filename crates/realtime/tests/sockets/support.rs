@@ -3,20 +3,22 @@
 #![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chatsdk_realtime::{
-    Admission, Authority, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant, Handle,
+    Admission, Authority, Caller, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant, Handle,
     Identity, InspectRequest, PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed,
-    Refusal, Stats, SubRefreshRequest, SubscribeRequest, TopicOptions, Whom,
+    Refusal, Stats, SubRefreshRequest, SubscribeRequest, TimedStream, TopicOptions, Whom,
 };
 use chatsdk_types::{ManualClock, SystemEntropy};
 use http::Request;
-use http_body_util::Full;
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +30,9 @@ use tokio::sync::{Notify, Semaphore};
 
 /// The moment at which every test begins.
 pub(crate) const START: i64 = 1_700_000_000_000;
+
+/// How long a client may take nothing of a response.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An authority whose tokens say what to answer:
 /// `app/user/session/seconds` admits until then (`never`: without end); `expired`, `invalid`,
@@ -49,6 +54,10 @@ pub(crate) struct Scripted {
     pub(crate) past_gate: Semaphore,
     /// Told at each question about the past.
     pub(crate) recovering: Notify,
+    /// Only who listens to a topic may publish there, and ask about it.
+    only_subscribers: AtomicBool,
+    /// Where nobody may stay who refreshes.
+    pub(crate) barred: Mutex<Vec<&'static str>>,
     /// What every connection is subscribed to.
     pub(crate) server_side: Mutex<Vec<&'static str>>,
 }
@@ -88,6 +97,18 @@ impl Scripted {
     /// Has topics whose channels begin with `prefix` granted like this.
     pub(crate) fn topics(&self, prefix: &'static str, grant: Grant) {
         self.topics.lock().expect("no panic").push((prefix, grant));
+    }
+
+    /// From now on only who listens to a topic may publish there, and ask about it.
+    pub(crate) fn only_subscribers(&self) {
+        self.only_subscribers.store(true, Ordering::Relaxed);
+    }
+
+    fn grant_to(&self, subscribed: bool, channel: &str) -> Result<Grant, Denial> {
+        if self.only_subscribers.load(Ordering::Relaxed) && !subscribed {
+            return Err(ErrorCode::PermissionDenied.into());
+        }
+        self.grant(channel)
     }
 
     fn grant(&self, channel: &str) -> Result<Grant, Denial> {
@@ -153,6 +174,10 @@ impl Authority for Scripted {
         answer
     }
 
+    async fn may_stay(&self, _: Caller<'_>, channel: &str) -> bool {
+        !self.barred.lock().expect("no panic").contains(&channel)
+    }
+
     async fn sub_refresh(&self, request: SubRefreshRequest<'_>) -> Result<Option<i64>, Denial> {
         let now = chatsdk_types::Clock::now(&self.clock);
         match request.token.parse::<i64>() {
@@ -162,11 +187,13 @@ impl Authority for Scripted {
     }
 
     async fn publish(&self, request: PublishRequest<'_>) -> Result<Publishing, Denial> {
-        Ok(Publishing::Topic(self.grant(request.channel)?.options))
+        Ok(Publishing::Topic(
+            self.grant_to(request.subscribed, request.channel)?.options,
+        ))
     }
 
     async fn inspect(&self, request: InspectRequest<'_>) -> Result<Arc<TopicOptions>, Denial> {
-        Ok(self.grant(request.channel)?.options)
+        Ok(self.grant_to(request.subscribed, request.channel)?.options)
     }
 
     async fn recover(&self, _: RecoverRequest<'_>) -> Result<Recovered, Denial> {
@@ -215,6 +242,8 @@ impl Server {
             past: Mutex::default(),
             past_gate: Semaphore::new(1),
             recovering: Notify::new(),
+            only_subscribers: AtomicBool::new(false),
+            barred: Mutex::default(),
             server_side: Mutex::default(),
         });
         let engine = Engine::new(
@@ -298,16 +327,40 @@ async fn accept(listener: TcpListener, engine: Engine<Scripted>) {
             .expect("a socket");
         let engine = engine.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                let response = engine.upgrade(&mut request, remote);
-                async move { Ok::<http::Response<Full<Bytes>>, std::convert::Infallible>(response) }
+            let service = service_fn(move |request: Request<Incoming>| {
+                let engine = engine.clone();
+                async move { Ok::<_, Infallible>(answer(&engine, request, remote).await) }
             });
             // An error means that the client went away, which the client's side of a test shows.
             let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(
+                    TokioIo::new(TimedStream::new(stream, WRITE_TIMEOUT)),
+                    service,
+                )
                 .with_upgrades()
                 .await;
         });
+    }
+}
+
+async fn answer(
+    engine: &Engine<Scripted>,
+    mut request: Request<Incoming>,
+    remote: SocketAddr,
+) -> http::Response<UnsyncBoxBody<Bytes, Infallible>> {
+    match request.uri().path() {
+        "/connection/http_stream" => engine
+            .http_stream(request, remote)
+            .await
+            .map(BodyExt::boxed_unsync),
+        "/connection/sse" => engine
+            .events(request, remote)
+            .await
+            .map(BodyExt::boxed_unsync),
+        "/emulation" => engine.emulation(request).await.map(BodyExt::boxed_unsync),
+        _ => engine
+            .upgrade(&mut request, remote)
+            .map(BodyExt::boxed_unsync),
     }
 }
 
@@ -511,4 +564,101 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend(mask);
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b));
     frame
+}
+
+/// A client of a response that goes on, in JSON: HTTP-streaming or server-sent events.
+pub(crate) struct Stream {
+    pub(crate) addr: SocketAddr,
+    socket: TcpStream,
+    pub(crate) head: String,
+    bytes: Vec<u8>,
+}
+
+impl Stream {
+    /// Posts `commands` to `path`, with more header lines, and reads the head of the answer.
+    pub(crate) async fn open(addr: SocketAddr, path: &str, headers: &str, commands: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a socket");
+        let mut socket = socket.connect(addr).await.expect("it listens");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n{headers}\r\n{commands}",
+            commands.len()
+        );
+        socket
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        let mut opened = Self {
+            addr,
+            socket,
+            head: String::new(),
+            bytes: Vec::new(),
+        };
+        opened.head = opened.until(b"\r\n\r\n").await.expect("a whole head");
+        opened
+    }
+
+    /// What comes up to `end`, without it; `None`: nothing more does.
+    async fn until(&mut self, end: &[u8]) -> Option<String> {
+        loop {
+            let found = self
+                .bytes
+                .windows(end.len())
+                .position(|window| window == end);
+            if let Some(at) = found {
+                let text = self.bytes[..at].to_vec();
+                self.bytes.drain(..at + end.len());
+                return Some(String::from_utf8(text).expect("UTF-8"));
+            }
+            let mut buffer = vec![0; 65_536];
+            let read = self.socket.read(&mut buffer).await.unwrap_or(0);
+            if read == 0 {
+                return None;
+            }
+            self.bytes.extend(&buffer[..read]);
+        }
+    }
+
+    /// The next message, pings among them; `None`: the response has ended.
+    pub(crate) async fn message(&mut self) -> Option<Value> {
+        loop {
+            // Lengths of chunks and empty lines stand between messages.
+            let line = self.until(b"\n").await?;
+            let line = line.trim_end_matches('\r');
+            let line = line.strip_prefix("data: ").unwrap_or(line);
+            if line.starts_with('{') {
+                return Some(serde_json::from_str(line).expect("JSON"));
+            }
+            if line == "0" {
+                return None;
+            }
+        }
+    }
+
+    /// Posts commands beside the response; the status of the answer. `connected` is the connect result.
+    pub(crate) async fn post(&self, connected: &Value, commands: &str) -> u16 {
+        let body = serde_json::json!({
+            "session": connected["session"],
+            "node": connected["node"],
+            "data": commands,
+        });
+        let posted = Self::open(self.addr, "/emulation", "", &body.to_string()).await;
+        let status = posted.head.split(' ').nth(1).expect("a status line");
+        status.parse().expect("a status")
+    }
+
+    /// Whether the server still has its end of the socket open.
+    pub(crate) fn is_held(&self) -> bool {
+        let port = |addr: SocketAddr| format!("0100007F:{:04X}", addr.port());
+        let client = self.socket.local_addr().expect("an address");
+        let (server, client) = (port(self.addr), port(client));
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("a table of sockets");
+        table.lines().any(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            // A socket that no file descriptor stands for has no inode.
+            columns.get(1) == Some(&server.as_str())
+                && columns.get(2) == Some(&client.as_str())
+                && columns.get(9).is_some_and(|inode| *inode != "0")
+        })
+    }
 }

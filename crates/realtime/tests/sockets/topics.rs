@@ -20,6 +20,7 @@ pub(crate) const ANN: Whom<'_> = Whom::User {
 pub(crate) fn keeps(size: usize) -> History {
     History::Memory(Keep {
         size,
+        bytes: usize::MAX,
         ttl: Duration::from_mins(5),
         count_ttl: Duration::from_hours(1),
     })
@@ -437,4 +438,50 @@ async fn the_server_subscribes_and_unsubscribes() {
         .handle()
         .disconnect(&ANN, &DisconnectCode::ForceReconnect.into());
     assert_eq!(socket.hear_close().await.0, 3011);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_ends_what_is_no_longer_allowed() {
+    let server = server(TopicOptions::default()).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    for (id, channel) in [(2, "t1"), (3, "t2")] {
+        let command = json!({ "id": id, "subscribe": { "channel": channel } });
+        assert!(socket.ask(&command.to_string()).await["subscribe"].is_object());
+    }
+    server.authority.barred.lock().expect("no panic").push("t1");
+    let refresh = crate::support::refresh(4, "app/ann/s1/never");
+    let same = socket.ask(&refresh).await;
+    assert!(same["refresh"].is_object(), "nothing has changed: {same}");
+    let refresh = crate::support::refresh(5, "app/ann/s2/never");
+    let end = socket.ask(&refresh).await;
+    assert_eq!(
+        (&end["push"]["channel"], &end["push"]["unsubscribe"]["code"]),
+        (&json!("t1"), &json!(2000))
+    );
+    assert!(socket.hear_line().await["refresh"].is_object());
+    publish(&server, &TopicOptions::default(), "t1", "1");
+    publish(&server, &TopicOptions::default(), "t2", "2");
+    assert_eq!(data(&socket.hear_line().await), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_the_server_chose_may_be_asked_about_whatever_its_name() {
+    let options = TopicOptions {
+        history: keeps(5),
+        presence: true,
+        ..TopicOptions::default()
+    };
+    let server = server(options.clone()).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let history = r#"{"id":2,"history":{"channel":"tä","limit":-1}}"#;
+    assert_eq!(socket.ask(history).await["error"]["code"], 107);
+    let grant = granted(options.clone());
+    assert_eq!(server.handle().subscribe(&ANN, "tä", &grant, None), 1);
+    assert!(socket.hear_line().await["push"]["subscribe"].is_object());
+    publish(&server, &options, "tä", "1");
+    assert_eq!(data(&socket.hear_line().await), 1);
+    let reply = socket.ask(history).await;
+    assert_eq!(reply["history"]["publications"][0]["data"], 1, "{reply}");
+    let presence = r#"{"id":3,"presence":{"channel":"tä"}}"#;
+    assert!(socket.ask(presence).await["presence"].is_object());
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use chatsdk_api::Network;
 use chatsdk_auth::AuthConfig;
@@ -284,6 +285,14 @@ pub struct Config {
     /// `CHATSDK_OPERATOR_TOKEN`, which is no setting so that nothing prints it; `None`: the token stands in
     /// the data directory.
     pub operator_token: Option<OperatorToken>,
+    /// How many realtime connections there may be; 0 for any number.
+    pub max_connections: usize,
+    /// How many of one user; 0 for any number.
+    pub max_connections_per_user: usize,
+    /// How many may be opened in a second; 0 for any number.
+    pub connections_per_second: u32,
+    /// How many bytes kept publications may take up; 0 for any number.
+    pub history_bytes: usize,
 }
 
 impl Config {
@@ -340,9 +349,22 @@ impl Config {
             },
             expired_close_delay: layers.lifetime("realtime.expired_close_delay")?,
             operator_token: None,
+            max_connections: layers.parse("realtime.max_connections", number)?,
+            max_connections_per_user: layers.parse("realtime.max_connections_per_user", number)?,
+            connections_per_second: layers.parse("realtime.connections_per_second", number)?,
+            history_bytes: layers.parse("realtime.history_memory_mib", |text| {
+                number::<usize>(text)?
+                    .checked_mul(1024 * 1024)
+                    .ok_or_else(|| "it takes fewer MiB".to_owned())
+            })?,
             data_dir,
         })
     }
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse()
+        .map_err(|_| "it takes a whole number, 0 or above".to_owned())
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -477,6 +499,11 @@ mod tests {
             ("CHATSDK_TRUSTED_PROXIES", "10.0.0.0/33"),
             ("CHATSDK_TOKENS_MIN_ACCESS_TTL", "500ms"),
             ("CHATSDK_TOKENS_SESSIONS_PER_USER", "0"),
+            ("CHATSDK_REALTIME_MAX_CONNECTIONS", "-1"),
+            (
+                "CHATSDK_REALTIME_HISTORY_MEMORY_MIB",
+                "18446744073709551615",
+            ),
         ] {
             assert!(
                 Config::parse(&layers(None, &[(key, value)]).unwrap()).is_err(),

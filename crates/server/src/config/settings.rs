@@ -124,6 +124,30 @@ pub const SETTINGS: &[Setting] = &[
         default: "25s",
         doc: "How long a socket may stay past the end of its access token before it is closed with 3005.",
     },
+    Setting {
+        key: "realtime.max_connections",
+        env: "CHATSDK_REALTIME_MAX_CONNECTIONS",
+        default: "100000",
+        doc: "How many realtime connections there may be; one more is answered 503. `0` for any number.",
+    },
+    Setting {
+        key: "realtime.max_connections_per_user",
+        env: "CHATSDK_REALTIME_MAX_CONNECTIONS_PER_USER",
+        default: "100",
+        doc: "How many realtime connections one user may have; one more is closed with 3504. `0` for any number.",
+    },
+    Setting {
+        key: "realtime.connections_per_second",
+        env: "CHATSDK_REALTIME_CONNECTIONS_PER_SECOND",
+        default: "1000",
+        doc: "How many realtime connections may be opened in a second; one more is answered 503, and its client comes back by itself. `0` for any number, which `rate_limits = off` means, too.",
+    },
+    Setting {
+        key: "realtime.history_memory_mib",
+        env: "CHATSDK_REALTIME_HISTORY_MEMORY_MIB",
+        default: "256",
+        doc: "How many MiB the publications kept for clients that come back may take up; one app may have half of it. Above it the oldest go first. `0` for any number.",
+    },
 ];
 
 /// The setting called `key`.

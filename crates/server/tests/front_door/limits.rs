@@ -1,6 +1,7 @@
 //! Rate limits: who meets them, who does not, and what they are told.
 
-use chatsdk_testkit::{Database, Reply, TestServer};
+use chatsdk_realtime::{Payload, Whom};
+use chatsdk_testkit::{Database, Event, Reply, Socket, TestServer};
 use serde_json::json;
 
 async fn server() -> TestServer {
@@ -134,5 +135,104 @@ async fn limits_can_be_lifted_for_load_tests() {
     let ann = server.backend.sign_in("ann").await;
     for _ in 0..200 {
         ann.present(&ann.refresh).await.ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_limited_by_user_by_server_and_by_the_second() {
+    let connect = async |server: &TestServer, user: &str| {
+        let signed_in = server.backend.sign_in(user).await;
+        Socket::connect(server.realtime(), &signed_in.access).await
+    };
+    let server = TestServer::with(
+        Database::Sqlite,
+        &[
+            ("realtime.max_connections", "2"),
+            ("realtime.max_connections_per_user", "1"),
+        ],
+    )
+    .await;
+    let (_ann, event) = connect(&server, "ann").await;
+    assert!(matches!(event, Event::Reply(_)), "{event:?}");
+    let (_, event) = connect(&server, "ann").await;
+    assert!(matches!(event, Event::Closed(3504, _)), "{event:?}");
+    let handle = server.server().engine().handle().clone();
+    while handle.count(&Whom::Everyone) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let (_bob, event) = connect(&server, "bob").await;
+    assert!(matches!(event, Event::Reply(_)), "{event:?}");
+    assert_eq!(
+        Socket::open(server.realtime(), "/ws", &[]).await.err(),
+        Some(503)
+    );
+
+    let server = TestServer::with(
+        Database::Sqlite,
+        &[
+            ("rate_limits", "on"),
+            ("realtime.connections_per_second", "1"),
+        ],
+    )
+    .await;
+    let mut opened = Vec::new();
+    while let Ok(socket) = Socket::open(server.realtime(), "/ws", &[]).await {
+        opened.push(socket);
+    }
+    let unlimited = TestServer::with(
+        Database::Sqlite,
+        &[("realtime.connections_per_second", "1")],
+    )
+    .await;
+    for _ in 0..20 {
+        opened.push(
+            Socket::open(unlimited.realtime(), "/ws", &[])
+                .await
+                .unwrap(),
+        );
+    }
+}
+
+/// A client of HTTP-streaming that reads nothing: the server gives up its connection, and then lets go of
+/// the socket, which it would otherwise have for as long as the client likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_not_read_does_not_keep_its_socket() {
+    use tokio::io::AsyncWriteExt as _;
+    let server = TestServer::start(Database::Sqlite).await;
+    let ann = server.backend.sign_in("ann").await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(server.realtime()).await.unwrap();
+    let body = json!({ "id": 1, "connect": { "token": ann.access } }).to_string();
+    let request = format!(
+        "POST /connection/http_stream HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let handle = server.server().engine().handle().clone();
+    let app = server.app.to_string();
+    let whom = Whom::App { app: &app };
+    while handle.count(&whom) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let message = Payload::new(format!("\"{}\"", "x".repeat(100_000)));
+    while handle.stats().closes().is_empty() {
+        handle.message(&whom, &message);
+        tokio::task::yield_now().await;
+    }
+    let port = |address: std::net::SocketAddr| format!("0100007F:{:04X}", address.port());
+    let ends = (port(server.realtime()), port(stream.local_addr().unwrap()));
+    let is_held = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        table.lines().any(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            // A socket that no file descriptor stands for has no inode.
+            columns.get(1..3) == Some(&[ends.0.as_str(), ends.1.as_str()])
+                && columns.get(9).is_some_and(|inode| *inode != "0")
+        })
+    };
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(50));
+    while is_held() {
+        ticks.tick().await;
     }
 }

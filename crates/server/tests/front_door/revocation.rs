@@ -255,7 +255,11 @@ fn mint_without_end(server: &TestServer, user: &'static str) -> (Minters, Minted
 /// files here, so the test takes as many as this process may open, up to that.
 #[tokio::test(flavor = "multi_thread")]
 async fn revocation_reaches_every_socket() {
-    let server = TestServer::start(Database::Sqlite).await;
+    let server = TestServer::with(
+        Database::Sqlite,
+        &[("realtime.max_connections_per_user", "0")],
+    )
+    .await;
     let ann = server.backend.sign_in("ann").await;
     let mut sockets = Vec::new();
     for _ in 0..crate::common::sockets_that_fit() {

@@ -2,7 +2,7 @@
 
 use chatsdk_realtime::{Payload, Publish, TopicOptions};
 use chatsdk_testkit::{Database, Event, Socket, TestServer, http};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_talk_among_themselves_as_far_as_their_permissions_go() {
@@ -124,4 +124,44 @@ async fn clients_without_websockets_are_served_too() {
         preflight.header("access-control-allow-origin"),
         Some(origin)
     );
+}
+
+/// What a token no longer allows ends when it is the one in force, and no later.
+#[tokio::test(flavor = "multi_thread")]
+async fn permissions_that_a_refresh_takes_away_end_subscriptions() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let token = async |permissions: Value| {
+        let claims = json!({ "userId": "ann", "custom": { "permissions": permissions } });
+        server.backend.sign_in_with(&claims).await.access
+    };
+    let all = token(json!(["read", "write"])).await;
+    let (mut socket, _) = Socket::connect(server.realtime(), &all).await;
+    let channel = json!({ "channel": "custom:lobby" });
+    let reply = socket.ask("subscribe", channel.clone()).await;
+    assert!(reply["subscribe"].is_object(), "{reply}");
+    let reader = token(json!(["read", "an application's own"])).await;
+    let reply = socket.ask("refresh", json!({ "token": reader })).await;
+    assert!(reply["refresh"].is_object(), "{reply}");
+    let said = json!({ "channel": "custom:lobby", "data": 1 });
+    let refused = socket.ask("publish", said.clone()).await;
+    assert_eq!(refused["error"]["code"], 103);
+    let history = json!({ "channel": "custom:lobby", "limit": 1 });
+    let reply = socket.ask("history", history.clone()).await;
+    assert!(reply["history"].is_object(), "it still listens: {reply}");
+    let nothing = token(json!([])).await;
+    socket.command("refresh", json!({ "token": nothing })).await;
+    let push = socket.push().await;
+    assert_eq!(
+        (&push["channel"], &push["unsubscribe"]["code"]),
+        (&json!("custom:lobby"), &json!(2000))
+    );
+    assert!(matches!(socket.event().await, Event::Reply(reply) if reply["refresh"].is_object()));
+    for (method, request) in [
+        ("subscribe", channel),
+        ("publish", said),
+        ("history", history),
+    ] {
+        let refused = socket.ask(method, request).await;
+        assert_eq!(refused["error"]["code"], 103, "{method}");
+    }
 }

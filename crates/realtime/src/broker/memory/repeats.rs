@@ -12,7 +12,7 @@ pub(crate) struct Repeats {
     by_key: HashMap<Arc<str>, Option<Position>>,
     /// The keys by age, each with the moment it is forgotten.
     by_age: VecDeque<(u64, Arc<str>)>,
-    version: u64,
+    version: Option<u64>,
     version_epoch: Box<str>,
     /// When the version is forgotten.
     version_until: u64,
@@ -44,9 +44,10 @@ impl Repeats {
     /// remembered `until`.
     pub(crate) fn advance(&mut self, version: u64, epoch: &str, until: u64) -> bool {
         self.version_until = until;
-        let newer = version > self.version || *epoch != *self.version_epoch;
+        let newer =
+            self.version.is_none_or(|known| version > known) || *epoch != *self.version_epoch;
         if newer {
-            self.version = version;
+            self.version = Some(version);
             if *epoch != *self.version_epoch {
                 self.version_epoch = epoch.into();
             }
@@ -57,7 +58,7 @@ impl Repeats {
     /// Forgets old keys, and an old version.
     pub(crate) fn tidy(&mut self, now: u64) {
         if self.version_until <= now {
-            self.version = 0;
+            self.version = None;
         }
         while self.by_age.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, key)) = self.by_age.pop_front() {
@@ -68,13 +69,13 @@ impl Repeats {
 
     /// Whether nothing is remembered that could still matter.
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_key.is_empty() && self.version == 0
+        self.by_key.is_empty() && self.version.is_none()
     }
 
     /// When [`Repeats::tidy`] finds something to do next.
     pub(crate) fn next_tidy(&self) -> u64 {
         let key = self.by_age.front().map_or(u64::MAX, |(until, _)| *until);
-        if self.version > 0 {
+        if self.version.is_some() {
             key.min(self.version_until)
         } else {
             key
@@ -102,6 +103,8 @@ mod tests {
     fn versions_only_rise_within_their_epoch() {
         let mut repeats = Repeats::default();
         let mut advance = |version, epoch| repeats.advance(version, epoch, 100);
+        assert!(advance(0, ""), "as good a first version as any");
+        assert!(!advance(0, ""));
         assert!(advance(5, ""));
         assert!(!advance(5, ""));
         assert!(!advance(4, ""));

@@ -1,4 +1,4 @@
-//! The history of one topic: bounded by number and by age.
+//! The history of one topic: bounded by number, by bytes and by age.
 //!
 //! Two lifetimes: the publications go some time after the last one, the count of them (top and epoch)
 //! stays longer. A client that comes back between the two learns that it has missed something; one that
@@ -9,6 +9,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use chatsdk_types::Millis;
+
+use crate::broker::memory::budget::Account;
 use crate::broker::publication::{Position, Publication};
 
 /// See the module's text.
@@ -17,6 +20,10 @@ pub(crate) struct Stream {
     epoch: Arc<str>,
     top: u64,
     items: VecDeque<Arc<Publication>>,
+    /// What the items take up.
+    bytes: usize,
+    /// Where that is accounted for.
+    account: Arc<Account>,
     /// When the publications go.
     items_until: u64,
     /// When the count goes.
@@ -28,6 +35,8 @@ pub(crate) struct Stream {
 pub(crate) struct Bounds {
     /// Publications.
     pub(crate) size: usize,
+    /// What they take up, in bytes.
+    pub(crate) bytes: usize,
     /// Milliseconds from the last publication until all of them go.
     pub(crate) ttl: u64,
     /// Milliseconds from the last use until the count goes, too.
@@ -56,11 +65,13 @@ pub(crate) struct Recovery {
 }
 
 impl Stream {
-    pub(crate) fn new(epoch: Arc<str>, bounds: Bounds, now: u64) -> Self {
+    pub(crate) fn new(epoch: Arc<str>, account: Arc<Account>, bounds: Bounds, now: u64) -> Self {
         Self {
             epoch,
             top: 0,
             items: VecDeque::new(),
+            bytes: 0,
+            account,
             items_until: u64::MAX,
             count_until: now.saturating_add(bounds.ttl.min(bounds.count_ttl)),
         }
@@ -85,9 +96,14 @@ impl Stream {
         self.top += 1;
         publication.offset = self.top;
         let publication = Arc::new(publication);
+        let size = weight(&publication);
+        self.bytes += size;
+        self.account.add(size);
         self.items.push_back(Arc::clone(&publication));
-        while self.items.len() > bounds.size {
-            self.items.pop_front();
+        while self.items.len() > bounds.size.max(1)
+            || (self.items.len() > 1 && self.bytes > bounds.bytes)
+        {
+            self.let_go();
         }
         self.items_until = now.saturating_add(bounds.ttl);
         self.count_until = now.saturating_add(bounds.count_ttl.max(bounds.ttl));
@@ -113,14 +129,36 @@ impl Stream {
     /// Lets all publications go.
     pub(crate) fn clear(&mut self) {
         self.items = VecDeque::new();
+        self.account.subtract(std::mem::take(&mut self.bytes));
         self.items_until = u64::MAX;
+    }
+
+    /// When the oldest publication that is still there was made, by the wall clock.
+    pub(crate) fn since(&self) -> Option<Millis> {
+        self.items.front().map(|publication| publication.time)
+    }
+
+    /// Lets the oldest publication go.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(publication) = self.items.pop_front() {
+            let size = weight(&publication);
+            self.bytes -= size;
+            self.account.subtract(size);
+        }
+        if self.items.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Where its bytes are accounted for.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
     /// Lets go what is too old; `false` when that is everything.
     pub(crate) fn tidy(&mut self, now: u64) -> bool {
         if now >= self.items_until {
-            self.items = VecDeque::new();
-            self.items_until = u64::MAX;
+            self.clear();
         }
         now < self.count_until
     }
@@ -185,6 +223,21 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.account.subtract(self.bytes);
+    }
+}
+
+/// What a publication takes up in memory, in bytes: about.
+fn weight(publication: &Publication) -> usize {
+    /// The publication itself, its count of owners, its place in the stream.
+    const OWN: usize = size_of::<Publication>() + 64;
+    let tags = publication.tags.iter().flat_map(|tags| tags.iter());
+    let tags: usize = tags.map(|(name, tag)| name.len() + tag.len() + 64).sum();
+    OWN + publication.data.bytes().len() + tags
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,12 +245,13 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds {
         size: 3,
+        bytes: usize::MAX,
         ttl: 1000,
         count_ttl: 5000,
     };
 
     fn stream(count: u64) -> Stream {
-        let mut stream = Stream::new("one".into(), BOUNDS, 0);
+        let mut stream = Stream::new("one".into(), Arc::default(), BOUNDS, 0);
         for _ in 0..count {
             let publication = Publication {
                 data: Payload::new("1"),
@@ -239,6 +293,28 @@ mod tests {
             None,
             "a liar"
         );
+    }
+
+    #[test]
+    fn it_keeps_within_its_bytes_but_always_the_newest() {
+        let one = weight(&Publication {
+            data: Payload::new("1"),
+            ..Publication::default()
+        });
+        for (bytes, kept) in [
+            (0, vec![5]),
+            (2 * one, vec![4, 5]),
+            (3 * one - 1, vec![4, 5]),
+        ] {
+            let bounds = Bounds { bytes, ..BOUNDS };
+            let mut stream = stream(4);
+            let publication = Publication {
+                data: Payload::new("1"),
+                ..Publication::default()
+            };
+            stream.append(publication, bounds, 0);
+            assert_eq!(read(&mut stream, None, 9), Some(kept));
+        }
     }
 
     #[test]

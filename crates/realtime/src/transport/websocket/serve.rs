@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::stats::Stats;
 use crate::transport::Shape;
 use crate::transport::gone::Gone;
+use crate::transport::timed::TimedStream;
 use crate::transport::websocket::frame::{self, Opcode};
 use crate::transport::websocket::message::{Assembler, Event};
 
@@ -86,12 +87,18 @@ async fn begin<A: Authority>(
             return None;
         }
     };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgrade was asked for on something that is not a plain TCP socket");
-        return None;
+    let (socket, read_buf) = match upgraded.downcast::<TokioIo<TimedStream>>() {
+        Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
+        Err(upgraded) => {
+            let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+                tracing::error!("an upgrade was asked for on something that is no TCP socket");
+                return None;
+            };
+            (parts.io.into_inner(), parts.read_buf)
+        }
     };
     // The host may have accepted it in another runtime: from here on it belongs to the engine's.
-    let socket = parts.io.into_inner().into_std().and_then(|socket| {
+    let socket = socket.into_std().and_then(|socket| {
         socket.set_nodelay(true)?;
         TcpStream::from_std(socket)
     });
@@ -112,7 +119,7 @@ async fn begin<A: Authority>(
     if !shared.hub.open(&connection) {
         connection.close(&DisconnectCode::Shutdown.into());
     }
-    Some((connection, parts.read_buf))
+    Some((connection, read_buf))
 }
 
 /// What to do after a step.
