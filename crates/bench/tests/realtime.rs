@@ -42,6 +42,7 @@ fn options(channel: &str) -> TopicOptions {
     TopicOptions {
         history: History::Memory(Keep {
             size: 100,
+            bytes: 1 << 20,
             ttl: Duration::from_mins(5),
             count_ttl: Duration::from_hours(1),
         }),
