@@ -117,6 +117,39 @@ describe('a storage', () => {
   });
 });
 
+describe('a pair that another tab has just saved', () => {
+  it('is not presented at once, though it looks as if it had ended', async () => {
+    const scene = new Scene();
+    const minted = scene.server.mint();
+    const other = scene.actor();
+    await scene.start(other, minted);
+    await scene.device.advance(56 * MINUTE);
+    const newer = other.manager.tokens;
+    other.manager.stop();
+    const receivedAt = scene.device.wall;
+    let reads = 0;
+    const storage: TokenStorage = {
+      ...memoryStorage(),
+      get: () => {
+        reads += 1;
+        // The server's clock is not three hours ahead: whoever saved it was wrong.
+        return reads === 1
+          ? null
+          : { v: 1, userID: 'ann', generation: 0, ...newer, receivedAt, offset: 3 * HOUR };
+      },
+    };
+    const actor = scene.actor({ storage });
+    const asked = scene.server.refreshes.length;
+    await scene.start(actor, minted);
+    await scene.device.advance(20_000);
+    expect(scene.server.refreshes).toHaveLength(asked);
+    await scene.device.advance(MINUTE);
+    expect(scene.server.refreshes.length).toBeGreaterThan(asked);
+    expect(actor.manager.state).toBe('valid');
+    expect(actor.ends).toEqual([]);
+  });
+});
+
 describe('a new pair', () => {
   it('is saved, then told, and only then used', async () => {
     const scene = new Scene();
