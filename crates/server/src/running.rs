@@ -9,7 +9,7 @@ use chatsdk_api::{ApiConfig, ApiState, DevConfig, RenderMetrics};
 use chatsdk_auth::{Auth, AuthError, KeyCaller};
 use chatsdk_realtime::Engine;
 use chatsdk_types::{Clock, Entropy};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +68,10 @@ pub struct Server {
 impl Server {
     /// Takes the addresses, starts the jobs and answers. The service must have been opened on a
     /// migrated store with the same clock.
+    #[expect(
+        clippy::unused_async,
+        reason = "it starts tasks, and who awaits it is in a runtime"
+    )]
     pub async fn start(
         config: &Config,
         auth: Auth,
@@ -79,8 +83,8 @@ impl Server {
             Some(given) => given.clone(),
             None => OperatorToken::open(&config.data_dir, &*entropy)?,
         };
-        let api_listener = bind(config.listen).await?;
-        let realtime_listener = bind(config.realtime_listen).await?;
+        let api_listener = bind(config.listen)?;
+        let realtime_listener = bind(config.realtime_listen)?;
         let address = |listener: &TcpListener, wanted| {
             listener.local_addr().map_err(|source| StartError::Listen {
                 address: wanted,
@@ -190,10 +194,23 @@ fn node_file(config: &Config, api: SocketAddr, realtime: SocketAddr) -> Option<N
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| StartError::Listen { address, source })
+/// How many connections may wait to be accepted. After an outage everybody comes back at once, and who finds
+/// no room is heard again only a second later.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // As `TcpListener::bind` does: a restart finds the address free.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| StartError::Listen { address, source })
 }
 
 fn api_config(

@@ -474,7 +474,11 @@ async fn topics_are_listed_page_by_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_is_read_in_pages_while_messages_fly() {
     const MESSAGES: u64 = 30;
-    let server = TestServer::start(Database::Sqlite).await;
+    let server = TestServer::with(
+        Database::Sqlite,
+        &[("realtime.max_connections_per_user", "0")],
+    )
+    .await;
     let ann = server.backend.sign_in("ann").await;
     let mut sockets = Vec::new();
     for _ in 0..crate::common::sockets_that_fit() {
