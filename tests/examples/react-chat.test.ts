@@ -65,10 +65,10 @@ it('signs out in every tab, and the session is over', async () => {
   const page = await signIn();
   const other = await browser.open(backend.url);
   await other.getByText('Connected', { exact: true }).waitFor();
-  const { refreshToken } = await page.evaluate(() => JSON.parse(localStorage.getItem('chat') ?? '{}'));
+  const { refreshToken } = await page.evaluate(() => JSON.parse(localStorage.getItem('chat:ann') ?? '{}'));
   await page.getByRole('button', { name: 'Sign out' }).click();
   for (const tab of [page, other]) await tab.getByRole('heading', { name: 'Sign in' }).waitFor();
-  expect(await page.evaluate(() => localStorage.getItem('chat'))).toBeNull();
+  expect(await page.evaluate(() => localStorage.getItem('chat:ann'))).toBeNull();
   await expect(chat.refresh(refreshToken)).rejects.toThrow('session_revoked');
 });
 
