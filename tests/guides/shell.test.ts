@@ -37,6 +37,8 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = { 'docs/guides/erro
 
 const PRELUDE = `
 set -euo pipefail
+# What is said of an example begins at the root; the script stands in the example already.
+cd() { case "$1" in examples/*) ;; *) builtin cd "$@" ;; esac; }
 chatsdk() {
   case "$1" in
     # Everything that decides whether it could begin, and then it does not.

@@ -42,7 +42,7 @@ const programs = {
   npm() {
     const [verb, ...rest] = words;
     const workspaces = behind('-w');
-    if (verb === 'ci') return need(here('package-lock.json'), 'there is no lock file');
+    if (verb === 'ci') return need(here('package-lock.json') || here('../../package-lock.json'), 'there is no lock file');
     if (verb === 'start') return script('start', workspaces);
     if (verb === 'run') return script(rest[0], workspaces);
     if (verb === 'pack') {
@@ -63,10 +63,10 @@ const programs = {
   },
   pip() {
     need(words[0] === 'install', 'is not known here');
-    const files = behind('-r');
-    for (const path of files) need(here(path), `${path} is not there`);
-    const named = words.slice(1).filter((word) => word !== '-r' && !files.includes(word));
-    for (const name of named) need(name === 'chatsdk', `there is no package ${name}`);
+    const files = [...behind('-r'), ...behind('-e')];
+    for (const path of files) need(here(path.replace(/\[.*\]$/, '')), `${path} is not there`);
+    const named = words.slice(1).filter((word) => !['-r', '-e'].includes(word) && !files.includes(word));
+    for (const name of named) need(/^(chatsdk|uvicorn==[\d.]+)$/.test(name), `there is no package ${name}`);
     need(files.length + named.length > 0, 'nothing is installed');
   },
   make() {

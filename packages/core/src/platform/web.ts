@@ -28,7 +28,7 @@ export function webPlatform(): Platform {
 export function supported<T extends RequestInit>(init: T): T {
   const kept = { ...init };
   for (const name of ['credentials', 'cache'] as const) {
-    if (!(name in Request.prototype)) delete kept[name];
+    if ('Request' in globalThis && !(name in Request.prototype)) delete kept[name];
   }
   return kept;
 }
