@@ -23,6 +23,8 @@ const states: string[] = [];
 const faults: string[] = [];
 
 async function report(step: string): Promise<void> {
+  // Before the look at the storage, whose turn has a timer of its own.
+  const timers = device.timers.size;
   await device.settle();
   const stored = (await storage.get()) as StoredTokens | null;
   const { calls, connects } = server;
@@ -39,7 +41,7 @@ async function report(step: string): Promise<void> {
       faults: faults.splice(0),
       stored: stored?.refreshToken ?? null,
       items: secureStore.items.size,
-      timers: device.timers.size,
+      timers,
       listeners: AppState.listeners.size + netInfo.listeners.size,
     }),
   );
