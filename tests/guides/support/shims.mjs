@@ -42,7 +42,8 @@ const programs = {
   npm() {
     const [verb, ...rest] = words;
     const workspaces = behind('-w');
-    if (verb === 'ci') return need(here('package-lock.json') || here('../../package-lock.json'), 'there is no lock file');
+    if (verb === 'ci')
+      return need(here('package-lock.json') || here('../../package-lock.json'), 'there is no lock file');
     if (verb === 'start') return script('start', workspaces);
     if (verb === 'run') return script(rest[0], workspaces);
     if (verb === 'pack') {
