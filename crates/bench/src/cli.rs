@@ -17,7 +17,7 @@ use crate::load::reply::string_member;
 use crate::load::script::ScriptError;
 use crate::load::wire::WireError;
 use crate::load::{Address, Chain, Outcome, Plan, Script, Wire, drive, script};
-use crate::machine::Machine;
+use crate::machine::{Machine, Ticks};
 use crate::million;
 use crate::page::{self, Findings};
 use crate::realtime::{self, RealtimeError};
@@ -444,7 +444,8 @@ impl All {
     async fn run(self) -> Result<(), Failure> {
         let (options, _scratch) = self.product.options()?;
         // Looked at before this run adds its own load.
-        let machine = Machine::here();
+        let machine = Machine::watched();
+        let begin = Ticks::now();
         // Tokens and the process at rest first, while the machine is quiet.
         eprintln!("tokens");
         let crypto = crypto::pinned()?;
@@ -473,6 +474,7 @@ impl All {
         .await?;
         let findings = Findings {
             machine,
+            stolen: Ticks::now().since(begin).stolen(),
             command: command_line(),
             options,
             http,

@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+/// How long a machine is watched.
+const WATCH: Duration = Duration::from_secs(2);
 
 /// The machine, as far as it decides figures.
 #[derive(Debug, Clone)]
@@ -13,8 +17,8 @@ pub struct Machine {
     pub cores: usize,
     /// Memory in GiB.
     pub memory: f64,
-    /// How many programs wanted to run during the minute before: what else the machine was doing.
-    pub load: f64,
+    /// The share of its cores that other programs kept busy just before the run.
+    pub busy: f64,
     /// The kernel's release.
     pub kernel: String,
     /// The compiler on the path, which built both programs.
@@ -22,14 +26,24 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine.
-    pub fn here() -> Self {
+    /// This machine, which is watched for two seconds: what else it does shall be told, and the load
+    /// average would tell of what came before, such as the build of this program.
+    pub fn watched() -> Self {
+        let before = Ticks::now();
+        std::thread::sleep(WATCH);
+        Self {
+            busy: Ticks::now().since(before).busy(),
+            ..Self::here()
+        }
+    }
+
+    /// This machine, without a look at what it is doing.
+    fn here() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let memory = field(&meminfo, "MemTotal")
             .and_then(|kib| kib.strip_suffix("kB")?.trim().parse::<f64>().ok());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let rustc = Command::new("rustc").arg("--version").output().ok();
         Self {
             cpu: field(&cpuinfo, "model name")
@@ -37,16 +51,67 @@ impl Machine {
                 .to_owned(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory: memory.unwrap_or_default() / 1024.0 / 1024.0,
-            load: load
-                .split(' ')
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or_default(),
+            busy: 0.0,
             kernel: kernel.trim().to_owned(),
             rustc: rustc
                 .and_then(|output| String::from_utf8(output.stdout).ok())
                 .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned()),
         }
+    }
+}
+
+/// What the cores have done since the machine started, in ticks of the kernel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ticks {
+    total: u64,
+    idle: u64,
+    stolen: u64,
+}
+
+impl Ticks {
+    /// Up to now; nothing where there is no `/proc/stat`.
+    pub fn now() -> Self {
+        Self::read(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or_default()
+    }
+
+    fn read(stat: &str) -> Option<Self> {
+        // user nice system idle iowait irq softirq steal: proc_stat(5). Guests are in the first two.
+        let fields: Vec<u64> = stat
+            .lines()
+            .next()?
+            .split_whitespace()
+            .skip(1)
+            .take(8)
+            .map(|field| field.parse().ok())
+            .collect::<Option<_>>()?;
+        Some(Self {
+            total: fields.iter().sum(),
+            idle: fields.get(3)? + fields.get(4)?,
+            stolen: *fields.get(7)?,
+        })
+    }
+
+    /// What was done between `before` and this.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            total: self.total.saturating_sub(before.total),
+            idle: self.idle.saturating_sub(before.idle),
+            stolen: self.stolen.saturating_sub(before.stolen),
+        }
+    }
+
+    /// The share in which programs ran.
+    pub fn busy(self) -> f64 {
+        self.share(self.total.saturating_sub(self.idle))
+    }
+
+    /// The share that the machine beneath this one gave to others.
+    pub fn stolen(self) -> f64 {
+        self.share(self.stolen)
+    }
+
+    fn share(self, ticks: u64) -> f64 {
+        ticks as f64 / self.total.max(1) as f64
     }
 }
 
@@ -94,6 +159,18 @@ mod tests {
         assert_eq!(kind("/tmp/x"), "tmpfs");
         assert_eq!(kind("/tmp/disk/x"), "xfs");
         assert!(is_memory("tmpfs") && !is_memory("xfs"));
+    }
+
+    #[test]
+    fn busy_and_stolen_time_are_shares_of_all_time() {
+        let read = |line: &str| Ticks::read(line).expect("eight fields");
+        let before = read("cpu  100 0 50 800 10 0 5 35 0 0\ncpu0 1 2 3");
+        let after = read("cpu  120 0 60 850 10 0 5 55 0 0\n");
+        let between = after.since(before);
+        assert_eq!((between.busy(), between.stolen()), (0.5, 0.2));
+        assert_eq!(Ticks::default().busy(), 0.0);
+        assert!(Ticks::read("cpu 1 2 3").is_none());
+        assert!(Ticks::now().total > 0);
     }
 
     #[test]

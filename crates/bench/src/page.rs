@@ -308,7 +308,7 @@ pub fn realtime(realtime: &Realtime) -> String {
         recorded.row(&[what.to_owned(), figures.to_owned(), floor.to_owned()]);
     }
     let place = if realtime.pinned {
-        "Servers and floors are held to one core and the generator to another"
+        "Servers and floors are held to one core and the generator to another, where it does not sleep while messages are on their way"
     } else {
         "Nothing is pinned"
     };
@@ -349,6 +349,8 @@ pub fn targets(targets: &[Target]) -> String {
 pub struct Findings {
     /// Where.
     pub machine: Machine,
+    /// The share of its time that the machine beneath gave to others during the run.
+    pub stolen: f64,
     /// The command, as it was typed.
     pub command: String,
     /// How the part over HTTP was measured.
@@ -369,6 +371,7 @@ pub struct Findings {
 pub fn page(findings: &Findings) -> String {
     let Findings {
         machine,
+        stolen,
         command,
         options,
         http: stores,
@@ -398,7 +401,8 @@ in which the floors and the product take turns. Absolute figures belong to the m
 | processor | {cpu}, {cores} cores |
 | memory | {memory} GiB |
 | kernel | {kernel} |
-| load before the run | {load} |
+| kept busy by other programs just before | {busy} |
+| taken by the machine beneath, during the run | {stolen} |
 | compiler | {rustc} |
 ",
         rounds = options.rounds,
@@ -407,7 +411,8 @@ in which the floors and the product take turns. Absolute figures belong to the m
         cores = machine.cores,
         memory = figure(machine.memory),
         kernel = machine.kernel,
-        load = busy(machine.load, machine.cores),
+        busy = busy(machine.busy),
+        stolen = percent(*stolen),
         rustc = machine.rustc,
     );
     for results in stores {
@@ -454,15 +459,19 @@ divides either by the bare JSON echo of its own run. CPU of ours includes Postgr
     text
 }
 
-/// The load, and what it means where it is high: the product and its floors suffer from it alike, but
-/// not equally.
-fn busy(load: f64, cores: usize) -> String {
-    let figure = figure(load);
-    if load > cores as f64 / 4.0 {
+/// What others kept busy, and what it means where it is much: the product and its floors suffer from it
+/// alike, but not equally.
+fn busy(share: f64) -> String {
+    let figure = percent(share);
+    if share > 0.1 {
         format!("{figure}: **other programs were running, and disturb what stands below**")
     } else {
         figure
     }
+}
+
+fn percent(share: f64) -> String {
+    format!("{} %", figure(share * 100.0))
 }
 
 fn durability(results: &Results) -> &'static str {

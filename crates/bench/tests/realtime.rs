@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chatsdk_bench::realtime::client::Wants;
+use chatsdk_bench::realtime::fan_out::Load;
 use chatsdk_bench::realtime::pin::Pinned;
 use chatsdk_bench::realtime::server::{Floors, Server};
 use chatsdk_bench::realtime::source::Source;
@@ -27,7 +28,13 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-const WINDOW: Duration = Duration::from_millis(50);
+fn load(clients: usize) -> Load {
+    Load {
+        clients,
+        window: Duration::from_millis(50),
+        awake: false,
+    }
+}
 
 /// Admits who has a token; channels that begin with `kept:` have a history, those with `floor-` are
 /// closed if it says so.
@@ -165,8 +172,8 @@ async fn everybody_hears_everything_of_the_engine_and_of_the_floor() {
     let server = engine(false, floors.handshake_pid()).await;
     let bytes = fan_out::frame_bytes(&server).unwrap();
     assert!(bytes > 100, "{bytes}");
-    let engines = fan_out::server(&server, 20, WINDOW).unwrap();
-    let bare = fan_out::floor(&floors, 20, bytes, WINDOW).unwrap();
+    let engines = fan_out::server(&server, load(20)).unwrap();
+    let bare = fan_out::floor(&floors, bytes, load(20)).unwrap();
     for samples in [engines, bare] {
         let works: Vec<What> = samples.iter().map(|(what, _)| *what).collect();
         assert_eq!(works, [What::Single, What::Burst, What::HalfLoad]);
@@ -191,7 +198,7 @@ async fn a_refused_subscription_makes_a_run_invalid() {
     let scratch = Scratch::new("refused");
     let floors = scratch.floors();
     let server = engine(true, floors.sends_pid()).await;
-    let failure = fan_out::server(&server, 5, WINDOW).unwrap_err();
+    let failure = fan_out::server(&server, load(5)).unwrap_err();
     let RealtimeError::Bare(SwarmError::Unexpected { said, .. }) = &failure else {
         unreachable!("{failure}")
     };

@@ -48,7 +48,8 @@ async fn shake(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn answer(request: &[u8]) -> Option<String> {
+/// The answer to a handshake; `None` where it has no key.
+pub(super) fn answer(request: &[u8]) -> Option<String> {
     let key = std::str::from_utf8(request)
         .ok()?
         .lines()

@@ -1,14 +1,20 @@
 //! A loop of `send()` over many sockets: what a fan-out costs the kernel, and nothing else.
 //!
-//! It listens at two places. Where the *sockets* connect, nothing is said. Where the *orders* come
-//! from, one connection at a time says, in big-endian numbers of 32 bits, first how many sockets there
+//! It listens at two places. The *sockets* begin like a client's: a handshake of WebSocket and one message
+//! each way, because the kernel acknowledges what comes to a socket that has talked later than what comes to
+//! one that never has, and sending is cheaper to the latter. Then nothing is said but what is ordered. Where
+//! the *orders* come from, one connection at a time says, in big-endian numbers of 32 bits, first how many sockets there
 //! are, which is answered with one byte once they are; then, as often as it likes, how many bytes go
 //! to how many sockets. Sockets take turns: an order goes on where the last one stopped.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
+use super::handshake;
 use socket2::{Domain, Socket, Type};
+
+/// How many bytes the first message of a socket has, and what answers it: about what a client says.
+pub const GREETING: usize = 600;
 
 /// An order: so many bytes to so many sockets.
 pub fn order(bytes: u32, sockets: u32) -> [u8; 8] {
@@ -45,8 +51,9 @@ fn follow(mut from: TcpStream, listener: &TcpListener) -> io::Result<()> {
     from.set_nodelay(true)?;
     let mut sockets = Vec::new();
     for _ in 0..number(&mut from)? {
-        let (socket, _) = listener.accept()?;
+        let (mut socket, _) = listener.accept()?;
         socket.set_nodelay(true)?;
+        greet(&mut socket)?;
         sockets.push(socket);
     }
     from.write_all(&[1])?;
@@ -60,6 +67,23 @@ fn follow(mut from: TcpStream, listener: &TcpListener) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a client and a server say to each other before there is news.
+fn greet(socket: &mut TcpStream) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut some = [0; 512];
+        let read = socket.read(&mut some)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        request.extend_from_slice(&some[..read]);
+    }
+    let answer = handshake::answer(&request).ok_or(io::ErrorKind::InvalidData)?;
+    socket.write_all(answer.as_bytes())?;
+    socket.read_exact(&mut [0; GREETING])?;
+    socket.write_all(&[b'x'; GREETING])
 }
 
 fn number(from: &mut TcpStream) -> io::Result<usize> {

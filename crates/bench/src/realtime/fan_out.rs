@@ -13,6 +13,17 @@ use crate::stats::Sample;
 pub const BURST: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(300);
 
+/// What is asked of a server and of the floor.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// How many subscribers.
+    pub clients: usize,
+    /// How long each kind of work counts.
+    pub window: Duration,
+    /// The generator has a core of its own, and does not sleep ([`Swarm::stay_awake`]).
+    pub awake: bool,
+}
+
 /// How many bytes a message has on the wire, in its frame: what the floor is to send.
 pub fn frame_bytes(server: &Server) -> Result<usize, RealtimeError> {
     let mut swarm = server.swarm()?;
@@ -24,17 +35,13 @@ pub fn frame_bytes(server: &Server) -> Result<usize, RealtimeError> {
     Ok((swarm.heard().bytes - before) as usize)
 }
 
-/// Everything that is measured of `clients` subscribers of `server`, once.
-pub fn server(
-    server: &Server,
-    clients: usize,
-    window: Duration,
-) -> Result<Vec<(What, Sample)>, RealtimeError> {
+/// Everything that is measured of the subscribers of `server`, once.
+pub fn server(server: &Server, load: Load) -> Result<Vec<(What, Sample)>, RealtimeError> {
     let mut swarm = server.swarm()?;
-    swarm.open(server.first_frames(clients, Wants::News), AT_ONCE)?;
+    swarm.open(server.first_frames(load.clients, Wants::News), AT_ONCE)?;
     swarm.attach(server.publisher(false)?)?;
     settle(server.pid())?;
-    let samples = all(&mut swarm, server.pid(), clients, window)?;
+    let samples = all(&mut swarm, server.pid(), load)?;
     drop(swarm);
     settle(server.pid())?;
     Ok(samples)
@@ -43,24 +50,26 @@ pub fn server(
 /// The same of the loop of `send()`, with messages of `bytes` bytes.
 pub fn floor(
     floors: &Floors,
-    clients: usize,
     bytes: usize,
-    window: Duration,
+    load: Load,
 ) -> Result<Vec<(What, Sample)>, RealtimeError> {
-    let (mut swarm, orders) = floors.receivers(clients, bytes)?;
+    let (mut swarm, orders) = floors.receivers(load.clients, bytes)?;
     swarm.attach(Source::Orders(orders))?;
-    let samples = all(&mut swarm, floors.sends_pid(), clients, window)?;
+    let samples = all(&mut swarm, floors.sends_pid(), load)?;
     drop(swarm);
     settle(floors.sends_pid())?;
     Ok(samples)
 }
 
-fn all(
-    swarm: &mut Swarm,
-    pid: u32,
-    clients: usize,
-    window: Duration,
-) -> Result<Vec<(What, Sample)>, RealtimeError> {
+fn all(swarm: &mut Swarm, pid: u32, load: Load) -> Result<Vec<(What, Sample)>, RealtimeError> {
+    let Load {
+        clients,
+        window,
+        awake,
+    } = load;
+    if awake {
+        swarm.stay_awake();
+    }
     let single = closed(swarm, pid, 1, window)?;
     let burst = closed(swarm, pid, BURST, window)?;
     let half = paced(swarm, pid, single.rate / 2.0 / clients as f64, window)?;

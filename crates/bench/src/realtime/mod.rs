@@ -212,6 +212,11 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
     let mut samples = Vec::new();
     for &clients in &options.subscribers {
         eprintln!("realtime: fan-out, {clients} subscribers");
+        let load = fan_out::Load {
+            clients,
+            window: options.window,
+            awake: pinned.is_held(),
+        };
         for round in 0..options.rounds {
             let mut take = |server, all: Vec<(What, Sample)>| {
                 samples.extend(all.into_iter().map(|(what, sample)| Measured {
@@ -222,10 +227,10 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
                     sample,
                 }));
             };
-            let floor = fan_out::floor(&floors, clients, frame_bytes, options.window)?;
+            let floor = fan_out::floor(&floors, frame_bytes, load)?;
             take(None, floor);
             for (index, server) in servers.iter().enumerate() {
-                let done = fan_out::server(server, clients, options.window);
+                let done = fan_out::server(server, load);
                 take(Some(index), done.map_err(|error| error.of(server))?);
             }
         }

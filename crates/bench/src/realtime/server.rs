@@ -13,6 +13,7 @@ use super::pin::Pinned;
 use super::source::{Api, Orders, Source};
 use super::swarm::{Kind, Swarm};
 use super::token::Signer;
+use crate::floors::sends::GREETING;
 use crate::load::{Address, script};
 use crate::process::{self, CpuTime};
 use crate::program::Program;
@@ -194,8 +195,10 @@ impl Floors {
     /// `count` open sockets, and where messages of `bytes` bytes to them are ordered.
     pub fn receivers(&self, count: usize, bytes: usize) -> Result<(Swarm, Orders), RealtimeError> {
         let mut orders = Orders::announce(self.orders, count, bytes)?;
-        let mut swarm = Swarm::new(self.sockets, Vec::new(), Kind::Plain(bytes))?;
-        swarm.open(std::iter::repeat_n(Vec::new(), count), super::AT_ONCE)?;
+        let handshake = handshake(&self.sockets.to_string(), "/connection/websocket");
+        let mut swarm = Swarm::new(self.sockets, handshake, Kind::Plain(bytes))?;
+        let greeting = vec![b'x'; GREETING];
+        swarm.open(std::iter::repeat_n(greeting, count), super::AT_ONCE)?;
         orders.ready()?;
         Ok((swarm, orders))
     }

@@ -16,6 +16,7 @@ use socket2::SockRef;
 use super::client::REPLIES;
 use super::frames::{Frames, Message, PONG, is_error};
 use super::source::{Source, SourceError};
+use crate::floors::sends::GREETING;
 use crate::load::histogram::Histogram;
 
 /// How long nothing may happen before a measurement is given up.
@@ -26,7 +27,7 @@ const SOURCE: Token = Token(usize::MAX);
 /// What becomes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A socket on which messages of so many bytes arrive.
+    /// A socket on which, after a greeting ([`GREETING`]), messages of so many bytes arrive.
     Plain(usize),
     /// A WebSocket that says nothing.
     Handshake,
@@ -119,6 +120,7 @@ struct Connection {
     /// The first frame, until it is sent.
     first_frame: Vec<u8>,
     heard: u64,
+    /// Bytes of messages, where messages are nothing but bytes.
     bytes: u64,
     dialled: Instant,
 }
@@ -127,6 +129,7 @@ struct Connection {
 enum Stage {
     Dialling,
     Upgrading,
+    /// So much is still to be answered: replies, or bytes where there are no replies.
     Joining(u32),
     Open,
 }
@@ -145,6 +148,7 @@ pub struct Swarm {
     joining: Histogram,
     hearing: Hearing,
     source: Option<Source>,
+    awake: bool,
 }
 
 /// What changes when bytes arrive, whichever connection they arrive on.
@@ -179,10 +183,22 @@ impl Swarm {
                 replies: Vec::new(),
             },
             source: None,
+            awake: false,
         })
     }
 
-    /// Opens a connection for each of `first_frames`, which only clients send, at most `at_once` of
+    /// Never sleeps while messages are on their way. Waking a generator costs whoever sends as much as a
+    /// third of the sending, and falls on servers that are a little slower than it, not on a faster floor.
+    /// It takes a core of its own.
+    pub fn stay_awake(&mut self) {
+        self.awake = true;
+    }
+
+    fn patience(&self) -> Duration {
+        if self.awake { Duration::ZERO } else { PATIENCE }
+    }
+
+    /// Opens a connection for each of `first_frames`, which bare handshakes keep to themselves, at most `at_once` of
     /// them in the making, and waits until all are ready.
     pub fn open(
         &mut self,
@@ -244,7 +260,7 @@ impl Swarm {
         let mut events = events();
         let mut last = Instant::now();
         while self.hearing.heard.messages < wanted || !self.is_answered() {
-            if self.turn(&mut events, Some(PATIENCE))? {
+            if self.turn(&mut events, Some(self.patience()))? {
                 last = Instant::now();
             } else if last.elapsed() >= PATIENCE {
                 return Err(SwarmError::Stalled {
@@ -270,7 +286,7 @@ impl Swarm {
                 return Ok(());
             }
             let whole = Duration::from_millis(left.as_millis() as u64);
-            self.turn(&mut events, Some(whole))?;
+            self.turn(&mut events, Some(whole.min(self.patience())))?;
         }
     }
 
@@ -351,7 +367,7 @@ impl Swarm {
             let connection = &mut self.connections[number];
             let before = connection.stage;
             if before == Stage::Dialling {
-                connection.dialled(self.kind, &self.handshake, number)?;
+                connection.dialled(&self.handshake, number)?;
             }
             if event.is_readable() {
                 self.hearing.read(connection, self.kind, number)?;
@@ -372,7 +388,7 @@ fn events() -> Events {
 
 impl Connection {
     /// Goes on once the connection is there.
-    fn dialled(&mut self, kind: Kind, handshake: &[u8], number: usize) -> Result<(), SwarmError> {
+    fn dialled(&mut self, handshake: &[u8], number: usize) -> Result<(), SwarmError> {
         let failed = |source| SwarmError::Io {
             connection: number,
             source,
@@ -385,14 +401,8 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
             Err(error) => return Err(failed(error)),
         }
-        self.stage = match kind {
-            Kind::Plain(_) => Stage::Open,
-            Kind::Handshake | Kind::Client => {
-                self.say(handshake, number)?;
-                Stage::Upgrading
-            }
-        };
-        Ok(())
+        self.stage = Stage::Upgrading;
+        self.say(handshake, number)
     }
 
     /// Takes the reply to the handshake, and goes on.
@@ -406,7 +416,10 @@ impl Connection {
             return Ok(());
         }
         let first_frame = std::mem::take(&mut self.first_frame);
-        self.stage = Stage::Joining(REPLIES);
+        self.stage = Stage::Joining(match kind {
+            Kind::Plain(_) => GREETING as u32,
+            Kind::Handshake | Kind::Client => REPLIES,
+        });
         self.say(&first_frame, number)
     }
 
@@ -475,11 +488,20 @@ impl Hearing {
         bytes: &[u8],
     ) -> Result<(), SwarmError> {
         self.heard.bytes += bytes.len() as u64;
-        connection.bytes += bytes.len() as u64;
         let before = connection.heard;
         match (kind, connection.stage) {
-            (Kind::Plain(unit), _) => connection.heard = connection.bytes / unit as u64,
             (_, Stage::Upgrading) => connection.upgraded(kind, number, bytes)?,
+            (Kind::Plain(_), Stage::Joining(left)) => {
+                connection.stage = match left.checked_sub(bytes.len() as u32) {
+                    None => return Err(unexpected(number, bytes)),
+                    Some(0) => Stage::Open,
+                    Some(left) => Stage::Joining(left),
+                }
+            }
+            (Kind::Plain(unit), _) => {
+                connection.bytes += bytes.len() as u64;
+                connection.heard = connection.bytes / unit as u64;
+            }
             _ => self.frames(connection, number, bytes)?,
         }
         if connection.heard > before {
