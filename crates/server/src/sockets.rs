@@ -176,14 +176,15 @@ pub(crate) fn close_what_ends(auth: &Auth, engine: &Engine<TokenAuthority>) {
         let forced =
             |code: ErrorCode| Disconnect::because(DisconnectCode::ForceDisconnect, code.as_str());
         match ended {
-            Ended::Session { app, session, code } => handle.disconnect(
+            // Every node follows the control log by itself.
+            Ended::Session { app, session, code } => handle.disconnect_here(
                 &Whom::Session {
                     app: app.as_str(),
                     session: session.as_str(),
                 },
                 &forced(code),
             ),
-            Ended::User { app, user, code } => handle.disconnect(
+            Ended::User { app, user, code } => handle.disconnect_here(
                 &Whom::User {
                     app: app.as_str(),
                     user: user.as_str(),
@@ -191,7 +192,7 @@ pub(crate) fn close_what_ends(auth: &Auth, engine: &Engine<TokenAuthority>) {
                 &forced(code),
             ),
             Ended::AccessTokens => {
-                handle.disconnect(&Whom::Everyone, &DisconnectCode::ConnectionExpired.into())
+                handle.disconnect_here(&Whom::Everyone, &DisconnectCode::ConnectionExpired.into())
             }
         };
     });
