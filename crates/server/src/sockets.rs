@@ -52,6 +52,7 @@ pub(crate) fn engine(
         } else {
             0
         },
+        compress_from: config.compress_from,
         max_history_bytes: config.history_bytes,
         max_history_bytes_per_app: config.history_bytes / 2,
         ..EngineConfig::default()
@@ -190,6 +191,14 @@ pub(crate) fn close_what_ends(auth: &Auth, engine: &Engine<TokenAuthority>) {
                     user: user.as_str(),
                 },
                 &forced(code),
+            ),
+            // They come back, and are told to try again until it is enabled.
+            Ended::App { app } => handle.disconnect_here(
+                &Whom::App { app: app.as_str() },
+                &Disconnect::because(
+                    DisconnectCode::ForceReconnect,
+                    ErrorCode::AppDisabled.as_str(),
+                ),
             ),
             Ended::AccessTokens => {
                 handle.disconnect_here(&Whom::Everyone, &DisconnectCode::ConnectionExpired.into())
