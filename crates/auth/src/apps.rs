@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use chatsdk_store::{App, AppLifetimes, ControlKind};
+use chatsdk_store::{App, AppLifetimes, ControlKind, StoreError};
 use chatsdk_types::AppId;
 
 use crate::audit::Audit;
@@ -26,6 +26,7 @@ impl Auth {
             name,
             created_at: now,
             lifetimes,
+            disabled_at: None,
         };
         let (key, created) = self.new_key(&app.id, terms);
         let audit = Audit::new("app.create", actor, now)
@@ -58,6 +59,48 @@ impl Auth {
             .await?;
         self.catch_up().await?;
         Ok((app, created))
+    }
+
+    /// Has nothing of an app work any more, or all of it again (`disabled` false), and answers whether that changed
+    /// anything. Sessions wait: nobody is signed out. Durable, and known to every open socket of this process,
+    /// when it returns.
+    pub async fn disable_app(
+        &self,
+        app: &AppId,
+        disabled: bool,
+        actor: &str,
+    ) -> Result<bool, AuthError> {
+        let now = self.0.clock.now();
+        let (kind, action) = if disabled {
+            (ControlKind::AppDisabled, "app.disable")
+        } else {
+            (ControlKind::AppEnabled, "app.enable")
+        };
+        let audit = Audit::new(action, actor, now)
+            .app(app)
+            .peer(&Peer::default());
+        let app = app.clone();
+        let changed = self
+            .0
+            .store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let changed = if disabled {
+                        tx.disable_app(&app, now).await?
+                    } else {
+                        tx.enable_app(&app).await?
+                    };
+                    if changed {
+                        tx.append_control(kind, app.as_str(), app.as_str(), now)
+                            .await?;
+                        tx.append_audit(&audit.entry()).await?;
+                    }
+                    Ok::<_, StoreError>(changed)
+                })
+            })
+            .await?;
+        self.catch_up().await?;
+        Ok(changed)
     }
 
     /// Every app, oldest first.

@@ -18,7 +18,11 @@ impl Auth {
     /// The same without the proof: a logout is the end of a pair, not its use.
     pub fn leaver(&self, token: &str) -> Result<Arc<AccessClaims>, AuthError> {
         let claims = self.verify(token, false)?;
-        self.welcome(claims)
+        match self.refusal(&claims) {
+            // Whoever wants to leave may, whatever else is shut.
+            None | Some(ErrorCode::AppDisabled) => Ok(claims),
+            Some(code) => Err(code.into()),
+        }
     }
 
     fn welcome(&self, claims: Arc<AccessClaims>) -> Result<Arc<AccessClaims>, AuthError> {
@@ -28,7 +32,7 @@ impl Auth {
         }
     }
 
-    /// Whether the holder of verified claims has since been revoked, banned or deleted.
+    /// Whether the holder of verified claims has since been revoked, banned or deleted, or their app disabled.
     pub fn refusal(&self, claims: &AccessClaims) -> Option<ErrorCode> {
         self.0
             .revocations

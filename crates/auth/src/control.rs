@@ -147,6 +147,19 @@ impl Auth {
                     inner.apps.forget(&app);
                 }
             }
+            ControlKind::AppDisabled => {
+                if let Ok(app) = entry.subject.parse::<AppId>() {
+                    inner.apps.forget(&app);
+                    inner.revocations.disable(app.clone());
+                    self.announce(Ended::App { app });
+                }
+            }
+            ControlKind::AppEnabled => {
+                if let Ok(app) = entry.subject.parse::<AppId>() {
+                    inner.apps.forget(&app);
+                    inner.revocations.enable(&app);
+                }
+            }
             ControlKind::KeyChanged | ControlKind::KeyRevoked | ControlKind::KeyExpires => {
                 let key = entry.subject.split(' ').next().unwrap_or_default();
                 if let Ok(key) = key.parse::<KeyId>() {

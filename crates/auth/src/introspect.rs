@@ -43,7 +43,10 @@ impl Auth {
         let Some((session, user)) = self.0.store.session_for_refresh(&claims.sid).await? else {
             return Ok(Introspection::default());
         };
-        if session.app != caller.app || self.standing(&claims, &session, &user).is_some() {
+        if session.app != caller.app
+            || self.0.revocations.is_disabled(&session.app)
+            || self.standing(&claims, &session, &user).is_some()
+        {
             return Ok(Introspection::default());
         }
         Ok(Introspection {
@@ -66,6 +69,9 @@ impl Auth {
             return Ok(Some(ErrorCode::RefreshTokenInvalid));
         };
         Ok(match self.0.store.session_for_refresh(&claims.sid).await? {
+            Some((session, _)) if self.0.revocations.is_disabled(&session.app) => {
+                Some(ErrorCode::AppDisabled)
+            }
             Some((session, user)) => self.standing(&claims, &session, &user),
             None => Some(ErrorCode::RefreshTokenInvalid),
         })

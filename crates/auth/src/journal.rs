@@ -92,6 +92,8 @@ impl Journal {
             | ControlKind::UserBanned
             | ControlKind::UserUnbanned
             | ControlKind::UserDeleted
+            | ControlKind::AppDisabled
+            | ControlKind::AppEnabled
             | ControlKind::KeyRevoked
             | ControlKind::KeyExpires
             | ControlKind::SigningKeyWithdrawn => true,

@@ -46,6 +46,9 @@ impl Auth {
         peer: &Peer,
     ) -> Result<TokenReply, AuthError> {
         let inner = &*self.0;
+        if inner.revocations.is_disabled(&caller.app) {
+            return Err(ErrorCode::AppDisabled.into());
+        }
         let now = inner.clock.now();
         inner.limits.mint_by_key(caller.key.as_str(), now)?;
         inner

@@ -81,6 +81,11 @@ impl Auth {
         for (app, user) in inner.store.banned_users().await? {
             inner.revocations.ban(app, user);
         }
+        for app in inner.store.apps().await? {
+            if app.disabled_at.is_some() {
+                inner.revocations.disable(app.id);
+            }
+        }
         for (app, user) in inner.store.deleted_users().await? {
             inner.revocations.delete(app, user);
         }
@@ -105,8 +110,8 @@ impl Auth {
         Ok(replayed)
     }
 
-    /// Each entry is a condition on what is there, so that carrying it twice changes nothing; of bans and
-    /// their lifting the last word counts.
+    /// Each entry is a condition on what is there, so that carrying it twice changes nothing; of what can be
+    /// lifted the last word counts.
     async fn replay(&self, entries: &[ControlEntry]) -> Result<usize, AuthError> {
         let now = self.0.clock.now();
         // A data directory that got a new database keeps the journal of the old one; its apps are not ours.
@@ -118,11 +123,20 @@ impl Auth {
             if !entry.app.is_empty() && !apps.contains(entry.app.as_str()) {
                 continue;
             }
-            let is_ban = matches!(
+            let can_be_lifted = matches!(
                 entry.kind,
-                ControlKind::UserBanned | ControlKind::UserUnbanned
+                ControlKind::UserBanned
+                    | ControlKind::UserUnbanned
+                    | ControlKind::AppDisabled
+                    | ControlKind::AppEnabled
             );
-            if !is_ban || last_words.insert((&entry.app, &entry.subject)) {
+            // A user may have the id of an app as its own.
+            let of_app = matches!(
+                entry.kind,
+                ControlKind::AppDisabled | ControlKind::AppEnabled
+            );
+            let subject = if of_app { "" } else { entry.subject.as_str() };
+            if !can_be_lifted || last_words.insert((&entry.app, subject)) {
                 settled.push(entry.clone());
             }
         }
@@ -184,6 +198,8 @@ async fn carry(tx: &mut Tx<'_>, entry: &ControlEntry, now: Millis) -> Result<boo
         }
         (ControlKind::UserUnbanned, Ok(app), Ok(user)) => tx.unban_user(&app, &user, now).await,
         (ControlKind::UserDeleted, Ok(app), Ok(user)) => tx.delete_user(&app, &user, now).await,
+        (ControlKind::AppDisabled, Ok(app), _) => tx.disable_app(&app, now).await,
+        (ControlKind::AppEnabled, Ok(app), _) => tx.enable_app(&app).await,
         (ControlKind::KeyRevoked, Ok(app), _) => match entry.subject.parse() {
             Ok(key) => tx.revoke_api_key(&app, &key, now).await,
             Err(_) => Ok(false),

@@ -35,6 +35,12 @@ impl Auth {
                     .limits
                     .refresh(session.id.as_str(), session.access_ttl.as_secs(), now)?;
             }
+            // Before anything is decided: while its app is disabled a session neither goes on nor ends.
+            if let Some((session, _)) = &row
+                && inner.revocations.is_disabled(&session.app)
+            {
+                return Err(ErrorCode::AppDisabled.into());
+            }
             let presented = Presented {
                 n: claims.n,
                 exp: claims.exp,

@@ -1,4 +1,4 @@
-//! What no longer works, in memory: every request and every socket asks here, and none asks the
+//! What does not work, in memory: every request and every socket asks here, and none asks the
 //! database.
 
 use std::collections::{HashMap, HashSet};
@@ -9,7 +9,8 @@ use chatsdk_types::{AppId, ErrorCode, Millis, SessionId, UserId};
 
 use crate::AuthConfig;
 
-/// The sessions that were ended within the life of an access token, and the users who are out.
+/// The sessions that were ended within the life of an access token, the users who are out, and the apps that
+/// are disabled.
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     /// False until the first entry: most deployments look at one flag.
@@ -23,6 +24,7 @@ struct Sets {
     sessions: HashMap<SessionId, Millis>,
     banned: HashMap<AppId, HashSet<UserId>>,
     deleted: HashMap<AppId, HashSet<UserId>>,
+    disabled: HashSet<AppId>,
 }
 
 impl Revocations {
@@ -40,13 +42,36 @@ impl Revocations {
         let is_in = |set: &HashMap<AppId, HashSet<UserId>>| {
             set.get(app).is_some_and(|users| users.contains(user))
         };
-        if is_in(&sets.banned) {
+        // First: what the others say is final for a client, and this is not.
+        if sets.disabled.contains(app) {
+            Some(ErrorCode::AppDisabled)
+        } else if is_in(&sets.banned) {
             Some(ErrorCode::UserBanned)
         } else if sets.sessions.contains_key(session) || is_in(&sets.deleted) {
             Some(ErrorCode::TokenRevoked)
         } else {
             None
         }
+    }
+
+    /// Whether nothing of `app` works.
+    pub(crate) fn is_disabled(&self, app: &AppId) -> bool {
+        self.any.load(Ordering::Acquire) && {
+            let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+            sets.disabled.contains(app)
+        }
+    }
+
+    pub(crate) fn disable(&self, app: AppId) {
+        self.change(|sets| {
+            sets.disabled.insert(app);
+        });
+    }
+
+    pub(crate) fn enable(&self, app: &AppId) {
+        self.change(|sets| {
+            sets.disabled.remove(app);
+        });
     }
 
     pub(crate) fn end_session(&self, session: SessionId, now: Millis) {

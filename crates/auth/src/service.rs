@@ -40,6 +40,11 @@ pub enum Ended {
         /// Why: `user_banned` or `session_revoked`.
         code: ErrorCode,
     },
+    /// Everything of one app, until it is enabled again: nobody is signed out.
+    App {
+        /// The app.
+        app: AppId,
+    },
     /// Every access token of the deployment counts as expired: sockets must come back with fresh
     /// ones, nobody is signed out.
     AccessTokens,

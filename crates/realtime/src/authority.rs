@@ -11,6 +11,7 @@ use chatsdk_protocol::{
 use chatsdk_types::Millis;
 use http::HeaderMap;
 
+use crate::broker::BrokerError;
 use crate::broker::publication::Position;
 use crate::topics::options::TopicOptions;
 
@@ -256,6 +257,15 @@ pub enum Denial {
     Error(ReplyError),
     /// The connection ends.
     Close(Disconnect),
+}
+
+impl From<BrokerError> for Denial {
+    fn from(error: BrokerError) -> Self {
+        Self::Error(match error {
+            BrokerError::Unavailable => ErrorCode::Internal.into(),
+            BrokerError::Backlogged => ErrorCode::TooManyRequests.into(),
+        })
+    }
 }
 
 impl From<ErrorCode> for Denial {

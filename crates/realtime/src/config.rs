@@ -29,6 +29,10 @@ pub struct Config {
     pub write_timeout: Duration,
     /// The longest message of a client, in bytes; a longer one closes the connection with 1009.
     pub max_message_bytes: usize,
+    /// From how many bytes on messages are compressed for the WebSockets of clients that offer it; shorter ones
+    /// gain little. What such a client compresses may inflate to ten times `max_message_bytes`. 0: no
+    /// offer is accepted.
+    pub compress_from: usize,
     /// How many bytes may wait for a full socket before the connection is closed with 3008.
     pub max_queue_bytes: usize,
     /// How long after the end of its token a subscription is ended with 2501: time for a refresh that
@@ -65,6 +69,10 @@ pub struct Config {
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.
     pub max_publications: usize,
+    /// How often the position of a topic whose offsets are counted is compared with its broker's, or with its
+    /// host's: what was lost on the way is found out about two seconds later at most. Not in topics of this
+    /// process alone, where nothing is. Zero: never.
+    pub position_check: Duration,
     /// Whether topics have numbers that stand for their names in pushes, for clients that understand it
     /// and speak JSON.
     pub compaction: bool,
@@ -82,6 +90,7 @@ impl Default for Config {
             close_wait: Duration::from_secs(5),
             write_timeout: Duration::from_secs(1),
             max_message_bytes: 64 * 1024,
+            compress_from: 0,
             max_queue_bytes: 1024 * 1024,
             expired_sub_close_delay: Duration::from_secs(25),
             max_channels: 128,
@@ -95,6 +104,7 @@ impl Default for Config {
             max_history_bytes_per_app: 128 * 1024 * 1024,
             max_presence: 1000,
             max_publications: 300,
+            position_check: Duration::from_secs(8),
             compaction: true,
         }
     }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use chatsdk_protocol::push::Refresh;
 use chatsdk_protocol::{ClientInfo, Disconnect, DisconnectCode, Payload, Push};
 use chatsdk_types::{Millis, entropy};
 use tokio::net::TcpStream;
@@ -277,6 +278,24 @@ impl Connection {
             self.stand_in_line(&mut state);
         }
         live
+    }
+
+    /// Has its proof end at another time, and tells the client; `false`: it is not live.
+    pub(crate) fn expire_at(self: &Arc<Self>, expires_at: Option<Millis>) -> bool {
+        {
+            let mut state = lock(&self.state);
+            if state.phase != Phase::Live {
+                return false;
+            }
+            state.expires_at = expires_at;
+            self.stand_in_line(&mut state);
+        }
+        let left = expires_at.map(|at| at.saturating_sub(self.shared.clock.now()) / 1000);
+        self.push(&Push::of_connection(Refresh {
+            expires: left.is_some(),
+            ttl: left.map_or(0, |left| left.clamp(1, Millis::from(u32::MAX)) as u32),
+        }));
+        true
     }
 
     /// Has the time for a pong stand still: the client is not listened to while its commands are obeyed.

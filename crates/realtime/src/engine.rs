@@ -3,15 +3,17 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chatsdk_protocol::object::Tags;
 use chatsdk_protocol::push::Message;
 use chatsdk_protocol::{ClientInfo, Disconnect, Payload, Publication, Push, UnsubscribeCode};
-use chatsdk_types::{Clock, Entropy, entropy};
+use chatsdk_types::{Clock, Entropy, Millis, entropy};
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,9 +21,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::arrivals::Arrivals;
 use crate::authority::{Authority, Grant};
+use crate::broker::answer::Answer;
+use crate::broker::inbox::Inbox;
+use crate::broker::memory::Memory;
 use crate::broker::memory::budget::Budget;
 use crate::broker::memory::stream::Range;
+use crate::broker::order::{Deed, Order, Target};
 use crate::broker::publication::Position;
+use crate::broker::{Broker, BrokerError, Kept, Outgoing, TopicName};
 use crate::config::Config;
 use crate::connection::{Connection, Phase};
 use crate::hub::Hub;
@@ -30,7 +37,7 @@ use crate::stats::Stats;
 use crate::topics::Topics;
 use crate::topics::janitor::Janitor;
 use crate::topics::options::{History, Keep, TopicOptions};
-use crate::topics::topic::{Backlogged, Draft, Inner};
+use crate::topics::positions::{self, Positions};
 use crate::transport::body::Body;
 use crate::transport::emulation::{self, Sessions};
 use crate::transport::{events, http_stream, websocket};
@@ -70,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     pub(crate) hub: Hub,
     pub(crate) topics: Topics,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) positions: Arc<Positions>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) budget: Budget,
     pub(crate) wheel: Arc<Wheel>,
@@ -126,6 +135,25 @@ impl<'a> Publish<'a> {
     }
 }
 
+/// The answer to a publication: await it for the position, or for why there is none.
+#[derive(Debug)]
+pub struct Published(Answer<Option<Position>>);
+
+impl Published {
+    /// The position, where it is known already: in one process always. `None`: there is none, or not yet.
+    pub fn position(self) -> Option<Position> {
+        self.0.into_known().ok()?.ok()?
+    }
+}
+
+impl Future for Published {
+    type Output = Result<Option<Position>, BrokerError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
 /// Which connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whom<'a> {
@@ -170,6 +198,23 @@ impl<A: Authority> Engine<A> {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        Self::joined(
+            config,
+            authority,
+            clock,
+            entropy,
+            Arc::new(Memory::default()),
+        )
+    }
+
+    /// The same, with `broker` to keep and carry what is said. One broker serves one engine.
+    pub fn joined(
+        config: Config,
+        authority: Arc<A>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        broker: Arc<dyn Broker>,
+    ) -> Self {
         let wheel = Arc::new(Wheel::new());
         let stop = CancellationToken::new();
         let runtime = tokio::runtime::Handle::current();
@@ -182,7 +227,9 @@ impl<A: Authority> Engine<A> {
             entropy,
             stats: Stats::default(),
             hub: Hub::default(),
-            topics: Topics::default(),
+            topics: Topics::new(broker.is_shared()),
+            broker,
+            positions: Arc::default(),
             janitor: Arc::clone(&janitor),
             budget: Budget::default(),
             wheel: Arc::clone(&wheel),
@@ -191,6 +238,12 @@ impl<A: Authority> Engine<A> {
             next_id: AtomicU64::new(0),
             _stop: stop.clone().drop_guard(),
         });
+        shared.broker.attach(Inbox::new(&shared));
+        runtime.spawn(positions::work(
+            Arc::clone(&authority),
+            Arc::downgrade(&shared),
+            stop.clone(),
+        ));
         runtime.spawn(wheel.turn(stop.clone()));
         runtime.spawn(janitor.work(Arc::downgrade(&shared), stop.clone()));
         runtime.spawn(watch_the_clock(Arc::downgrade(&shared), stop));
@@ -262,6 +315,10 @@ impl<A: Authority> Engine<A> {
 }
 
 impl Handle {
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
     /// Ends the connections of `whom` with `why`, and answers how many that are; those that were ending
     /// already do not count. Each of them is sent
     /// its close frame at once (more than a few hundred: within milliseconds, by a task), and is broken
@@ -269,7 +326,15 @@ impl Handle {
     ///
     /// Connections whose connect or refresh command the authority is thinking about are included: give
     /// the order after the authority can see the reason for it.
+    ///
+    /// This and the other orders below hold on every node that the broker joins; what is counted are the
+    /// connections of this one.
     pub fn disconnect(&self, whom: &Whom<'_>, why: &Disconnect) -> usize {
+        self.order(whom, Deed::Disconnect(why.clone()))
+    }
+
+    /// The same on this node alone: for hosts that every node learns of the reason by itself.
+    pub fn disconnect_here(&self, whom: &Whom<'_>, why: &Disconnect) -> usize {
         let found = self.0.hub.order(whom, why);
         let living = |connection: &&Arc<Connection>| connection.phase() != Phase::Closing;
         let count = found.iter().filter(living).count();
@@ -305,56 +370,78 @@ impl Handle {
     }
 
     /// Publishes in a topic; answers the position, `None` in a topic without history. Subscribers are
-    /// told by a task, together with what is published until it runs.
-    pub fn publish(&self, publish: Publish<'_>) -> Option<Position> {
+    /// told by a task, together with what is published until it runs. It is done when this returns, or will be,
+    /// whether the answer is waited for or not; in one process the answer is there at once.
+    pub fn publish(&self, publish: Publish<'_>) -> Published {
         let publication = Publication {
             data: publish.data,
             info: publish.info,
             tags: (!publish.tags.is_empty()).then(|| Arc::new(publish.tags)),
             ..Publication::default()
         };
-        let draft = Draft {
+        let outgoing = Outgoing {
+            topic: TopicName {
+                app: publish.app,
+                channel: publish.channel,
+            },
             publication,
-            options: publish.options,
+            history: publish.options.history,
             delta: publish.delta || publish.options.delta_publish,
             key: publish.idempotency_key,
             version: publish.version,
             position: publish.position,
             refusable: false,
         };
-        // Only what is refusable is refused.
-        self.0
-            .publish(publish.app, publish.channel, draft)
-            .unwrap_or_default()
+        Published(self.0.publish(outgoing))
     }
 
-    /// What was said in a topic whose history is in memory: its position and the publications in
-    /// `range`. `None` when the range begins at a position that is not known (any more).
-    pub fn history(
+    /// What was said in a topic whose history the engine keeps: its position and the publications in `range`.
+    pub async fn history(
         &self,
         app: &str,
         channel: &str,
         keep: Keep,
         range: Range<'_>,
-    ) -> Option<(Position, Vec<Arc<Publication>>)> {
-        self.0.history(app, channel, keep, range)
+    ) -> Result<Kept, BrokerError> {
+        let topic = TopicName { app, channel };
+        self.0.broker.history(topic, keep, range).await
     }
 
-    /// Forgets what was said in a topic whose history is in memory. Its count stays.
-    pub fn forget_history(&self, app: &str, channel: &str) {
-        self.0.topics.find(app, channel, |_, inner| inner.forget());
+    /// Forgets what was said in a topic whose history the engine keeps. Its count stays.
+    pub async fn forget_history(&self, app: &str, channel: &str) -> Result<(), BrokerError> {
+        self.0.broker.forget(TopicName { app, channel }).await
     }
 
-    /// Who listens to a topic.
-    pub fn presence(&self, app: &str, channel: &str) -> Vec<Arc<ClientInfo>> {
-        let present = self.0.topics.find(app, channel, |_, inner| inner.present());
-        present.unwrap_or_default()
+    /// Who listens to a topic, on all nodes.
+    pub async fn presence(
+        &self,
+        app: &str,
+        channel: &str,
+    ) -> Result<Vec<Arc<ClientInfo>>, BrokerError> {
+        let topic = TopicName { app, channel };
+        let present = self.0.broker.present(topic, usize::MAX).await?;
+        Ok(present.unwrap_or_default())
     }
 
-    /// How many connections listen to a topic, of how many users.
-    pub fn presence_stats(&self, app: &str, channel: &str) -> (usize, usize) {
-        let count = |_: &Arc<_>, inner: &mut Inner| inner.count_present();
-        self.0.topics.find(app, channel, count).unwrap_or_default()
+    /// How many connections listen to a topic, of how many users, on all nodes.
+    pub async fn presence_stats(
+        &self,
+        app: &str,
+        channel: &str,
+    ) -> Result<(usize, usize), BrokerError> {
+        self.0
+            .broker
+            .count_present(TopicName { app, channel })
+            .await
+    }
+
+    /// How many connections of this node listen to a topic.
+    pub fn listeners(&self, app: &str, channel: &str) -> usize {
+        let count = self
+            .0
+            .topics
+            .find(app, channel, |_, inner| inner.listeners());
+        count.unwrap_or_default()
     }
 
     /// How many topics there are: with listeners, or with history.
@@ -371,6 +458,20 @@ impl Handle {
         grant: &Grant,
         position: Option<&Position>,
     ) -> usize {
+        let grant = Box::new(grant.clone());
+        self.order(
+            whom,
+            Deed::Subscribe(channel.into(), grant, position.cloned()),
+        )
+    }
+
+    pub(crate) fn subscribe_here(
+        &self,
+        whom: &Whom<'_>,
+        channel: &str,
+        grant: &Grant,
+        position: Option<&Position>,
+    ) -> usize {
         let connections = self.0.hub.find(whom);
         connections
             .iter()
@@ -381,6 +482,15 @@ impl Handle {
     /// Ends the subscriptions of `whom` to `channel`, those as well that the authority is thinking
     /// about, and answers how many that are.
     pub fn unsubscribe(&self, whom: &Whom<'_>, channel: &str, why: UnsubscribeCode) -> usize {
+        self.order(whom, Deed::Unsubscribe(channel.into(), why))
+    }
+
+    pub(crate) fn unsubscribe_here(
+        &self,
+        whom: &Whom<'_>,
+        channel: &str,
+        why: UnsubscribeCode,
+    ) -> usize {
         let connections = self.0.hub.find(whom);
         connections
             .iter()
@@ -388,8 +498,26 @@ impl Handle {
             .count()
     }
 
+    /// Has the proofs of `whom` end at another time, in milliseconds since 1970 (`None`: never), and tells the
+    /// clients. Answers how many that are.
+    pub fn refresh(&self, whom: &Whom<'_>, expires_at: Option<Millis>) -> usize {
+        self.order(whom, Deed::Refresh(expires_at))
+    }
+
+    pub(crate) fn refresh_here(&self, whom: &Whom<'_>, expires_at: Option<Millis>) -> usize {
+        let connections = self.0.hub.find(whom);
+        connections
+            .iter()
+            .filter(|connection| connection.expire_at(expires_at))
+            .count()
+    }
+
     /// Sends a message to the connections of `whom`, and answers how many there are.
     pub fn message(&self, whom: &Whom<'_>, data: &Payload) -> usize {
+        self.order(whom, Deed::Message(data.clone()))
+    }
+
+    pub(crate) fn message_here(&self, whom: &Whom<'_>, data: &Payload) -> usize {
         let connections = self.0.hub.find(whom);
         let push = Push::of_connection(Message { data: data.clone() });
         for connection in &connections {
@@ -416,6 +544,19 @@ impl Handle {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
+    }
+
+    /// Obeys here, and has every other node obey.
+    fn order(&self, whom: &Whom<'_>, what: Deed) -> usize {
+        let order = Order {
+            whom: Target::from(whom),
+            what,
+        };
+        let count = order.obey(self);
+        if self.0.broker.is_shared() {
+            self.0.see_through(self.0.broker.send(order));
+        }
+        count
     }
 
     fn close_all(&self, mut connections: Vec<Arc<Connection>>, why: &Disconnect) {
@@ -487,49 +628,73 @@ impl Shared {
         self.tasks.spawn_on(task, &self.runtime);
     }
 
-    /// Publishes in a topic, which is made if it is to remember.
-    pub(crate) fn publish(
+    /// Runs `task`, which nobody waits for.
+    pub(crate) fn run_aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// Runs `task` as far as it goes at once, and the rest of it elsewhere; what it came to, if it is done.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let _runtime = self.runtime.enter();
+        let mut task = Box::pin(task);
+        let mut context = Context::from_waker(Waker::noop());
+        match task.as_mut().poll(&mut context) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => {
+                self.spawn(async move {
+                    task.await;
+                });
+                None
+            }
+        }
+    }
+
+    /// Waits for an answer that nobody needs to know, but that may be an error.
+    pub(crate) fn see_through(&self, answer: Answer<()>) {
+        let log = |outcome: Result<(), BrokerError>| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "other nodes were not told");
+            }
+        };
+        match answer.into_known() {
+            Ok(outcome) => log(outcome),
+            Err(answer) => self.run_aside(async move { log(answer.await) }),
+        }
+    }
+
+    /// Publishes by the broker.
+    pub(crate) fn publish(&self, mut outgoing: Outgoing<'_>) -> Answer<Option<Position>> {
+        outgoing.publication.time = self.clock.now();
+        Stats::add(&self.stats.publications, 1);
+        self.broker.publish(outgoing)
+    }
+
+    /// Publishes in a topic of this process, which is made if it is to remember.
+    pub(crate) fn publish_here(
         self: &Arc<Self>,
-        app: &str,
-        channel: &str,
-        mut draft: Draft<'_>,
-    ) -> Result<Option<Position>, Backlogged> {
-        draft.publication.time = self.clock.now();
-        let in_memory = matches!(draft.options.history, History::Memory(_));
-        let remembers = in_memory || draft.key.is_some() || draft.version.is_some();
+        outgoing: Outgoing<'_>,
+    ) -> Result<Option<Position>, BrokerError> {
+        let TopicName { app, channel } = outgoing.topic;
+        let in_memory = matches!(outgoing.history, History::Memory(_));
+        let remembers = in_memory || outgoing.key.is_some() || outgoing.version.is_some();
         if remembers {
             let done = self.topics.open(app, channel, |topic, inner| {
-                topic.publish(inner, self, draft)
+                topic.publish(inner, self, outgoing)
             })?;
-            Stats::add(&self.stats.publications, 1);
             if in_memory {
                 self.keep_budget(app);
             }
             return Ok(done);
         }
-        let position = draft.position.clone();
-        let done = self
-            .topics
+        let position = outgoing.position.clone();
+        self.topics
             .find(app, channel, |topic, inner| {
-                topic.publish(inner, self, draft)
+                topic.publish(inner, self, outgoing)
             })
-            .unwrap_or(Ok(position))?;
-        Stats::add(&self.stats.publications, 1);
-        Ok(done)
-    }
-
-    pub(crate) fn history(
-        self: &Arc<Self>,
-        app: &str,
-        channel: &str,
-        keep: Keep,
-        range: Range<'_>,
-    ) -> Option<(Position, Vec<Arc<Publication>>)> {
-        self.topics.open(app, channel, |topic, inner| {
-            let read = inner.history(app, keep, self, range);
-            topic.see_janitor(inner, self);
-            read
-        })
+            .unwrap_or(Ok(position))
     }
 
     /// A name for a stream that nobody else has: eight letters.

@@ -20,6 +20,7 @@ use chatsdk_protocol::{Disconnect, DisconnectCode, Payload};
 use chatsdk_types::Millis;
 
 use crate::authority::Identity;
+use crate::broker::order::Target;
 use crate::connection::Connection;
 use crate::engine::Whom;
 use crate::lock;
@@ -60,18 +61,8 @@ enum Bucket {
 
 #[derive(Debug)]
 struct Order {
-    whom: OwnedWhom,
+    whom: Target,
     why: Disconnect,
-}
-
-/// [`Whom`], kept.
-#[derive(Debug)]
-enum OwnedWhom {
-    Session(Box<str>, Box<str>),
-    User(Box<str>, Box<str>),
-    UserExcept(Box<str>, Box<str>, Box<str>),
-    App(Box<str>),
-    Everyone,
 }
 
 /// The right to register a connection later, see the module's text.
@@ -174,7 +165,7 @@ impl Hub {
         inner.orders_given += 1;
         if !inner.tickets.is_empty() {
             let order = Order {
-                whom: OwnedWhom::from(whom),
+                whom: Target::from(whom),
                 why: why.clone(),
             };
             let number = inner.orders_given;
@@ -235,7 +226,7 @@ impl Inner {
             .iter()
             .rev()
             .take_while(|(number, _)| *number > ticket.since)
-            .find(|(_, order)| order.whom.fits(identity))
+            .find(|(_, order)| fits(&order.whom, identity))
             .map_or(Ok(()), |(_, order)| {
                 Err(Unregistered::Ordered(order.why.clone()))
             })
@@ -391,30 +382,17 @@ impl Bucket {
     }
 }
 
-impl OwnedWhom {
-    fn fits(&self, identity: &Identity) -> bool {
-        match self {
-            Self::Session(app, session) => *identity.app == **app && *identity.session == **session,
-            Self::User(app, user) => *identity.app == **app && *identity.user == **user,
-            Self::UserExcept(app, user, spared) => {
-                *identity.app == **app && *identity.user == **user && *identity.session != **spared
-            }
-            Self::App(app) => *identity.app == **app,
-            Self::Everyone => true,
-        }
-    }
-}
-
-impl From<&Whom<'_>> for OwnedWhom {
-    fn from(whom: &Whom<'_>) -> Self {
-        match *whom {
-            Whom::Session { app, session } => Self::Session(app.into(), session.into()),
-            Whom::User { app, user } => Self::User(app.into(), user.into()),
-            Whom::UserExcept { app, user, session } => {
-                Self::UserExcept(app.into(), user.into(), session.into())
-            }
-            Whom::App { app } => Self::App(app.into()),
-            Whom::Everyone => Self::Everyone,
-        }
+fn fits(whom: &Target, identity: &Identity) -> bool {
+    let (app, user, session) = (&*identity.app, &*identity.user, &*identity.session);
+    match whom.whom() {
+        Whom::Session { app: a, session: s } => (app, session) == (a, s),
+        Whom::User { app: a, user: u } => (app, user) == (a, u),
+        Whom::UserExcept {
+            app: a,
+            user: u,
+            session: spared,
+        } => (app, user) == (a, u) && session != spared,
+        Whom::App { app: a } => app == a,
+        Whom::Everyone => true,
     }
 }

@@ -10,7 +10,8 @@
 //! - `commands`: one file per command of the protocol.
 //! - `connection`, `outbound`: one open connection: its life, and its way out to the socket.
 //!   `subscriptions`, `server_side`: what it listens to.
-//! - [`topics`]: who listens to what, and the way of a publication to them. [`broker`]: what is kept.
+//! - [`topics`]: who listens to what, and the way of a publication to them. [`broker`]: what is kept, and what
+//!   joins nodes.
 //! - `hub`: all connections by session, user and app, so that a revocation finds them.
 //! - `wheel`: one timer for all of them. `arrivals`: how many may come.
 //!
@@ -47,14 +48,19 @@ pub use authority::{
     PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed, Refusal, SubRefreshRequest,
     SubscribeRequest,
 };
+pub use broker::answer::Answer;
+pub use broker::inbox::{Inbox, Incoming};
+pub use broker::memory::Memory;
 pub use broker::memory::stream::Range;
+pub use broker::order::{Deed, Order, Target};
 pub use broker::publication::Position;
+pub use broker::{Announcement, Broker, BrokerError, Kept, Outgoing, TopicName};
 pub use chatsdk_protocol::{
     ClientInfo, Disconnect, DisconnectCode, Encoding, ErrorCode, Payload, PayloadRef, Publication,
     ReplyError, UnsubscribeCode,
 };
 pub use config::Config;
-pub use engine::{Engine, Handle, Publish, Whom};
+pub use engine::{Engine, Handle, Publish, Published, Whom};
 pub use listing::{ConnectionView, Listed, TopicView, Transport};
 pub use origin::OriginPolicy;
 pub use stats::Stats;

@@ -108,7 +108,10 @@ impl Listed {
             expires_at,
             opened_at: self.0.opened_at,
             transport: match shape {
-                Shape::SocketJson | Shape::SocketProtobuf => Transport::WebSocket,
+                Shape::SocketJson
+                | Shape::SocketProtobuf
+                | Shape::DeflatedJson { .. }
+                | Shape::DeflatedProtobuf { .. } => Transport::WebSocket,
                 Shape::StreamJson | Shape::StreamProtobuf => Transport::HttpStream,
                 Shape::Events => Transport::Events,
             },

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use chatsdk_protocol::{DisconnectCode, Push, UnsubscribeCode};
 use chatsdk_types::Millis;
 
+use crate::broker::Announcement;
 use crate::connection::Connection;
 use crate::lock;
 use crate::stats::Stats;
-use crate::topics::event::What;
 use crate::topics::subscription::Subscription;
 
 /// The subscriptions of one connection: a list, because there are few.
@@ -203,8 +203,8 @@ impl Connection {
             let topic = &subscription.topic;
             let mut inner = lock(&topic.inner);
             if subscription.announce() {
-                let info = Arc::clone(&subscription.info);
-                topic.tell(&mut inner, &self.shared, What::Join(info));
+                let join = Announcement::Join(Arc::clone(&subscription.info));
+                topic.announce(&mut inner, &self.shared, join);
             }
         }
     }
@@ -232,9 +232,18 @@ impl Connection {
         let topic = &subscription.topic;
         {
             let mut inner = lock(&topic.inner);
-            if inner.leave(subscription, self.shared.wheel.now()) && subscription.was_announced() {
-                let info = Arc::clone(&subscription.info);
-                topic.tell(&mut inner, &self.shared, What::Leave(info));
+            let left = inner.leave(subscription, self.shared.wheel.now());
+            let broker = &self.shared.broker;
+            if left && broker.is_shared() {
+                if subscription.options.presence {
+                    let client = &subscription.info.client;
+                    self.shared.see_through(broker.leave(topic.name(), client));
+                }
+                self.shared.unlink_when_idle(topic, &inner);
+            }
+            if left && subscription.was_announced() {
+                let leave = Announcement::Leave(Arc::clone(&subscription.info));
+                topic.announce(&mut inner, &self.shared, leave);
             }
         }
         self.shared.topics.release_if_idle(topic);

@@ -175,13 +175,13 @@ impl Node for LiveNode {
             return Err(Unpublished::TooDeep);
         }
         let app = publication.app.as_str();
-        let (subscribers, _) = self.handle.presence_stats(app, publication.topic);
-        let position = self.handle.publish(Publish {
+        let subscribers = self.handle.listeners(app, publication.topic);
+        let published = self.handle.publish(Publish {
             idempotency_key: publication.idempotency_key,
             ..Publish::new(app, publication.topic, data, options)
         });
-        // Both kinds of topics have a history, and so positions.
-        let (offset, epoch) = position.map_or((0, String::new()), |position| {
+        // Both kinds of topics have a history in this process, and so a position that is known.
+        let (offset, epoch) = published.position().map_or((0, String::new()), |position| {
             (position.offset, position.epoch.to_string())
         });
         Ok(Published {

@@ -52,6 +52,7 @@ pub(crate) fn engine(
         } else {
             0
         },
+        compress_from: config.compress_from,
         max_history_bytes: config.history_bytes,
         max_history_bytes_per_app: config.history_bytes / 2,
         ..EngineConfig::default()
@@ -176,22 +177,31 @@ pub(crate) fn close_what_ends(auth: &Auth, engine: &Engine<TokenAuthority>) {
         let forced =
             |code: ErrorCode| Disconnect::because(DisconnectCode::ForceDisconnect, code.as_str());
         match ended {
-            Ended::Session { app, session, code } => handle.disconnect(
+            // Every node follows the control log by itself.
+            Ended::Session { app, session, code } => handle.disconnect_here(
                 &Whom::Session {
                     app: app.as_str(),
                     session: session.as_str(),
                 },
                 &forced(code),
             ),
-            Ended::User { app, user, code } => handle.disconnect(
+            Ended::User { app, user, code } => handle.disconnect_here(
                 &Whom::User {
                     app: app.as_str(),
                     user: user.as_str(),
                 },
                 &forced(code),
             ),
+            // They come back, and are told to try again until it is enabled.
+            Ended::App { app } => handle.disconnect_here(
+                &Whom::App { app: app.as_str() },
+                &Disconnect::because(
+                    DisconnectCode::ForceReconnect,
+                    ErrorCode::AppDisabled.as_str(),
+                ),
+            ),
             Ended::AccessTokens => {
-                handle.disconnect(&Whom::Everyone, &DisconnectCode::ConnectionExpired.into())
+                handle.disconnect_here(&Whom::Everyone, &DisconnectCode::ConnectionExpired.into())
             }
         };
     });

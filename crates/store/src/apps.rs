@@ -1,15 +1,15 @@
 //! Apps: the tenants.
 
-use chatsdk_types::{AppId, Lifetime};
+use chatsdk_types::{AppId, Lifetime, Millis};
 
 use crate::sql::{Row, Sql};
 use crate::{App, AppLifetimes, Store, StoreError, Tx};
 
 const READ: Sql = Sql::new(
-    "SELECT id, name, created_at, access_ttl, refresh_ttl, session_ttl FROM apps WHERE id = $1",
+    "SELECT id, name, created_at, access_ttl, refresh_ttl, session_ttl, disabled_at FROM apps WHERE id = $1",
 );
 const ALL: Sql = Sql::new(
-    "SELECT id, name, created_at, access_ttl, refresh_ttl, session_ttl FROM apps ORDER BY id",
+    "SELECT id, name, created_at, access_ttl, refresh_ttl, session_ttl, disabled_at FROM apps ORDER BY id",
 );
 const INSERT: Sql = Sql::new(
     "INSERT INTO apps (id, name, created_at, access_ttl, refresh_ttl, session_ttl)
@@ -17,6 +17,10 @@ const INSERT: Sql = Sql::new(
 );
 const LIFETIMES: Sql =
     Sql::new("UPDATE apps SET access_ttl = $1, refresh_ttl = $2, session_ttl = $3 WHERE id = $4");
+const DISABLE: Sql =
+    Sql::new("UPDATE apps SET disabled_at = $1 WHERE id = $2 AND disabled_at IS NULL");
+const ENABLE: Sql =
+    Sql::new("UPDATE apps SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL");
 
 fn app(mut row: Row) -> Result<App, StoreError> {
     Ok(App {
@@ -28,6 +32,7 @@ fn app(mut row: Row) -> Result<App, StoreError> {
             refresh: row.maybe_int_as(Lifetime::from_millis)?,
             session: row.maybe_int_as(Lifetime::from_millis)?,
         },
+        disabled_at: row.maybe_int()?,
     })
 }
 
@@ -63,6 +68,19 @@ impl Tx<'_> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Has nothing of the app `id` work from `now` on. Says whether that changed anything.
+    pub async fn disable_app(&mut self, id: &AppId, now: Millis) -> Result<bool, StoreError> {
+        let changed = self
+            .execute(DISABLE, &[now.into(), id.as_str().into()])
+            .await?;
+        Ok(changed > 0)
+    }
+
+    /// Has the app `id` work again. Says whether that changed anything.
+    pub async fn enable_app(&mut self, id: &AppId) -> Result<bool, StoreError> {
+        Ok(self.execute(ENABLE, &[id.as_str().into()]).await? > 0)
     }
 
     /// Replaces the lifetimes of the app `id`. Says whether there is such an app.

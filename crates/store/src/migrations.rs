@@ -14,11 +14,18 @@ pub(crate) struct Step {
 }
 
 /// Every step, in order; the version of a step is its place.
-pub(crate) const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "tokens",
-    text: include_str!("migrations/0001_tokens.sql"),
-}];
+pub(crate) const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "tokens",
+        text: include_str!("migrations/0001_tokens.sql"),
+    },
+    Step {
+        version: 2,
+        name: "disabled apps",
+        text: include_str!("migrations/0002_disabled_apps.sql"),
+    },
+];
 
 /// The version that this program brings a database to.
 pub(crate) const LATEST: i64 = STEPS.len() as i64;

@@ -14,6 +14,8 @@ pub struct App {
     pub created_at: Millis,
     /// The lifetimes that it asks for; what it leaves open is the deployment's default.
     pub lifetimes: AppLifetimes,
+    /// Since when nothing of it works.
+    pub disabled_at: Option<Millis>,
 }
 
 /// The token lifetimes of an app, where they differ from the deployment's.
@@ -215,6 +217,10 @@ pub enum ControlKind {
     UserDeleted,
     /// An app was created or its lifetimes changed; the subject is the app id.
     AppChanged,
+    /// Nothing of an app works any more; the subject is the app id.
+    AppDisabled,
+    /// An app works again; the subject is the app id.
+    AppEnabled,
     /// An API key was created or rotated; the subject is the key id.
     KeyChanged,
     /// An API key was revoked; the subject is the key id.
@@ -237,6 +243,8 @@ impl ControlKind {
         Self::UserUnbanned,
         Self::UserDeleted,
         Self::AppChanged,
+        Self::AppDisabled,
+        Self::AppEnabled,
         Self::KeyChanged,
         Self::KeyRevoked,
         Self::KeyExpires,
@@ -253,6 +261,8 @@ impl ControlKind {
             Self::UserUnbanned => "user_unbanned",
             Self::UserDeleted => "user_deleted",
             Self::AppChanged => "app_changed",
+            Self::AppDisabled => "app_disabled",
+            Self::AppEnabled => "app_enabled",
             Self::KeyChanged => "key_changed",
             Self::KeyRevoked => "key_revoked",
             Self::KeyExpires => "key_expires",

@@ -76,6 +76,8 @@ error_codes! {
         "Call this endpoint from your backend, never from a page: anyone could read the key there.";
     UserBanned = "user_banned", 403, "This user is banned.",
         "Lift the ban with DELETE /auth/users/{userId}/ban.";
+    AppDisabled = "app_disabled", 403, "This app is disabled.",
+        "Nothing of the app works until its operator lets it: `chatsdk app enable`. Sessions wait; nobody has to sign in again.";
     OriginForbidden = "origin_forbidden", 403, "This origin may not connect.",
         "Add the page's origin to `allowed_origins`.";
     NotFound = "not_found", 404, "There is nothing at this address.",

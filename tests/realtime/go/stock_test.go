@@ -19,8 +19,8 @@ import (
 // How long a test waits for an event before it fails. Not a delay: events end the wait.
 const patience = 30 * time.Second
 
-// start runs the server with the profile for this client and answers its address.
-func start(t *testing.T) string {
+// start runs the server with the profile for this client, and more behind it, and answers its address.
+func start(t *testing.T, more ...string) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -35,7 +35,7 @@ func start(t *testing.T) string {
 		t.Fatal(err)
 	}
 	config := filepath.Join(t.TempDir(), "config.toml")
-	text := strings.Replace(string(profile), "127.0.0.1:8000", "127.0.0.1:0", 1)
+	text := strings.Replace(string(profile), "127.0.0.1:8000", "127.0.0.1:0", 1) + strings.Join(more, "")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -101,12 +101,20 @@ func listen(t *testing.T, client *centrifuge.Client, channel string, config cent
 }
 
 func TestPublishHistoryAndRecovery(t *testing.T) {
-	address := start(t)
+	publishHistoryAndRecovery(t, start(t), centrifuge.Config{})
+}
+
+func TestTheSameCompressed(t *testing.T) {
+	address := start(t, "\n[client]\ncompress_from = 1\n")
+	publishHistoryAndRecovery(t, address, centrifuge.Config{EnableCompression: true})
+}
+
+func publishHistoryAndRecovery(t *testing.T, address string, config centrifuge.Config) {
 	for encoding, newClient := range clients {
 		t.Run(encoding, func(t *testing.T) {
-			client := newClient("ws://"+address+"/connection/websocket", centrifuge.Config{})
+			client := newClient("ws://"+address+"/connection/websocket", config)
 			defer client.Close()
-			other := newClient("ws://"+address+"/connection/websocket", centrifuge.Config{})
+			other := newClient("ws://"+address+"/connection/websocket", config)
 			defer other.Close()
 			if err := client.Connect(); err != nil {
 				t.Fatal(err)

@@ -15,13 +15,24 @@ export const WAYS: readonly Way[] = [
   'sse',
 ];
 
+/** Compresses what it sends, however short it is, wherever the server accepts its offer. */
+class Compressing extends WebSocket {
+  constructor(address: string, protocols?: string | string[]) {
+    super(address, protocols, { perMessageDeflate: { threshold: 0 } });
+    this.once('open', () => agreed.push(this.extensions));
+  }
+}
+
+/** What each WebSocket has agreed on with its server. */
+export const agreed: string[] = [];
+
 export function client(server: Server, way: Way, options: Partial<Options> = {}): Centrifuge {
   const [transport, encoding] = way.split(' ') as ['websocket' | 'http_stream' | 'sse', string?];
   const Client = encoding === 'protobuf' ? (ProtobufCentrifuge as unknown as typeof Centrifuge) : Centrifuge;
   const scheme = transport === 'websocket' ? 'ws' : 'http';
   const endpoint = `${scheme}://${server.address}/connection/${transport}`;
   return new Client([{ transport, endpoint }], {
-    websocket: WebSocket,
+    websocket: Compressing,
     eventsource: FetchEventSource,
     fetch,
     readableStream: ReadableStream,

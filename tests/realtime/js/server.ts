@@ -27,12 +27,12 @@ export class Server {
     this.address = address;
   }
 
-  /** A server with the profile `name`, and `more` lines of configuration before it. */
-  static async start(name: string, more = ''): Promise<Server> {
+  /** A server with the profile `name`, `more` lines of configuration before it, and `rest` behind it. */
+  static async start(name: string, more = '', rest = ''): Promise<Server> {
     const directory = await mkdtemp(join(tmpdir(), 'pubsub-'));
     const profile = await readFile(join(PROFILES, `${name}.toml`), 'utf8');
     const file = join(directory, 'config.toml');
-    await writeFile(file, more + profile.replace('127.0.0.1:8000', '127.0.0.1:0'));
+    await writeFile(file, more + profile.replace('127.0.0.1:8000', '127.0.0.1:0') + rest);
     const child = spawn(BINARY, ['--config', file], { stdio: ['ignore', 'pipe', 'inherit'] });
     const address = await new Promise<string>((ready, fail) => {
       child.on('error', fail);

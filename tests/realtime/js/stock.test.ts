@@ -1,23 +1,38 @@
 /** What every transport and encoding of the stock client can do with this server. */
 import type { Centrifuge, PublicationContext } from 'centrifuge';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { client, heard, said, WAYS } from './clients.ts';
+import { agreed, client, heard, said, WAYS } from './clients.ts';
 import { Queue } from './queue.ts';
 import { Server } from './server.ts';
 
+/** The same over WebSockets whose messages are compressed, all of them, in both directions. */
+const COMPRESSED = ['websocket', 'websocket protobuf'] as const;
+
+let plain: Server;
+let compressing: Server;
 let server: Server;
 const open: Centrifuge[] = [];
 let channels = 0;
 
 beforeAll(async () => {
-  server = await Server.start('js');
+  plain = await Server.start('js');
+  compressing = await Server.start('js', '', '\n[client]\ncompress_from = 1\n');
 });
 afterEach(() => {
   for (const centrifuge of open.splice(0)) centrifuge.disconnect();
 });
-afterAll(() => server.stop());
+afterAll(() => Promise.all([plain.stop(), compressing.stop()]));
 
-describe.each(WAYS)('%s', (way) => {
+const CASES = [
+  ...WAYS.map((way) => ({ way, how: '', compressed: false })),
+  ...COMPRESSED.map((way) => ({ way, how: ', compressed', compressed: true })),
+];
+
+describe.each(CASES)('$way$how', ({ way, compressed }) => {
+  beforeAll(() => {
+    server = compressed ? compressing : plain;
+  });
+
   function connect(): Centrifuge {
     const centrifuge = client(server, way);
     open.push(centrifuge);
@@ -48,6 +63,12 @@ describe.each(WAYS)('%s', (way) => {
       expect(came.map(({ offset }) => offset)).toEqual(Array.from({ length: 40 }, (_, at) => at + 1));
       expect(came[0]?.info?.client).toBeTruthy();
     }
+  });
+
+  it.runIf(way.startsWith('websocket'))('has agreed to compress where the server does', async () => {
+    agreed.length = 0;
+    await connect().ready();
+    expect(agreed).toEqual([compressed ? 'permessage-deflate' : '']);
   });
 
   it('tells who is there and what was said', async () => {

@@ -20,10 +20,14 @@ PATIENCE = 30
 """Seconds that a test waits for an event before it fails. Not a delay: events end the wait."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
+@pytest.fixture(scope="module", params=["plain", "compressed"])
+def server(request, tmp_path_factory):
     config = tmp_path_factory.mktemp("pubsub") / "config.toml"
-    config.write_text(PROFILE.read_text().replace("127.0.0.1:8000", "127.0.0.1:0"))
+    text = PROFILE.read_text().replace("127.0.0.1:8000", "127.0.0.1:0")
+    if request.param == "compressed":
+        # The client's library offers it by itself, and compresses whatever it sends.
+        text += "\n[client]\ncompress_from = 1\n"
+    config.write_text(text)
     process = subprocess.Popen([BINARY, "--config", str(config)], stdout=subprocess.PIPE, text=True)
     yield process.stdout.readline().removeprefix("listening on ").strip()
     process.terminate()

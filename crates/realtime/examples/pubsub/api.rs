@@ -6,8 +6,8 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use chatsdk_realtime::{
-    DisconnectCode, ErrorCode, Grant, Handle, History, Payload, Publish, Range, UnsubscribeCode,
-    Whom,
+    BrokerError, DisconnectCode, ErrorCode, Grant, Handle, History, Kept, Payload, Publish, Range,
+    UnsubscribeCode, Whom,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -101,7 +101,9 @@ pub(crate) async fn answer(
     let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
         return text(StatusCode::BAD_REQUEST, "bad request\n");
     };
-    let answer = Api { handle, authority }.call(method, &body.to_bytes());
+    let answer = Api { handle, authority }
+        .call(method, &body.to_bytes())
+        .await;
     let body = match answer {
         None => return text(StatusCode::NOT_FOUND, "not found\n"),
         Some(Ok(result)) => json!({ "result": result }),
@@ -121,20 +123,14 @@ struct Api<'a> {
 }
 
 impl Api<'_> {
-    fn call(&self, method: &str, body: &[u8]) -> Option<Result<Value, ErrorCode>> {
+    async fn call(&self, method: &str, body: &[u8]) -> Option<Result<Value, ErrorCode>> {
         Some(match method {
-            // Raw values cannot be flattened; each reader takes its own members.
-            "publish" => {
-                read(body).and_then(|call: Channel| self.publish(&call.channel, &read(body)?))
-            }
-            "broadcast" => read(body).and_then(|call| Ok(self.broadcast(&call, &read(body)?))),
-            "history" => read(body).and_then(|call| self.history(&call)),
-            "history_remove" => read(body).map(|call: Channel| {
-                self.handle.forget_history(APP, &call.channel);
-                json!({})
-            }),
-            "presence" => read(body).and_then(|call| self.presence(&call)),
-            "presence_stats" => read(body).and_then(|call| self.presence_stats(&call)),
+            "publish" => self.publish_call(body).await,
+            "broadcast" => self.broadcast(body).await,
+            "history" => self.history(body).await,
+            "history_remove" => self.forget(body).await,
+            "presence" => self.presence(body).await,
+            "presence_stats" => self.presence_stats(body).await,
             "disconnect" => read(body).map(|call: User| {
                 let user = whom(&call.user);
                 self.handle
@@ -162,10 +158,16 @@ impl Api<'_> {
         })
     }
 
-    fn publish(&self, channel: &str, publication: &Publication) -> Result<Value, ErrorCode> {
+    // Raw values cannot be flattened; each reader takes its own members.
+    async fn publish_call(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+        let call: Channel = read(body)?;
+        self.publish(&call.channel, &read(body)?).await
+    }
+
+    async fn publish(&self, channel: &str, publication: &Publication) -> Result<Value, ErrorCode> {
         let options = self.authority.options(channel);
         let options = options.ok_or(ErrorCode::UnknownChannel)?;
-        let position = self.handle.publish(Publish {
+        let published = self.handle.publish(Publish {
             tags: publication.tags.clone(),
             delta: publication.delta,
             idempotency_key: (!publication.idempotency_key.is_empty())
@@ -174,27 +176,37 @@ impl Api<'_> {
                 .then_some((publication.version, publication.version_epoch.as_str())),
             ..Publish::new(APP, channel, Payload::from(&*publication.data), &options)
         });
+        let position = published.await.map_err(failed)?;
         Ok(position.map_or_else(
             || json!({}),
             |position| json!({ "offset": position.offset, "epoch": &*position.epoch }),
         ))
     }
 
-    fn broadcast(&self, call: &Broadcast, publication: &Publication) -> Value {
-        let responses: Vec<Value> = call
-            .channels
-            .iter()
-            .map(|channel| match self.publish(channel, publication) {
+    async fn broadcast(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+        let call: Broadcast = read(body)?;
+        let publication = read(body)?;
+        let mut responses = Vec::new();
+        for channel in &call.channels {
+            responses.push(match self.publish(channel, &publication).await {
                 Ok(result) => json!({ "result": result }),
                 Err(code) => {
                     json!({ "error": { "code": code.code(), "message": code.message() } })
                 }
-            })
-            .collect();
-        json!({ "responses": responses })
+            });
+        }
+        Ok(json!({ "responses": responses }))
     }
 
-    fn history(&self, call: &HistoryCall) -> Result<Value, ErrorCode> {
+    async fn forget(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+        let call: Channel = read(body)?;
+        let forgotten = self.handle.forget_history(APP, &call.channel).await;
+        forgotten.map_err(failed)?;
+        Ok(json!({}))
+    }
+
+    async fn history(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+        let call: HistoryCall = read(body)?;
         let options = self.authority.options(&call.channel);
         let History::Memory(keep) = options.ok_or(ErrorCode::UnknownChannel)?.history else {
             return Err(ErrorCode::NotAvailable);
@@ -204,10 +216,9 @@ impl Api<'_> {
             limit: usize::try_from(call.limit).ok(),
             reverse: call.reverse,
         };
-        let (top, publications) = self
-            .handle
-            .history(APP, &call.channel, keep, range)
-            .ok_or(ErrorCode::UnrecoverablePosition)?;
+        let kept = self.handle.history(APP, &call.channel, keep, range).await;
+        let Kept { top, publications } = kept.map_err(failed)?;
+        let publications = publications.ok_or(ErrorCode::UnrecoverablePosition)?;
         let publications: Result<Vec<Value>, ErrorCode> = publications
             .iter()
             .map(|publication| {
@@ -224,9 +235,11 @@ impl Api<'_> {
         }))
     }
 
-    fn presence(&self, call: &Channel) -> Result<Value, ErrorCode> {
+    async fn presence(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+        let call: Channel = read(body)?;
         self.check_presence(&call.channel)?;
-        let present = self.handle.presence(APP, &call.channel);
+        let present = self.handle.presence(APP, &call.channel).await;
+        let present = present.map_err(failed)?;
         let presence: BTreeMap<&str, Value> = present
             .iter()
             .map(|info| {
@@ -239,9 +252,11 @@ impl Api<'_> {
         Ok(json!({ "presence": presence }))
     }
 
-    fn presence_stats(&self, call: &Channel) -> Result<Value, ErrorCode> {
+    async fn presence_stats(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+        let call: Channel = read(body)?;
         self.check_presence(&call.channel)?;
-        let (clients, users) = self.handle.presence_stats(APP, &call.channel);
+        let counted = self.handle.presence_stats(APP, &call.channel).await;
+        let (clients, users) = counted.map_err(failed)?;
         Ok(json!({ "num_clients": clients, "num_users": users }))
     }
 
@@ -252,6 +267,13 @@ impl Api<'_> {
         } else {
             Err(ErrorCode::NotAvailable)
         }
+    }
+}
+
+fn failed(error: BrokerError) -> ErrorCode {
+    match error {
+        BrokerError::Unavailable => ErrorCode::Internal,
+        BrokerError::Backlogged => ErrorCode::TooManyRequests,
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct Client {
     max_commands_per_second: u32,
     max_queue_bytes: usize,
     max_message_bytes: usize,
+    compress_from: usize,
     compaction: bool,
 }
 
@@ -71,6 +72,7 @@ impl Default for Client {
             max_commands_per_second: engine.max_commands_per_second,
             max_queue_bytes: engine.max_queue_bytes,
             max_message_bytes: engine.max_message_bytes,
+            compress_from: engine.compress_from,
             compaction: engine.compaction,
         }
     }
@@ -123,6 +125,7 @@ impl Config {
             max_commands_per_second: client.max_commands_per_second,
             max_queue_bytes: client.max_queue_bytes,
             max_message_bytes: client.max_message_bytes,
+            compress_from: client.compress_from,
             compaction: client.compaction,
             ..chatsdk_realtime::Config::default()
         }

@@ -7,6 +7,7 @@ use chatsdk_protocol::reply::HistoryResult;
 use chatsdk_protocol::{ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest, RecoverRequest};
+use crate::broker::TopicName;
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
 use crate::commands::{MAX_REPLY, Session, fitting};
@@ -43,9 +44,15 @@ impl<A: Authority> Session<A> {
                     limit: Some(limit),
                     reverse: request.reverse,
                 };
-                let read = shared.history(&identity.app, channel, keep, range);
-                let (top, read) = read.ok_or(ErrorCode::UnrecoverablePosition)?;
-                (top, read.iter().map(|it| Publication::clone(it)).collect())
+                let topic = TopicName {
+                    app: &identity.app,
+                    channel,
+                };
+                let kept = shared.broker.history(topic, keep, range).await?;
+                let read = kept.publications;
+                let read = read.ok_or(ErrorCode::UnrecoverablePosition)?;
+                let read = read.iter().map(|it| Publication::clone(it)).collect();
+                (kept.top, read)
             }
             History::Host => {
                 let recovered = authority

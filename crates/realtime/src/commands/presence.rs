@@ -7,6 +7,7 @@ use chatsdk_protocol::reply::{PresenceResult, PresenceStatsResult};
 use chatsdk_protocol::{ErrorCode, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest};
+use crate::broker::TopicName;
 use crate::commands::Session;
 
 impl<A: Authority> Session<A> {
@@ -20,13 +21,12 @@ impl<A: Authority> Session<A> {
             0 => usize::MAX,
             most => most,
         };
-        let topics = &self.engine.shared().topics;
-        let present = topics
-            .find(&identity.app, &request.channel, |_, inner| {
-                (inner.listeners() <= most).then(|| inner.present())
-            })
-            .unwrap_or_else(|| Some(Vec::new()))
-            .ok_or(ErrorCode::LimitExceeded)?;
+        let topic = TopicName {
+            app: &identity.app,
+            channel: &request.channel,
+        };
+        let present = self.engine.shared().broker.present(topic, most).await?;
+        let present = present.ok_or(ErrorCode::LimitExceeded)?;
         let presence = present
             .iter()
             .map(|info| (Arc::clone(&info.client), (**info).clone()))
@@ -40,10 +40,11 @@ impl<A: Authority> Session<A> {
         request: &ChannelRequest<'_>,
     ) -> Result<ReplyBody, Denial> {
         self.may_see_presence(identity, &request.channel).await?;
-        let (clients, users) = self
-            .engine
-            .handle()
-            .presence_stats(&identity.app, &request.channel);
+        let topic = TopicName {
+            app: &identity.app,
+            channel: &request.channel,
+        };
+        let (clients, users) = self.engine.shared().broker.count_present(topic).await?;
         let result = PresenceStatsResult {
             num_clients: clients as u32,
             num_users: users as u32,

@@ -4,9 +4,9 @@ use chatsdk_protocol::command::PublishRequest as Request;
 use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
+use crate::broker::{Outgoing, TopicName};
 use crate::commands::Session;
 use crate::topics::options::History;
-use crate::topics::topic::{Backlogged, Draft};
 
 impl<A: Authority> Session<A> {
     pub(super) async fn publish(
@@ -51,18 +51,20 @@ impl<A: Authority> Session<A> {
             info,
             ..Publication::default()
         };
-        let draft = Draft {
+        let outgoing = Outgoing {
+            topic: TopicName {
+                app: &identity.app,
+                channel,
+            },
             publication,
-            options: &options,
+            history: options.history,
             delta: options.delta_publish,
             key: None,
             version: None,
             position: None,
             refusable: true,
         };
-        match shared.publish(&identity.app, channel, draft) {
-            Ok(_) => Ok(ReplyBody::Publish),
-            Err(Backlogged) => Err(ErrorCode::TooManyRequests.into()),
-        }
+        shared.publish(outgoing).await?;
+        Ok(ReplyBody::Publish)
     }
 }

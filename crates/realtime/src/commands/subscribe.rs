@@ -1,8 +1,8 @@
 //! `subscribe`: the client wants to listen to a topic.
 //!
 //! 1. The channel is reserved and the authority asked.
-//! 2. The subscription takes its slot in the topic and learns where the topic stands, both in one step;
-//!    events from then on are kept for it.
+//! 2. The subscription takes its slot in the topic; events from then on are kept for it. Then it learns where
+//!    the topic stands, and of those that were kept the later ones count.
 //! 3. The reply goes out, with what was missed.
 //! 4. What was kept follows, then the join is announced.
 
@@ -16,13 +16,15 @@ use chatsdk_protocol::{ClientInfo, DisconnectCode, Encoding, ErrorCode, Publicat
 
 use crate::authority::{Authority, Denial, Grant, Identity, RecoverRequest, SubscribeRequest};
 use crate::broker::publication::Position;
+use crate::broker::{BrokerError, Kept};
 use crate::commands::{MAX_REPLY, Session, checked, fitting, terms_of};
 use crate::connection::Connection;
+use crate::engine::Shared;
 use crate::stats::Stats;
 use crate::subscriptions::{Reservation, Taken};
 use crate::topics::options::{History, Recovery, TopicOptions};
 use crate::topics::subscription::{Subscription, Terms};
-use crate::topics::topic::{Past, Wish};
+use crate::topics::topic::Past;
 
 /// A subscription to be.
 pub(super) struct Wanted<'a> {
@@ -100,7 +102,7 @@ impl<A: Authority> Session<A> {
             server_side,
         } = wanted;
         let (expires, ttl) = terms_of(grant.expires_at, self.engine.shared().clock.now())?;
-        let (subscription, mut past) = enter(
+        let subscription = enter(
             &self.connection,
             &identity.app,
             channel,
@@ -109,25 +111,16 @@ impl<A: Authority> Session<A> {
             server_side,
         )?;
         let recovering = request.recover && subscription.terms.recoverable;
-        if subscription.terms.positioned && grant.options.history == History::Host {
-            let asked = self
-                .ask_host(
-                    identity,
-                    &grant.options,
-                    channel,
-                    recovering.then_some(request),
-                )
-                .await;
-            match asked {
-                Ok(answer) => past = answer,
-                Err(denial) => {
-                    self.connection.leave(&subscription);
-                    return Err(denial);
-                }
+        let since = recovering.then_some((request.offset, &*request.epoch));
+        let mut past = match self.past(&subscription, since).await {
+            Ok(past) => past,
+            Err(denial) => {
+                self.connection.leave(&subscription);
+                return Err(denial);
             }
-            if let Some(top) = &past.top {
-                subscription.resume(top);
-            }
+        };
+        if let Some(top) = &past.top {
+            subscription.resume(top);
         }
         if recovering && past.recovered {
             let encoding = self.connection.shape().encoding();
@@ -169,55 +162,60 @@ impl<A: Authority> Session<A> {
         Ok(result)
     }
 
-    /// What the host says of the past; of `since` on, if the client wants to go on there.
-    async fn ask_host(
+    /// What `subscription`, for which events are being kept, is told of the past; of what came after `since`, if
+    /// the client wants to go on there.
+    async fn past(
         &self,
-        identity: &Identity,
-        options: &TopicOptions,
-        channel: &str,
-        since: Option<&Request<'_>>,
+        subscription: &Subscription,
+        since: Option<(u64, &str)>,
     ) -> Result<Past, Denial> {
-        let most = self.engine.shared().config.max_publications;
-        let cache = options.recovery == Recovery::Cache;
-        let question = RecoverRequest {
-            app: &identity.app,
-            channel,
-            since: since
-                .filter(|_| !cache)
-                .map(|request| (request.offset, &*request.epoch)),
-            limit: match since {
-                None => 0,
-                Some(_) if cache => 1,
-                // One more than can be sent shows that there is more.
-                Some(_) => most + 1,
-            },
-            reverse: cache,
-        };
-        let answer = self.engine.authority().recover(question).await?;
-        let mut past = Past::default();
-        if let Some(request) = since {
-            let up_to_date =
-                request.offset == answer.top.offset && *request.epoch == *answer.top.epoch;
-            let newest = answer.publications.last().map(|newest| newest.offset);
-            past.recovered = if cache {
-                up_to_date || newest == Some(answer.top.offset)
-            } else {
-                answer.complete && answer.publications.len() <= most
-            };
-            if past.recovered && !(cache && up_to_date) {
-                past.missed = answer.publications.into_iter().map(Arc::new).collect();
-            }
+        let shared = self.engine.shared();
+        arrive(shared, subscription).await?;
+        if !subscription.terms.positioned {
+            return Ok(Past::default());
         }
-        // Events that came since are kept, and go on from the last one that the reply holds.
-        past.top = Some(past.missed.last().filter(|_| !cache).map_or_else(
-            || answer.top.clone(),
-            |last| Position {
-                offset: last.offset.max(answer.top.offset),
-                epoch: Arc::clone(&answer.top.epoch),
-            },
-        ));
-        Ok(past)
+        let most = shared.config.max_publications;
+        let recovery = subscription.options.recovery;
+        let range = Past::range(since, recovery, most);
+        let topic = subscription.topic.name();
+        let kept = match subscription.options.history {
+            History::None => return Ok(Past::default()),
+            History::Memory(keep) => shared.broker.history(topic, keep, range).await?,
+            History::Host => {
+                let question = RecoverRequest {
+                    app: topic.app,
+                    channel: topic.channel,
+                    since: range.since,
+                    limit: range.limit.unwrap_or(0),
+                    reverse: range.reverse,
+                };
+                let answer = self.engine.authority().recover(question).await?;
+                let publications = answer.publications.into_iter().map(Arc::new).collect();
+                Kept {
+                    top: answer.top,
+                    publications: (answer.complete || range.reverse).then_some(publications),
+                }
+            }
+        };
+        Ok(Past::new(since, recovery, most, kept))
     }
+}
+
+/// Makes sure that what is said in the topic comes to this node, and that other nodes know who is there.
+pub(crate) async fn arrive(
+    shared: &Shared,
+    subscription: &Subscription,
+) -> Result<(), BrokerError> {
+    if !shared.broker.is_shared() {
+        return Ok(());
+    }
+    let topic = &subscription.topic;
+    shared.link(topic).await?;
+    if subscription.options.presence {
+        let info = Arc::clone(&subscription.info);
+        shared.broker.enter(topic.name(), info).await?;
+    }
+    Ok(())
 }
 
 /// Takes a slot in the topic on the terms that the topic, the grant and the client agree on.
@@ -228,7 +226,7 @@ pub(crate) fn enter(
     grant: &Grant,
     request: &Request<'_>,
     server_side: bool,
-) -> Result<(Arc<Subscription>, Past), Denial> {
+) -> Result<Arc<Subscription>, Denial> {
     let options = &grant.options;
     let shared = &connection.shared;
     let Some(info) = connection.info() else {
@@ -280,11 +278,6 @@ pub(crate) fn enter(
             && request.flag & flag::COMPACTION != 0,
         server_side,
     };
-    let wish = Wish {
-        positioned,
-        since: (request.recover && recoverable).then_some((request.offset, &*request.epoch)),
-        limit: shared.config.max_publications,
-    };
     Stats::add(&shared.stats.subscriptions, 1);
     Ok(shared.topics.open(app, channel, |topic, inner| {
         let subscription = Subscription::new(
@@ -296,8 +289,8 @@ pub(crate) fn enter(
             filter.clone(),
             grant.expires_at,
         );
-        let past = topic.join(inner, shared, &subscription, wish);
-        (subscription, past)
+        topic.join(inner, shared, &subscription);
+        subscription
     }))
 }
 

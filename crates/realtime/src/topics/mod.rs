@@ -6,6 +6,7 @@
 //! - `event`, `batch`: what is delivered, encoded once for all that are alike.
 //! - `sweep`: the delivery.
 //! - `janitor`: lets old history go.
+//! - `link`, `positions`: the way to other nodes, and whether something got lost on it.
 //!
 //! A topic exists while somebody listens to it or it remembers something. Its events have one order:
 //! they are numbered under its lock, wait in line, and are delivered by one task at a time.
@@ -13,7 +14,9 @@
 pub(crate) mod batch;
 pub(crate) mod event;
 pub(crate) mod janitor;
+pub(crate) mod link;
 pub mod options;
+pub(crate) mod positions;
 pub(crate) mod subscription;
 pub(crate) mod sweep;
 pub(crate) mod topic;
@@ -38,6 +41,8 @@ pub(crate) struct Topics {
     hasher: RandomState,
     next_id: AtomicU64,
     count: AtomicUsize,
+    /// Whether topics are shared with other nodes.
+    is_shared: bool,
 }
 
 /// A place in the list of topics.
@@ -133,9 +138,11 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-impl Default for Topics {
-    fn default() -> Self {
+impl Topics {
+    /// No topics yet. `is_shared`: there are other nodes that have them, too.
+    pub(crate) fn new(is_shared: bool) -> Self {
         Self {
+            is_shared,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             // Clients take 0 for "no id".
@@ -143,9 +150,7 @@ impl Default for Topics {
             count: AtomicUsize::new(0),
         }
     }
-}
 
-impl Topics {
     /// How many topics there are.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
@@ -240,7 +245,7 @@ impl Topics {
             return Arc::clone(topic);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let topic = Arc::new(Topic::new(id, app, channel));
+        let topic = Arc::new(Topic::new(id, app, channel, self.is_shared));
         shard.insert(Key(Arc::clone(&topic)), Arc::clone(&topic));
         self.count.fetch_add(1, Ordering::Relaxed);
         topic
@@ -260,7 +265,7 @@ mod tests {
 
     #[test]
     fn topics_are_read_in_steps_each_once() {
-        let topics = Topics::default();
+        let topics = Topics::new(false);
         for number in 0..1000 {
             topics.get_or_make("app", &format!("topic-{number}"));
         }

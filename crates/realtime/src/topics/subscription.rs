@@ -103,6 +103,15 @@ enum Phase {
     Gone,
 }
 
+/// How far a subscription is.
+#[derive(Debug, Clone)]
+pub(crate) struct Reached {
+    /// The offset of its last publication.
+    pub(crate) offset: u64,
+    /// The epoch, once it is known.
+    pub(crate) epoch: Option<Arc<str>>,
+}
+
 /// A publication is missing, or counts in another epoch.
 #[derive(Debug)]
 pub(crate) struct Gap;
@@ -143,13 +152,8 @@ impl Subscription {
     }
 
     /// Notes where it begins. Called with the topic locked.
-    pub(crate) fn begin(&self, number: u64, top: Option<&Position>) {
-        let mut state = lock(&self.state);
-        state.seen = number;
-        if let Some(top) = top {
-            state.offset = top.offset;
-            state.epoch = Some(Arc::clone(&top.epoch));
-        }
+    pub(crate) fn begin(&self, number: u64) {
+        lock(&self.state).seen = number;
     }
 
     /// Notes where it begins, when that was found out while events were being kept.
@@ -248,6 +252,15 @@ impl Subscription {
         if let Some(filter) = state.rare.as_ref().and_then(|rare| rare.filter.as_ref()) {
             publications.retain(|publication| passes(filter, publication));
         }
+    }
+
+    /// How far it is, while it is live.
+    pub(crate) fn reached(&self) -> Option<Reached> {
+        let state = lock(&self.state);
+        (state.phase == Phase::Live).then(|| Reached {
+            offset: state.offset,
+            epoch: state.epoch.clone(),
+        })
     }
 
     /// Whether the client may speak of it.

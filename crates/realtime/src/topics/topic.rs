@@ -16,12 +16,14 @@ use crate::broker::memory::stream::{Bounds, Range, Stream};
 use chatsdk_types::Millis;
 
 use crate::broker::publication::{ClientInfo, Position, Publication};
+use crate::broker::{Announcement, BrokerError, Kept, Outgoing, TopicName};
 use crate::engine::Shared;
 use crate::lock;
 use crate::stats::Stats;
 use crate::topics::batch::MAX_EVENTS;
 use crate::topics::event::{Backlog, Event, What};
-use crate::topics::options::{History, Keep, Recovery, TopicOptions};
+use crate::topics::link::Link;
+use crate::topics::options::{History, Keep, Recovery};
 use crate::topics::subscription::Subscription;
 use crate::topics::sweep;
 
@@ -37,10 +39,16 @@ pub(crate) struct Topic {
     pub(crate) id: u64,
     pub(crate) app: Box<str>,
     pub(crate) channel: Arc<str>,
+    /// Its way to other nodes, where there are any.
+    pub(super) link: Option<Box<Link>>,
     pub(crate) inner: Mutex<Inner>,
 }
 
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is about something of its own"
+)]
 pub(crate) struct Inner {
     /// It is no longer in the map; whoever wants it makes a new one.
     pub(crate) ended: bool,
@@ -60,45 +68,17 @@ pub(crate) struct Inner {
     accounted: bool,
     /// When the janitor comes; `None`: it does not.
     tidied_at: Option<u64>,
+    /// Its position is compared with its broker's, or its host's, now and then.
+    pub(crate) watched: bool,
+    /// Its broker was asked to bring what is said in it.
+    pub(crate) linked: bool,
 }
 
-/// A publication to be, with how it is to be published.
-#[derive(Debug)]
-pub(crate) struct Draft<'a> {
-    pub(crate) publication: Publication,
-    pub(crate) options: &'a TopicOptions,
-    /// Fit for differences.
-    pub(crate) delta: bool,
-    /// The same key within five minutes is the same publication.
-    pub(crate) key: Option<&'a str>,
-    /// Not newer than an earlier one: not published.
-    pub(crate) version: Option<(u64, &'a str)>,
-    /// Where the host has put it.
-    pub(crate) position: Option<Position>,
-    /// A client's, which is refused rather than that others' are given up for it.
-    pub(crate) refusable: bool,
-}
-
-/// More waits to be delivered than may: a client's publication was not taken.
-#[derive(Debug)]
-pub(crate) struct Backlogged;
-
-/// How long a key of [`Draft`] holds.
+/// How long a key of an [`Outgoing`] holds.
 const KEY_TTL: Duration = Duration::from_mins(5);
 
 /// How long a version holds after its last use.
 const VERSION_TTL: Duration = Duration::from_hours(24);
-
-/// What a new subscriber wants to be told of the past.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
-    /// Whether offsets matter to it.
-    pub(crate) positioned: bool,
-    /// Where it was.
-    pub(crate) since: Option<(u64, &'a str)>,
-    /// How much it may be sent.
-    pub(crate) limit: usize,
-}
 
 /// What a new subscriber is told of the past.
 #[derive(Debug, Default)]
@@ -112,9 +92,10 @@ pub(crate) struct Past {
 }
 
 impl Topic {
-    pub(super) fn new(id: u64, app: &str, channel: &str) -> Self {
+    pub(super) fn new(id: u64, app: &str, channel: &str, is_shared: bool) -> Self {
         Self {
             id,
+            link: is_shared.then(Box::default),
             app: app.into(),
             channel: channel.into(),
             inner: Mutex::default(),
@@ -129,12 +110,12 @@ impl Topic {
         self: &Arc<Self>,
         inner: &mut Inner,
         shared: &Arc<Shared>,
-        draft: Draft<'_>,
-    ) -> Result<Option<Position>, Backlogged> {
+        draft: Outgoing<'_>,
+    ) -> Result<Option<Position>, BrokerError> {
         let now = shared.wheel.now();
         let size = draft.publication.data.bytes().len();
         if draft.refusable && inner.waiting.is_full(size, &shared.config) {
-            return Err(Backlogged);
+            return Err(BrokerError::Backlogged);
         }
         if let Some(key) = draft.key
             && let Some(known) = inner.repeats().seen(key, now)
@@ -148,7 +129,7 @@ impl Topic {
         {
             return Ok(inner.stream.as_ref().map(|stream| stream.top()));
         }
-        let (publication, position) = match draft.options.history {
+        let (publication, position) = match draft.history {
             History::None => (Arc::new(draft.publication), None),
             History::Host => {
                 let mut publication = draft.publication;
@@ -173,13 +154,28 @@ impl Topic {
             let until = now + KEY_TTL.as_millis() as u64;
             inner.repeats().remember(key, position.clone(), until);
         }
-        let before = if draft.delta {
+        let epoch = position.as_ref().map(|it| Arc::clone(&it.epoch));
+        self.arrive(inner, shared, publication, epoch, draft.delta);
+        self.see_janitor(inner, shared);
+        Ok(position)
+    }
+
+    /// Has all subscribers told of a publication that has its place; `delta`: it may go out as the
+    /// difference to the one before.
+    pub(crate) fn arrive(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        shared: &Arc<Shared>,
+        publication: Arc<Publication>,
+        epoch: Option<Arc<str>>,
+        delta: bool,
+    ) {
+        let before = if delta {
             inner.last.replace(Arc::clone(&publication))
         } else {
             inner.last = None;
             None
         };
-        let epoch = position.as_ref().map(|it| Arc::clone(&it.epoch));
         self.tell(
             inner,
             shared,
@@ -189,8 +185,36 @@ impl Topic {
                 epoch,
             },
         );
-        self.see_janitor(inner, shared);
-        Ok(position)
+    }
+
+    /// Has all subscribers told that a client has come or gone, on whatever node they are.
+    pub(crate) fn announce(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        shared: &Arc<Shared>,
+        announcement: Announcement,
+    ) {
+        if shared.broker.is_shared() {
+            // Called with the topic locked, so that a leave does not overtake its join.
+            shared.see_through(shared.broker.announce(self.name(), announcement));
+            return;
+        }
+        self.tell(
+            inner,
+            shared,
+            match announcement {
+                Announcement::Join(info) => What::Join(info),
+                Announcement::Leave(info) => What::Leave(info),
+            },
+        );
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> TopicName<'_> {
+        TopicName {
+            app: &self.app,
+            channel: &self.channel,
+        }
     }
 
     /// Has all subscribers told of `what`.
@@ -222,27 +246,14 @@ impl Topic {
         }
     }
 
-    /// Gives `subscription` a slot, and tells what was before it. Events from here on reach it.
+    /// Gives `subscription` a slot. Events from here on reach it: they are kept for it until it has learned
+    /// where the topic stands.
     pub(crate) fn join(
         self: &Arc<Self>,
         inner: &mut Inner,
         shared: &Arc<Shared>,
         subscription: &Arc<Subscription>,
-        wish: Wish<'_>,
-    ) -> Past {
-        let now = shared.wheel.now();
-        let options = &subscription.options;
-        let past = match options.history {
-            History::Memory(keep) if wish.positioned => {
-                let stream = inner.stream(&self.app, keep, shared, now);
-                stream.keep(keep.into(), now);
-                let past = past(stream, options.recovery, wish, now);
-                self.see_janitor(inner, shared);
-                past
-            }
-            // The host is asked when events are being kept for the subscriber.
-            History::Host | History::None | History::Memory(_) => Past::default(),
-        };
+    ) {
         let slot = if let Some(slot) = inner.free.pop() {
             inner.slots[slot as usize] = Some(Arc::clone(subscription));
             slot
@@ -251,8 +262,29 @@ impl Topic {
             (inner.slots.len() - 1) as u32
         };
         subscription.slot.store(slot, Ordering::Relaxed);
-        subscription.begin(inner.number, past.top.as_ref());
-        past
+        subscription.begin(inner.number);
+        // In this process alone nothing gets lost on the way.
+        let elsewhere = match subscription.options.history {
+            History::Host => true,
+            History::Memory(_) => shared.broker.is_shared(),
+            History::None => false,
+        };
+        if elsewhere && subscription.terms.positioned && !inner.watched {
+            inner.watched = true;
+            shared.positions.watch(self, shared);
+        }
+    }
+
+    /// Those of its subscribers who count offsets; with nobody among them it is watched no longer.
+    pub(crate) fn counting(&self) -> Vec<Arc<Subscription>> {
+        let mut inner = lock(&self.inner);
+        let counting: Vec<_> = inner
+            .subscribers()
+            .filter(|subscription| subscription.terms.positioned)
+            .map(Arc::clone)
+            .collect();
+        inner.watched = !counting.is_empty();
+        counting
     }
 
     /// The events that the sweeping task delivers next; `None`: there are none, and the task has ended.
@@ -324,32 +356,63 @@ impl Topic {
     }
 }
 
-/// What a subscriber of `stream` is told.
-fn past(stream: &mut Stream, recovery: Recovery, wish: Wish<'_>, now: u64) -> Past {
-    let top = stream.top();
-    let mut past = Past::default();
-    match (wish.since, recovery) {
-        (None, Recovery::Stream) => {}
-        (Some(since), Recovery::Stream) => {
-            let recovery = stream.recover(since, wish.limit, now);
-            past.missed = recovery.missed;
-            past.recovered = recovery.recovered;
-        }
-        (since, Recovery::Cache) => {
-            let newest = stream.newest(now).map(Arc::clone);
-            let up_to_date =
-                since.is_some_and(|(offset, epoch)| offset == top.offset && *epoch == *top.epoch);
-            past.recovered = up_to_date
-                || newest
-                    .as_ref()
-                    .is_some_and(|newest| newest.offset == top.offset);
-            if past.recovered && !up_to_date {
-                past.missed.extend(newest);
-            }
+impl Past {
+    /// What to read of a topic for a subscriber that was at `since`, if it wants to go on there, and may be
+    /// sent `most` publications.
+    pub(crate) fn range(since: Option<(u64, &str)>, recovery: Recovery, most: usize) -> Range<'_> {
+        let cache = recovery == Recovery::Cache;
+        Range {
+            since: since.filter(|_| !cache),
+            limit: Some(match since {
+                None => 0,
+                Some(_) if cache => 1,
+                // One more than can be sent shows that there is more.
+                Some(_) => most.saturating_add(1),
+            }),
+            reverse: cache,
         }
     }
-    past.top = Some(top);
-    past
+
+    /// What the subscriber is told, now that it was read.
+    pub(crate) fn new(
+        since: Option<(u64, &str)>,
+        recovery: Recovery,
+        most: usize,
+        kept: Kept,
+    ) -> Self {
+        let Kept { top, publications } = kept;
+        let mut past = Self::default();
+        let mut reached = top.offset;
+        if let Some((offset, epoch)) = since {
+            let up_to_date = offset == top.offset && *epoch == *top.epoch;
+            match (recovery, publications) {
+                (Recovery::Cache, publications) => {
+                    let newest = publications.unwrap_or_default().pop();
+                    past.recovered = up_to_date
+                        || newest
+                            .as_ref()
+                            .is_some_and(|newest| newest.offset == top.offset);
+                    if past.recovered && !up_to_date {
+                        past.missed.extend(newest);
+                    }
+                }
+                (Recovery::Stream, Some(missed)) if missed.len() <= most => {
+                    past.recovered = true;
+                    // Events that came since are kept, and go on from the last one that the reply holds.
+                    reached = missed
+                        .last()
+                        .map_or(reached, |last| last.offset.max(reached));
+                    past.missed = missed;
+                }
+                (Recovery::Stream, _) => {}
+            }
+        }
+        past.top = Some(Position {
+            offset: reached,
+            epoch: top.epoch,
+        });
+        past
+    }
 }
 
 impl Inner {
@@ -402,18 +465,22 @@ impl Inner {
         (self.listeners(), users.len())
     }
 
-    /// The position and what is in `range`; `None` when it begins where nothing is.
+    /// What is kept, and in `range`.
     pub(crate) fn history(
         &mut self,
         app: &str,
         keep: Keep,
         shared: &Shared,
         range: Range<'_>,
-    ) -> Option<(Position, Vec<Arc<Publication>>)> {
+    ) -> Kept {
         let now = shared.wheel.now();
         let stream = self.stream(app, keep, shared, now);
-        let read = stream.read(range, now)?;
-        Some((stream.top(), read))
+        // Whoever asks may count along.
+        stream.keep(keep.into(), now);
+        Kept {
+            publications: stream.read(range, now),
+            top: stream.top(),
+        }
     }
 
     /// Forgets all publications; their count stays, so that subscribers learn of the gap.
@@ -427,6 +494,7 @@ impl Inner {
     pub(crate) fn is_idle(&self) -> bool {
         self.listeners() == 0
             && !self.sweeping
+            && !self.linked
             && self.stream.is_none()
             && self.repeats.as_ref().is_none_or(|it| it.is_empty())
     }

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use chatsdk_protocol::{Disconnect, Encoding, Push};
 
+use crate::transport::websocket::deflate;
 use crate::transport::websocket::frame::{self, Opcode};
 
 /// An encoding within a transport. What is sent to several connections is made once for each shape.
@@ -12,6 +13,16 @@ pub(crate) enum Shape {
     SocketJson,
     /// Binary frames of a WebSocket.
     SocketProtobuf,
+    /// Text frames of a WebSocket, compressed if they have so many bytes.
+    DeflatedJson {
+        /// The shortest that are.
+        from: u32,
+    },
+    /// Binary frames of a WebSocket, compressed if they have so many bytes.
+    DeflatedProtobuf {
+        /// The shortest that are.
+        from: u32,
+    },
     /// Lines of an HTTP response.
     StreamJson,
     /// Messages of an HTTP response, each behind its length.
@@ -23,13 +34,25 @@ pub(crate) enum Shape {
 impl Shape {
     pub(crate) const fn encoding(self) -> Encoding {
         match self {
-            Self::SocketJson | Self::StreamJson | Self::Events => Encoding::Json,
-            Self::SocketProtobuf | Self::StreamProtobuf => Encoding::Protobuf,
+            Self::SocketJson | Self::DeflatedJson { .. } | Self::StreamJson | Self::Events => {
+                Encoding::Json
+            }
+            Self::SocketProtobuf | Self::DeflatedProtobuf { .. } | Self::StreamProtobuf => {
+                Encoding::Protobuf
+            }
         }
     }
 
     pub(crate) fn is_json(self) -> bool {
         self.encoding() == Encoding::Json
+    }
+
+    /// Whether messages may be compressed, in both directions.
+    pub(crate) const fn is_deflated(self) -> bool {
+        matches!(
+            self,
+            Self::DeflatedJson { .. } | Self::DeflatedProtobuf { .. }
+        )
     }
 
     /// Whether the transport goes from server to client only: commands are posted elsewhere.
@@ -42,6 +65,8 @@ impl Shape {
         match self {
             Self::SocketJson => frame::encode(Opcode::Text, messages),
             Self::SocketProtobuf => frame::encode(Opcode::Binary, messages),
+            Self::DeflatedJson { from } => deflated(Opcode::Text, messages, from),
+            Self::DeflatedProtobuf { from } => deflated(Opcode::Binary, messages, from),
             Self::StreamProtobuf => Bytes::copy_from_slice(messages),
             Self::StreamJson => {
                 let mut out = BytesMut::with_capacity(messages.len() + 1);
@@ -64,8 +89,8 @@ impl Shape {
     /// The server's ping.
     pub(crate) const fn ping(self) -> Bytes {
         Bytes::from_static(match self {
-            Self::SocketJson => b"\x81\x02{}",
-            Self::SocketProtobuf => b"\x82\x01\x00",
+            Self::SocketJson | Self::DeflatedJson { .. } => b"\x81\x02{}",
+            Self::SocketProtobuf | Self::DeflatedProtobuf { .. } => b"\x82\x01\x00",
             Self::StreamJson => b"{}\n",
             Self::StreamProtobuf => b"\x00",
             Self::Events => b"data: {}\n\n",
@@ -81,6 +106,16 @@ impl Shape {
         let push = self.encoding().push(&Push::of_connection(why));
         self.frame(&push.unwrap_or_default())
     }
+}
+
+fn deflated(opcode: Opcode, messages: &[u8], from: u32) -> Bytes {
+    let compressed = (messages.len() >= from as usize)
+        .then(|| deflate::compress(messages))
+        .flatten();
+    compressed.map_or_else(
+        || frame::encode(opcode, messages),
+        |compressed| frame::encode_compressed(opcode, &compressed),
+    )
 }
 
 #[cfg(test)]
@@ -101,7 +136,17 @@ mod tests {
         );
         assert_eq!(&Shape::SocketProtobuf.frame(b"\x00")[..], b"\x82\x01\x00");
         assert_eq!(&Shape::StreamProtobuf.frame(b"\x00")[..], b"\x00");
-        for shape in [Shape::SocketJson, Shape::StreamJson, Shape::Events] {
+        let from = 10;
+        let short = Shape::DeflatedJson { from }.frame(b"{\"a\":1}");
+        assert_eq!(short, Shape::SocketJson.frame(b"{\"a\":1}"));
+        let long = Shape::DeflatedProtobuf { from }.frame(&[7; 1000]);
+        assert!(long.len() < 50 && long[0] == 0xc2, "{long:?}");
+        for shape in [
+            Shape::SocketJson,
+            Shape::DeflatedJson { from: 10 },
+            Shape::StreamJson,
+            Shape::Events,
+        ] {
             assert_eq!(shape.frame(b"{}"), shape.ping());
         }
     }

@@ -222,14 +222,16 @@ fn keep_more(server: &Server, options: &TopicOptions, app: &str, channel: &str) 
     server.handle().publish(publish);
 }
 
-fn kept(server: &Server, options: &TopicOptions, app: &str, channel: &str) -> usize {
+async fn kept(server: &Server, options: &TopicOptions, app: &str, channel: &str) -> usize {
     let History::Memory(keep) = options.history else {
         panic!("it keeps something");
     };
     let read = server
         .handle()
-        .history(app, channel, keep, Range::default());
-    read.expect("a history").1.len()
+        .history(app, channel, keep, Range::default())
+        .await;
+    let read = read.expect("it is in this process").publications;
+    read.expect("a history").len()
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,17 +242,17 @@ async fn the_histories_of_an_app_are_bounded_and_the_oldest_publications_go_firs
     for _ in 0..8 {
         keep_more(&server, &options, "app", "busy");
     }
-    assert_eq!(kept(&server, &options, "app", "old"), 1);
+    assert_eq!(kept(&server, &options, "app", "old").await, 1);
     keep_more(&server, &options, "app", "busy");
-    assert_eq!(kept(&server, &options, "app", "old"), 0);
-    assert_eq!(kept(&server, &options, "app", "busy"), 9);
+    assert_eq!(kept(&server, &options, "app", "old").await, 0);
+    assert_eq!(kept(&server, &options, "app", "busy").await, 9);
     for number in 0..100 {
         keep_more(&server, &options, "app", &format!("many{number}"));
         assert!(server.handle().history_bytes() <= 120 * 1024);
     }
-    assert_eq!(kept(&server, &options, "app", "busy"), 0);
-    assert_eq!(kept(&server, &options, "app", "many99"), 1);
-    assert_eq!(kept(&server, &options, "other", "old"), 1);
+    assert_eq!(kept(&server, &options, "app", "busy").await, 0);
+    assert_eq!(kept(&server, &options, "app", "many99").await, 1);
+    assert_eq!(kept(&server, &options, "other", "old").await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,13 +262,14 @@ async fn above_the_engines_bound_the_app_that_has_the_most_gives() {
     for _ in 0..50 {
         keep_more(&server, &options, "large", "t");
     }
-    assert_eq!(kept(&server, &options, "small", "t"), 1);
-    assert_eq!(kept(&server, &options, "large", "t"), 8);
+    assert_eq!(kept(&server, &options, "small", "t").await, 1);
+    assert_eq!(kept(&server, &options, "large", "t").await, 8);
     keep_more(&server, &options, "small", "t");
-    assert_eq!(kept(&server, &options, "small", "t"), 2);
-    assert_eq!(kept(&server, &options, "large", "t"), 7);
+    assert_eq!(kept(&server, &options, "small", "t").await, 2);
+    assert_eq!(kept(&server, &options, "large", "t").await, 7);
     for app in ["small", "large"] {
-        server.handle().forget_history(app, "t");
+        let forgotten = server.handle().forget_history(app, "t").await;
+        forgotten.expect("it is in this process");
     }
     assert_eq!(server.handle().history_bytes(), 0);
 }
@@ -283,7 +286,7 @@ async fn a_history_is_bounded_by_bytes() {
     for _ in 0..10 {
         keep_more(&server, &options, "app", "t");
     }
-    assert_eq!(kept(&server, &options, "app", "t"), 2);
+    assert_eq!(kept(&server, &options, "app", "t").await, 2);
 }
 
 /// A server with 20 channels that each remember one publication of 60 KB, and what they are called.
@@ -311,14 +314,15 @@ async fn with_much_to_recover(max_queue_bytes: usize) -> (Server, Vec<&'static s
 }
 
 /// From before the first publication of `channel`.
-fn from_the_start(server: &Server, channel: &str) -> Value {
+async fn from_the_start(server: &Server, channel: &str) -> Value {
     let History::Memory(keep) = keeps(10) else {
         panic!("it keeps something");
     };
     let read = server
         .handle()
-        .history("app", channel, keep, Range::default());
-    let (top, _) = read.expect("a history");
+        .history("app", channel, keep, Range::default())
+        .await;
+    let top = read.expect("it is in this process").top;
     json!({ "channel": channel, "recover": true, "epoch": &*top.epoch, "offset": 0 })
 }
 
@@ -326,13 +330,11 @@ fn from_the_start(server: &Server, channel: &str) -> Value {
 async fn a_client_is_answered_as_fast_as_it_reads() {
     let (server, channels) = with_much_to_recover(128 * 1024).await;
     let (mut socket, _) = server.connected("app/ann/s1/never").await;
-    let commands: Vec<String> = channels
-        .iter()
-        .zip(2..)
-        .map(|(channel, id)| {
-            json!({ "id": id, "subscribe": from_the_start(&server, channel) }).to_string()
-        })
-        .collect();
+    let mut commands = Vec::new();
+    for (channel, id) in channels.iter().zip(2..) {
+        let subscribe = from_the_start(&server, channel).await;
+        commands.push(json!({ "id": id, "subscribe": subscribe }).to_string());
+    }
     socket.say(&commands.join("\n")).await;
     for id in 2..22 {
         let reply = socket.hear_line().await;
@@ -352,10 +354,13 @@ async fn what_a_connect_reply_recovers_fits_into_it() {
         .lock()
         .expect("no panic")
         .clone_from(&channels);
-    let subs: serde_json::Map<_, _> = channels
-        .iter()
-        .map(|channel| ((*channel).to_owned(), from_the_start(&server, channel)))
-        .collect();
+    let mut subs = serde_json::Map::new();
+    for channel in &channels {
+        subs.insert(
+            (*channel).to_owned(),
+            from_the_start(&server, channel).await,
+        );
+    }
     let connect =
         json!({ "id": 1, "connect": { "token": "app/ann/s1/never", "subs": subs } }).to_string();
     let mut socket = server.socket().await;

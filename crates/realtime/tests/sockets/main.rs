@@ -7,6 +7,8 @@
 //! - [`listing`]: what operators see.
 //! - [`races`]: what happens at the same time, or in the same frame.
 //! - [`streams`]: connections of clients that cannot have a WebSocket.
+//! - [`compression`]: messages that are compressed.
+//! - [`nodes`]: several servers, joined by a broker ([`cluster`]) that loses, delays, reorders and fails.
 //! - [`soak`]: nothing is lost, doubled or reordered.
 //! - [`support`]: a server, an authority that a test drives, a client that speaks frames.
 //!
@@ -14,10 +16,13 @@
 //! has happened: seconds pass in no time, and nothing depends on how fast the machine is.
 
 mod closing;
+mod cluster;
+mod compression;
 mod connect;
 mod lifetime;
 mod limits;
 mod listing;
+mod nodes;
 mod races;
 mod recovery;
 mod soak;

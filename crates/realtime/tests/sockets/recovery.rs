@@ -258,7 +258,7 @@ async fn a_host_s_history_and_what_is_said_meanwhile_join_without_gap_or_double(
         push["push"]["unsubscribe"],
         json!({ "code": 2500, "reason": "insufficient state" })
     );
-    assert_eq!(server.handle().presence_stats("app", "t"), (0, 0));
+    assert_eq!(server.handle().listeners("app", "t"), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,7 +84,7 @@ async fn every_subscriber_hears_everything_once_and_in_order() {
     for seed in 0..SUBSCRIBERS {
         listeners.spawn(listen(server.addr, seed));
     }
-    while server.handle().presence_stats("app", "t").0 < SUBSCRIBERS as usize {
+    while server.handle().listeners("app", "t") < SUBSCRIBERS as usize {
         tokio::task::yield_now().await;
     }
     for publisher in 0..PUBLISHERS {

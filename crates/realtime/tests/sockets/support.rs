@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatsdk_realtime::{
-    Admission, Authority, Caller, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant, Handle,
-    Identity, InspectRequest, PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed,
-    Refusal, Stats, SubRefreshRequest, SubscribeRequest, TimedStream, TopicOptions, Whom,
+    Admission, Authority, Broker, Caller, Config, ConnectRequest, Denial, Engine, ErrorCode, Grant,
+    Handle, Identity, InspectRequest, Memory, PublishRequest, Publishing, RecoverRequest,
+    Recovered, Refreshed, Refusal, Stats, SubRefreshRequest, SubscribeRequest, TimedStream,
+    TopicOptions, Whom,
 };
 use chatsdk_types::{ManualClock, SystemEntropy};
 use http::Request;
@@ -229,6 +230,11 @@ impl Server {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::joined(config, Arc::new(Memory::default())).await
+    }
+
+    /// A node among those that `broker` joins.
+    pub(crate) async fn joined(config: Config, broker: Arc<dyn Broker>) -> Self {
         // While a blocking task runs, Tokio does not let its paused time jump by itself.
         let (time_stands, until) = mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || until.recv());
@@ -246,11 +252,12 @@ impl Server {
             barred: Mutex::default(),
             server_side: Mutex::default(),
         });
-        let engine = Engine::new(
+        let engine = Engine::joined(
             config,
             Arc::clone(&authority),
             Arc::new(clock.clone()),
             Arc::new(SystemEntropy),
+            broker,
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("an address");
@@ -391,6 +398,8 @@ pub(crate) struct Socket {
     bytes: VecDeque<u8>,
     /// Lines of a frame that were not looked at yet.
     lines: VecDeque<String>,
+    /// How many compressed messages it has heard.
+    pub(crate) compressed: usize,
 }
 
 impl Socket {
@@ -417,6 +426,7 @@ impl Socket {
             stream,
             bytes: VecDeque::new(),
             lines: VecDeque::new(),
+            compressed: 0,
         };
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -464,6 +474,13 @@ impl Socket {
         for _ in 0..length {
             payload.push(self.byte().await.expect("a whole frame"));
         }
+        let first = if first & 0x40 == 0 {
+            first
+        } else {
+            self.compressed += 1;
+            payload = inflated(&payload);
+            first & !0x40
+        };
         match first {
             0x81 => Heard::Text(String::from_utf8(payload).expect("UTF-8")),
             0x82 => Heard::Binary(payload),
@@ -544,6 +561,29 @@ impl Socket {
         }
         self.bytes.pop_front()
     }
+}
+
+/// A compressed message, as a client inflates it.
+fn inflated(message: &[u8]) -> Vec<u8> {
+    let mut whole = message.to_vec();
+    whole.extend([0, 0, 0xff, 0xff]);
+    let mut out = Vec::with_capacity(1024 * 1024);
+    let mut inflate = flate2::Decompress::new(false);
+    inflate
+        .decompress_vec(&whole, &mut out, flate2::FlushDecompress::Sync)
+        .expect("it inflates");
+    assert_eq!(inflate.total_in(), whole.len() as u64, "all of it");
+    out
+}
+
+/// A message, as a client compresses it.
+pub(crate) fn deflated(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + 64);
+    flate2::Compress::new(flate2::Compression::best(), false)
+        .compress_vec(message, &mut out, flate2::FlushCompress::Sync)
+        .expect("it can be compressed");
+    out.truncate(out.strip_suffix(&[0, 0, 0xff, 0xff]).expect("a tail").len());
+    out
 }
 
 /// A client's frame.

@@ -1,16 +1,16 @@
 //! `chatsdk app`: the tenants of a deployment.
 
-use chatsdk_auth::KeyTerms;
 use chatsdk_auth::api_key::Env;
+use chatsdk_auth::{Auth, KeyTerms};
 use chatsdk_store::AppLifetimes;
-use chatsdk_types::{Lifetime, Scopes};
+use chatsdk_types::{AppId, Lifetime, Scopes};
 use clap::Subcommand;
 use serde_json::json;
 
 use super::Global;
 use super::output::{Failure, moment, print, print_json, print_line};
 
-/// Create and list apps.
+/// Create, list, disable and enable apps.
 #[derive(Debug, Subcommand)]
 pub(crate) enum App {
     /// Create an app and its first API key, which is shown once
@@ -32,6 +32,16 @@ pub(crate) enum App {
     },
     /// List the apps
     List,
+    /// Disable an app: nothing of it works until it is enabled again. Nobody is signed out
+    Disable {
+        /// The app
+        app: AppId,
+    },
+    /// Enable a disabled app
+    Enable {
+        /// The app
+        app: AppId,
+    },
 }
 
 impl App {
@@ -75,6 +85,8 @@ impl App {
                     )
                 });
             }
+            Self::Disable { app } => switch(&auth, global, &app, true).await?,
+            Self::Enable { app } => switch(&auth, global, &app, false).await?,
             Self::List => {
                 for app in auth.apps().await? {
                     if global.json {
@@ -83,13 +95,15 @@ impl App {
                             "appId": app.id.as_str(),
                             "name": app.name,
                             "createdAt": app.created_at,
+                            "disabledAt": app.disabled_at,
                             "accessTtl": life(app.lifetimes.access),
                             "refreshTtl": life(app.lifetimes.refresh),
                             "sessionTtl": life(app.lifetimes.session),
                         }));
                     } else {
+                        let disabled = app.disabled_at.map_or("", |_| "  (disabled)");
                         print_line(&format!(
-                            "{}  {}  {}",
+                            "{}  {}  {}{disabled}",
                             app.id,
                             moment(app.created_at),
                             app.name
@@ -101,4 +115,26 @@ impl App {
         auth.close().await?;
         Ok(())
     }
+}
+
+async fn switch(auth: &Auth, global: &Global, app: &AppId, disabled: bool) -> Result<(), Failure> {
+    super::known_app(auth, app).await?;
+    let changed = auth.disable_app(app, disabled, "operator").await?;
+    let reply = json!({ "appId": app.as_str(), "disabled": disabled, "changed": changed });
+    print(global.json, &reply, |_| {
+        let (is, was) = if disabled {
+            ("disabled", "disabled already")
+        } else {
+            ("enabled", "enabled already")
+        };
+        format!(
+            "{app} {}",
+            if changed {
+                format!("is {is}.")
+            } else {
+                format!("was {was}.")
+            }
+        )
+    });
+    Ok(())
 }

@@ -293,6 +293,8 @@ pub struct Config {
     pub connections_per_second: u32,
     /// How many bytes kept publications may take up; 0 for any number.
     pub history_bytes: usize,
+    /// From how many bytes on messages are compressed for clients that offer it; 0 for none.
+    pub compress_from: usize,
 }
 
 impl Config {
@@ -357,6 +359,7 @@ impl Config {
                     .checked_mul(1024 * 1024)
                     .ok_or_else(|| "it takes fewer MiB".to_owned())
             })?,
+            compress_from: layers.parse("realtime.compress_from", number)?,
             data_dir,
         })
     }

@@ -148,6 +148,12 @@ pub const SETTINGS: &[Setting] = &[
         default: "256",
         doc: "How many MiB the publications kept for clients that come back may take up; one app may have half of it. Above it the oldest go first. `0` for any number.",
     },
+    Setting {
+        key: "realtime.compress_from",
+        env: "CHATSDK_REALTIME_COMPRESS_FROM",
+        default: "0",
+        doc: "From how many bytes on messages are compressed for WebSockets whose client offers it (permessage-deflate): `512` is a good start where traffic costs more than CPU. `0` accepts no offer.",
+    },
 ];
 
 /// The setting called `key`.

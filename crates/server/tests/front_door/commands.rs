@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chatsdk_testkit::{Backend, Socket, process};
+use chatsdk_testkit::{Backend, Event, Person, Socket, process};
 use serde_json::{Value, json};
 
 async fn run(dir: &std::path::Path, arguments: &[&str]) -> Vec<Value> {
@@ -110,6 +110,88 @@ async fn what_commands_change_is_in_force_within_a_second() {
         .map(|key| key["state"].clone())
         .collect();
     assert_eq!(states, [json!("withdrawn"), json!("active")]);
+    server.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_app_is_shut_within_a_second_and_signs_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let server = process::serve(
+        crate::common::binary(),
+        data,
+        &[],
+        &["--rate-limits", "off"],
+    )
+    .await;
+    let first = Backend {
+        address: server.api,
+        key: server.key.clone().unwrap(),
+    };
+    let app = run(data, &["app", "create", "second"]).await[0].clone();
+    let id = app["appId"].as_str().unwrap();
+    let backend = Backend {
+        address: server.api,
+        key: app["apiKey"].as_str().unwrap().to_owned(),
+    };
+    let (ann, bob) = (backend.sign_in("ann").await, first.sign_in("bob").await);
+    let leaver = backend.sign_in("leaver").await;
+    let mut socket = Socket::connected(server.realtime, &ann.access).await;
+    let mut other = Socket::connected(server.realtime, &bob.access).await;
+
+    let done = run(data, &["app", "disable", id]).await[0].clone();
+    assert_eq!(done["changed"], true);
+    let shut = "403 app_disabled";
+    within_a_second(shut, async || ann.standing().await).await;
+    // With a code after which clients come back, to be told to try again.
+    assert_eq!(socket.closed().await, (3011, "app_disabled".to_owned()));
+    let (_, event) = Socket::connect(server.realtime, &ann.access).await;
+    let Event::Reply(reply) = &event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(
+        (&reply["error"]["code"], &reply["error"]["temporary"]),
+        (&json!(100), &json!(true))
+    );
+    assert_eq!(ann.refresh_standing().await, shut);
+    let mint = backend.mint(&json!({ "userId": "eve" })).await;
+    assert_eq!(mint.outcome(), shut);
+    // Whoever wants to leave may.
+    let left = leaver.request("POST", "/auth/revoke").json(&json!({}));
+    assert_eq!(left.send().await.outcome(), "200");
+    let doctor = run(data, &["app", "list"]).await;
+    let listed: Vec<bool> = doctor
+        .iter()
+        .map(|app| app["disabledAt"].is_i64())
+        .collect();
+    assert_eq!(listed, [false, true]);
+    // The other app knows nothing of it.
+    assert_eq!(bob.standing().await, "200");
+    other.ask("ping", json!({})).await;
+
+    // It holds across a restart.
+    server.end().await;
+    let server = process::serve(
+        crate::common::binary(),
+        data,
+        &[],
+        &["--rate-limits", "off"],
+    )
+    .await;
+    let at = |person: &Person| Person {
+        address: server.api,
+        ..person.clone()
+    };
+    let (ann, leaver) = (at(&ann), at(&leaver));
+    assert_eq!(ann.standing().await, shut);
+    assert_eq!(ann.refresh_standing().await, shut);
+    run(data, &["app", "enable", id]).await;
+    within_a_second("200", async || ann.standing().await).await;
+    let ann = ann.refreshed().await;
+    let _socket = Socket::connected(server.realtime, &ann.access).await;
+    assert_eq!(leaver.refresh_standing().await, "401 session_revoked");
+    let again = run(data, &["app", "enable", id]).await[0].clone();
+    assert_eq!(again["changed"], false);
     server.kill().await;
 }
 

@@ -50,6 +50,12 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         .await
         .ok();
 
+    let made = process::run(crate::common::binary(), data, &["app", "create", "shut"]).await;
+    let shut_app = made[0]["appId"].as_str().unwrap();
+    let made = process::run(crate::common::binary(), data, &["app", "create", "open"]).await;
+    let open_app = made[0]["appId"].as_str().unwrap();
+    process::run(crate::common::binary(), data, &["app", "disable", open_app]).await;
+
     let copy = backups.path().join("monday");
     process::run(
         crate::common::binary(),
@@ -87,6 +93,9 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         &["key", "revoke", spare["keyId"].as_str().unwrap()],
     )
     .await;
+    for (change, app) in [("disable", shut_app), ("enable", open_app)] {
+        process::run(crate::common::binary(), data, &["app", change, app]).await;
+    }
     let late = backend.sign_in("late").await;
     late.request("POST", "/auth/revoke")
         .json(&json!({}))
@@ -162,6 +171,13 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     );
     let log = std::fs::read_to_string(&server.log).unwrap();
     assert!(log.contains("older than the revocation journal"), "{log}");
+    let apps = process::run(crate::common::binary(), data, &["app", "list"]).await;
+    let disabled: Vec<_> = apps
+        .iter()
+        .filter(|app| app["disabledAt"].is_i64())
+        .map(|app| app["appId"].as_str().unwrap())
+        .collect();
+    assert_eq!(disabled, [shut_app]);
 
     // And once more, without the journal: the server says what it cannot know.
     server.kill().await;

@@ -24,6 +24,21 @@ contract! {
         assert!(matches!(again, Err(StoreError::Duplicate(_))), "{again:?}");
     }
 
+    async fn one_is_disabled_until_it_is_enabled(database: Database) {
+        let store = database.open().await;
+        let one = app();
+        let (row, id) = (one.clone(), one.id.clone());
+        let changed = unit!(store, |tx| {
+            tx.insert_app(&row).await?;
+            (tx.enable_app(&id).await?, tx.disable_app(&id, NOW + 1).await?, tx.disable_app(&id, NOW + 2).await?)
+        }).unwrap();
+        assert_eq!(changed, (false, true, false));
+        assert_eq!(store.app(&one.id).await.unwrap().unwrap().disabled_at, Some(NOW + 1));
+        let id = one.id.clone();
+        assert_eq!(unit!(store, |tx| tx.enable_app(&id).await?), Ok(true));
+        assert_eq!(store.app(&one.id).await, Ok(Some(one)));
+    }
+
     async fn its_lifetimes_are_replaced_as_a_whole(database: Database) {
         let store = database.open().await;
         let one = app();

@@ -85,6 +85,7 @@ pub(crate) fn app() -> App {
         name: "Acme".to_owned(),
         created_at: NOW,
         lifetimes: AppLifetimes::default(),
+        disabled_at: None,
     }
 }
 

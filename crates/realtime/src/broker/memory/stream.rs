@@ -55,15 +55,6 @@ pub struct Range<'a> {
     pub reverse: bool,
 }
 
-/// What came of an attempt to go on where one was.
-#[derive(Debug)]
-pub(crate) struct Recovery {
-    /// What was missed, oldest first; empty unless `recovered`.
-    pub(crate) missed: Vec<Arc<Publication>>,
-    /// Whether that is all.
-    pub(crate) recovered: bool,
-}
-
 impl Stream {
     pub(crate) fn new(epoch: Arc<str>, account: Arc<Account>, bounds: Bounds, now: u64) -> Self {
         Self {
@@ -168,12 +159,6 @@ impl Stream {
         self.items_until.min(self.count_until)
     }
 
-    /// The newest publication that is still there.
-    pub(crate) fn newest(&mut self, now: u64) -> Option<&Arc<Publication>> {
-        self.tidy(now);
-        self.items.back()
-    }
-
     /// The publications in `range`; `None` when it begins at a position that is not ours or whose
     /// successor was let go.
     pub(crate) fn read(&mut self, range: Range<'_>, now: u64) -> Option<Vec<Arc<Publication>>> {
@@ -197,24 +182,6 @@ impl Stream {
         } else {
             range_of.take(limit).map(Arc::clone).collect()
         })
-    }
-
-    /// What a client missed that has seen everything up to `since`.
-    pub(crate) fn recover(&mut self, since: (u64, &str), limit: usize, now: u64) -> Recovery {
-        let range = Range {
-            since: Some(since),
-            ..Range::default()
-        };
-        match self.read(range, now) {
-            Some(missed) if missed.len() <= limit => Recovery {
-                missed,
-                recovered: true,
-            },
-            Some(_) | None => Recovery {
-                missed: Vec::new(),
-                recovered: false,
-            },
-        }
     }
 
     /// The offset of the oldest publication that is still there, or would be.
@@ -336,30 +303,15 @@ mod tests {
     }
 
     #[test]
-    fn recovery_is_all_or_nothing() {
-        let mut stream = stream(5);
-        let mut try_from = |offset, limit| {
-            let recovery = stream.recover((offset, "one"), limit, 0);
-            (recovery.recovered, recovery.missed.len())
-        };
-        assert_eq!(try_from(5, 9), (true, 0));
-        assert_eq!(try_from(2, 9), (true, 3));
-        assert_eq!(try_from(2, 2), (false, 0), "too many to send");
-        assert_eq!(try_from(1, 9), (false, 0));
-        assert_eq!(try_from(7, 9), (false, 0));
-    }
-
-    #[test]
     fn publications_go_before_their_count() {
         let mut stream = stream(2);
         assert_eq!(stream.next_tidy(), 1000);
         assert!(stream.tidy(999));
         assert_eq!(read(&mut stream, None, 9), Some(vec![1, 2]));
         assert!(stream.tidy(1000));
-        assert!(stream.newest(1000).is_none());
         assert_eq!(stream.top().offset, 2, "the count stays");
-        assert!(!stream.recover((1, "one"), 9, 1000).recovered);
-        assert!(stream.recover((2, "one"), 9, 1000).recovered);
+        assert_eq!(read(&mut stream, Some((1, "one")), 9), None);
+        assert_eq!(read(&mut stream, Some((2, "one")), 9), Some(vec![]));
         assert_eq!(stream.next_tidy(), 5000);
         assert!(stream.tidy(4999));
         assert!(!stream.tidy(5000));

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+/// The bit of a frame's first byte that says that the message which begins there is compressed.
+const COMPRESSED: u8 = 0x40;
+
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
@@ -50,6 +53,8 @@ pub(crate) enum Violation {
     Protocol(&'static str),
     #[error("text that is not UTF-8")]
     NotUtf8,
+    #[error("a compressed message that does not inflate")]
+    NotDeflate,
     #[error("message too big")]
     TooBig,
 }
@@ -59,7 +64,7 @@ impl Violation {
     pub(crate) const fn code(self) -> u16 {
         match self {
             Self::Protocol(_) => 1002,
-            Self::NotUtf8 => 1007,
+            Self::NotUtf8 | Self::NotDeflate => 1007,
             Self::TooBig => 1009,
         }
     }
@@ -70,6 +75,8 @@ impl Violation {
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
+    /// The message that begins here is compressed.
+    pub(crate) compressed: bool,
     pub(crate) mask: [u8; 4],
     /// How many bytes the header takes.
     pub(crate) size: usize,
@@ -79,17 +86,28 @@ pub(crate) struct Header {
 
 impl Header {
     /// Reads the header that `bytes` begin with; `None`: there is more of it to come. Payloads are
-    /// bounded by `limit`. What is wrong is told as soon as it can be seen.
-    pub(crate) fn read(bytes: &[u8], limit: usize) -> Result<Option<Self>, Violation> {
+    /// bounded by `limit`; with `deflate`, messages may be compressed. What is wrong is told as soon as it can
+    /// be seen.
+    pub(crate) fn read(
+        bytes: &[u8],
+        limit: usize,
+        deflate: bool,
+    ) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        if first & 0x70 != 0 {
+        let compressed = first & COMPRESSED != 0;
+        if first & 0x30 != 0 || (compressed && !deflate) {
             return Err(Violation::Protocol("reserved bits are set"));
         }
         let Some(opcode) = Opcode::from_bits(first & 0x0f) else {
             return Err(Violation::Protocol("an unknown opcode"));
         };
+        if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(Violation::Protocol(
+                "a compressed frame that begins no message",
+            ));
+        }
         let fin = first & 0x80 != 0;
         if opcode.is_control() && !fin {
             return Err(Violation::Protocol("a control frame in fragments"));
@@ -131,6 +149,7 @@ impl Header {
         Ok(Some(Self {
             fin,
             opcode,
+            compressed,
             mask: [a, b, c, d],
             size: size + 4,
             payload: length as usize,
@@ -162,8 +181,17 @@ pub(crate) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 
 /// `payload` as one frame of a server, unmasked.
 pub(crate) fn encode(opcode: Opcode, payload: &[u8]) -> Bytes {
+    whole(0x80 | opcode.bits(), payload)
+}
+
+/// A compressed message as one frame of a server.
+pub(crate) fn encode_compressed(opcode: Opcode, payload: &[u8]) -> Bytes {
+    whole(0x80 | COMPRESSED | opcode.bits(), payload)
+}
+
+fn whole(first: u8, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(payload.len() + 10);
-    frame.push(0x80 | opcode.bits());
+    frame.push(first);
     match payload.len() {
         length @ 0..=125 => frame.push(length as u8),
         length @ 126..=0xffff => {
@@ -200,7 +228,7 @@ mod tests {
     }
 
     fn violation(bytes: &[u8]) -> Option<u16> {
-        Header::read(bytes, LIMIT).err().map(Violation::code)
+        Header::read(bytes, LIMIT, false).err().map(Violation::code)
     }
 
     #[test]
@@ -219,13 +247,18 @@ mod tests {
             let header = Header {
                 fin: true,
                 opcode: Opcode::Text,
+                compressed: false,
                 mask: [1, 2, 3, 4],
                 size,
                 payload,
             };
-            assert_eq!(Header::read(bytes, LIMIT), Ok(Some(header)));
+            assert_eq!(Header::read(bytes, LIMIT, false), Ok(Some(header)));
             for cut in 0..bytes.len() {
-                assert_eq!(Header::read(&bytes[..cut], LIMIT), Ok(None), "cut at {cut}");
+                assert_eq!(
+                    Header::read(&bytes[..cut], LIMIT, false),
+                    Ok(None),
+                    "cut at {cut}"
+                );
             }
         }
     }
@@ -257,6 +290,27 @@ mod tests {
             violation(&[0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
             Some(1009)
         );
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_message_can_say_that_it_is_compressed() {
+        for (first, fine) in [
+            (0xc1, true),
+            (0xc2, true),
+            (0x41, true),
+            (0xc0, false),
+            (0x40, false),
+            (0xc8, false),
+            (0xc9, false),
+            (0xe1, false),
+            (0xd1, false),
+        ] {
+            assert_eq!(
+                Header::read(&[first], LIMIT, true).is_ok(),
+                fine,
+                "{first:#x}"
+            );
+        }
     }
 
     #[test]

@@ -7,12 +7,15 @@ use bytes::Bytes;
 use chatsdk_protocol::Encoding;
 use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 
-use crate::origin::OriginPolicy;
+use crate::config::Config;
+use crate::transport::Shape;
+use crate::transport::websocket::deflate;
 
 /// What RFC 6455 has every server append to the client's key.
 const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -24,7 +27,9 @@ const TOKENS_IN_QUERY: [&str; 5] = ["access_token", "token", "auth", "jwt", "cf_
 /// A request that may become a WebSocket.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    pub(super) encoding: Encoding,
+    encoding: Encoding,
+    /// What the client's offer to compress is answered, if it is accepted.
+    deflate: Option<&'static str>,
     accept: String,
     subprotocol: Option<&'static str>,
 }
@@ -55,7 +60,7 @@ pub(super) enum Refused {
 }
 
 /// Looks at everything but the token, which comes in the connect command.
-pub(super) fn check<B>(request: &Request<B>, origins: &OriginPolicy) -> Result<Accepted, Refused> {
+pub(super) fn check<B>(request: &Request<B>, config: &Config) -> Result<Accepted, Refused> {
     let headers = request.headers();
     if request.method() != Method::GET {
         return Err(Refused::Method);
@@ -77,13 +82,16 @@ pub(super) fn check<B>(request: &Request<B>, origins: &OriginPolicy) -> Result<A
     if members(query).any(|(name, _)| TOKENS_IN_QUERY.contains(&name.as_str())) {
         return Err(Refused::TokenInQuery);
     }
-    if !origins.allows(headers) {
+    if !config.origins.allows(headers) {
         return Err(Refused::Origin);
     }
     let (encoding, subprotocol) = encoding(headers, query);
     Ok(Accepted {
         encoding,
         subprotocol,
+        deflate: (config.compress_from > 0)
+            .then(|| deflate::negotiate(headers))
+            .flatten(),
         accept: accept(key),
     })
 }
@@ -116,6 +124,17 @@ fn accept(key: &str) -> String {
 }
 
 impl Accepted {
+    /// In which shape messages travel.
+    pub(super) fn shape(&self, config: &Config) -> Shape {
+        let from = u32::try_from(config.compress_from).unwrap_or(u32::MAX);
+        match (self.encoding, self.deflate) {
+            (Encoding::Json, None) => Shape::SocketJson,
+            (Encoding::Json, Some(_)) => Shape::DeflatedJson { from },
+            (Encoding::Protobuf, None) => Shape::SocketProtobuf,
+            (Encoding::Protobuf, Some(_)) => Shape::DeflatedProtobuf { from },
+        }
+    }
+
     /// The 101 that goes with it.
     pub(super) fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::default());
@@ -125,6 +144,9 @@ impl Accepted {
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         if let Ok(accept) = HeaderValue::from_str(&self.accept) {
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if let Some(deflate) = self.deflate {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(deflate));
         }
         if let Some(subprotocol) = self.subprotocol {
             headers.insert(
@@ -225,6 +247,14 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::OriginPolicy;
+
+    fn any_origin() -> Config {
+        Config {
+            origins: OriginPolicy::Any,
+            ..Config::default()
+        }
+    }
 
     fn request(uri: &str, changes: &[(&str, Option<&str>)]) -> Request<()> {
         let mut request = Request::new(());
@@ -257,12 +287,12 @@ mod tests {
     }
 
     fn refused(uri: &str, changes: &[(&str, Option<&str>)]) -> Option<Refused> {
-        check(&request(uri, changes), &OriginPolicy::default()).err()
+        check(&request(uri, changes), &Config::default()).err()
     }
 
     #[test]
     fn the_rfcs_own_example() {
-        let accepted = check(&request("/ws", &[]), &OriginPolicy::default()).expect("accepted");
+        let accepted = check(&request("/ws", &[]), &Config::default()).expect("accepted");
         let response = accepted.response();
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         assert_eq!(
@@ -301,12 +331,10 @@ mod tests {
             SEC_WEBSOCKET_KEY,
             HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="),
         );
-        assert_eq!(check(&twice, &OriginPolicy::Any).err(), Some(Refused::Key));
+        assert_eq!(check(&twice, &any_origin()).err(), Some(Refused::Key));
         let mut post = request("/ws", &[]);
         *post.method_mut() = Method::POST;
-        let response = check(&post, &OriginPolicy::Any)
-            .expect_err("refused")
-            .response();
+        let response = check(&post, &any_origin()).expect_err("refused").response();
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()[ALLOW], "GET");
     }
@@ -336,11 +364,28 @@ mod tests {
     }
 
     #[test]
+    fn an_offer_to_compress_is_accepted_where_that_is_on() {
+        let offer = [("sec-websocket-extensions", Some("permessage-deflate"))];
+        let request = request("/ws", &offer);
+        for compress_from in [0, 100] {
+            let config = Config {
+                compress_from,
+                ..Config::default()
+            };
+            let accepted = check(&request, &config).expect("accepted");
+            let on = compress_from > 0;
+            let response = accepted.response();
+            let told = response.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS);
+            assert_eq!((told, accepted.shape(&config).is_deflated()), (on, on));
+        }
+    }
+
+    #[test]
     fn the_subprotocol_is_echoed_when_it_was_offered() {
         let wants = |uri: &str, offered: Option<&str>| {
             let accepted = check(
                 &request(uri, &[("sec-websocket-protocol", offered)]),
-                &OriginPolicy::default(),
+                &Config::default(),
             )
             .expect("accepted");
             (accepted.encoding, accepted.subprotocol)

@@ -1,7 +1,8 @@
-//! Frames into messages: fragments, control frames in between, UTF-8.
+//! Frames into messages: fragments, control frames in between, compression, UTF-8.
 
 use std::borrow::Cow;
 
+use crate::transport::websocket::deflate;
 use crate::transport::websocket::frame::{Header, Opcode, Violation, unmask};
 
 /// Puts messages together. Empty, and without memory of its own, while no message is under way.
@@ -13,6 +14,10 @@ pub(super) struct Assembler {
 #[derive(Debug)]
 struct Fragments {
     payload: Vec<u8>,
+    /// It is compressed; whether it is text shows when it is whole.
+    compressed: bool,
+    /// It has to be text.
+    text: bool,
     /// How much of it is known to be UTF-8: what follows is at most a character cut in two. `None`: it
     /// need not be.
     checked: Option<usize>,
@@ -34,19 +39,20 @@ pub(super) enum Event<'b> {
 impl Assembler {
     /// Takes the frame that `bytes` begin with: what it means and how long it was; `None`: there is
     /// more of it to come. Messages are bounded by `limit`; with `text_only`, binary ones are held to
-    /// UTF-8, too.
+    /// UTF-8, too; with `deflate`, they may be compressed.
     pub(super) fn take<'b>(
         &mut self,
         bytes: &'b mut [u8],
         limit: usize,
         text_only: bool,
+        deflate: bool,
     ) -> Result<Option<(Event<'b>, usize)>, Violation> {
         // Against the whole message, so that a client cannot get around the bound in fragments.
         let so_far = self
             .fragments
             .as_ref()
             .map_or(0, |fragments| fragments.payload.len());
-        let Some(header) = Header::read(bytes, limit)? else {
+        let Some(header) = Header::read(bytes, limit, deflate)? else {
             return Ok(None);
         };
         let starts = matches!(header.opcode, Opcode::Text | Opcode::Binary);
@@ -71,17 +77,24 @@ impl Assembler {
             Opcode::Pong => Event::Nothing,
             Opcode::Close => Event::Close(close_code(payload)?),
             Opcode::Text | Opcode::Binary if header.fin => {
+                let message = if header.compressed {
+                    Cow::Owned(deflate::inflate(payload, limit)?)
+                } else {
+                    Cow::Borrowed(&*payload)
+                };
                 if text_only || header.opcode == Opcode::Text {
-                    std::str::from_utf8(payload).map_err(|_| Violation::NotUtf8)?;
+                    std::str::from_utf8(&message).map_err(|_| Violation::NotUtf8)?;
                 }
-                Event::Message(Cow::Borrowed(payload))
+                Event::Message(message)
             }
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
                 let text = text_only || header.opcode == Opcode::Text;
                 let fragments = self.fragments.get_or_insert_with(|| {
                     Box::new(Fragments {
                         payload: Vec::new(),
-                        checked: text.then_some(0),
+                        compressed: header.compressed,
+                        text,
+                        checked: (text && !header.compressed).then_some(0),
                     })
                 });
                 fragments.add(payload)?;
@@ -89,8 +102,11 @@ impl Assembler {
                     if !fragments.ends_whole() {
                         return Err(Violation::NotUtf8);
                     }
-                    let payload = self.fragments.take().map_or_else(Vec::new, |it| it.payload);
-                    Event::Message(Cow::Owned(payload))
+                    let message = match self.fragments.take() {
+                        None => Vec::new(),
+                        Some(fragments) => fragments.into_message(limit)?,
+                    };
+                    Event::Message(Cow::Owned(message))
                 } else {
                     Event::Nothing
                 }
@@ -113,6 +129,18 @@ impl Fragments {
             Err(_) => return Err(Violation::NotUtf8),
         }
         Ok(())
+    }
+
+    /// What they say together.
+    fn into_message(self, limit: usize) -> Result<Vec<u8>, Violation> {
+        if !self.compressed {
+            return Ok(self.payload);
+        }
+        let message = deflate::inflate(&self.payload, limit)?;
+        if self.text && std::str::from_utf8(&message).is_err() {
+            return Err(Violation::NotUtf8);
+        }
+        Ok(message)
     }
 
     /// Whether it does not end within a character.
@@ -171,8 +199,9 @@ mod tests {
         let mut bytes = frames.concat();
         let mut rest = &mut bytes[..];
         let mut meaning = Vec::new();
-        while let Some((event, size)) =
-            assembler.take(rest, LIMIT, true).map_err(Violation::code)?
+        while let Some((event, size)) = assembler
+            .take(rest, LIMIT, true, true)
+            .map_err(Violation::code)?
         {
             match event {
                 Event::Message(text) => {
@@ -219,7 +248,7 @@ mod tests {
         let mut assembler = Assembler::default();
         for mut frame in [masked(0x02, b"\xff"), masked(0x80, b"\xc3")] {
             let (event, _) = assembler
-                .take(&mut frame, LIMIT, false)
+                .take(&mut frame, LIMIT, false, false)
                 .expect("honest frames")
                 .expect("whole frames");
             match event {
@@ -282,6 +311,44 @@ mod tests {
     }
 
     #[test]
+    fn compressed_messages_in_one_piece_and_in_fragments() {
+        let text = "häßlich ".repeat(50);
+        let packed = deflate::compress(text.as_bytes()).expect("shorter");
+        means(
+            &[masked(0xc1, &packed), masked(0x81, b"plain")],
+            &[&text, "plain"],
+        );
+        for cut in 0..=packed.len() {
+            means(
+                &[
+                    masked(0x41, &packed[..cut]),
+                    masked(0x89, b"now"),
+                    masked(0x80, &packed[cut..]),
+                ],
+                &["ping now", &text],
+            );
+        }
+        assert_eq!(
+            meaning(&[masked(0x41, &packed), masked(0xc0, b"")]),
+            Err(1002),
+            "said at the beginning alone"
+        );
+        assert_eq!(meaning(&[masked(0xc1, b"plain text")]), Err(1007));
+        let binary = deflate::compress(&[0xff; 100]).expect("shorter");
+        assert_eq!(meaning(&[masked(0xc1, &binary)]), Err(1007), "not UTF-8");
+        assert_eq!(
+            meaning(&[masked(0x41, &binary), masked(0x80, b"")]),
+            Err(1007)
+        );
+        let bomb = deflate::compress(&[b'x'; 10 * LIMIT + 1]).expect("shorter");
+        assert_eq!(meaning(&[masked(0xc1, &bomb)]), Err(1009));
+        assert_eq!(
+            meaning(&[masked(0x41, &bomb), masked(0x80, b"")]),
+            Err(1009)
+        );
+    }
+
+    #[test]
     fn close_frames() {
         means(&[masked(0x88, b"")], &["close None"]);
         means(&[masked(0x88, b"\x03\xe8bye")], &["close Some(1000)"]);
@@ -320,7 +387,7 @@ mod tests {
             let (mut assembler, mut pending, mut got) = (Assembler::default(), Vec::new(), None);
             for read in wire.chunks(chunk) {
                 pending.extend_from_slice(read);
-                while let Some((event, size)) = assembler.take(&mut pending, LIMIT, true).expect("honest frames") {
+                while let Some((event, size)) = assembler.take(&mut pending, LIMIT, true, true).expect("honest frames") {
                     if let Event::Message(text) = event {
                         got = Some(text.into_owned());
                     }
@@ -334,7 +401,7 @@ mod tests {
         fn noise_never_panics(mut noise in proptest::collection::vec(any::<u8>(), 0..512)) {
             let mut assembler = Assembler::default();
             let mut rest = &mut noise[..];
-            while let Ok(Some((_, size))) = assembler.take(rest, LIMIT, false) {
+            while let Ok(Some((_, size))) = assembler.take(rest, LIMIT, false, true) {
                 rest = &mut rest[size..];
             }
         }

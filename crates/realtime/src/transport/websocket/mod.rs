@@ -2,12 +2,14 @@
 //!
 //! - [`handshake`]: is this HTTP request one for a WebSocket, and may it become one.
 //! - [`frame`]: the shape of frames.
-//! - [`message`]: frames into messages: fragments, control frames in between, UTF-8.
+//! - [`message`]: frames into messages: fragments, control frames in between, compression, UTF-8.
+//! - [`deflate`]: compressed messages.
 //! - [`serve`]: the task of a connection.
 //!
 //! The framing is our own because the engine writes finished frames, shared between connections,
 //! straight to the socket, and keeps no buffer for an idle one; libraries do neither.
 
+pub(crate) mod deflate;
 pub(crate) mod frame;
 mod handshake;
 mod message;
@@ -34,7 +36,7 @@ pub(crate) fn upgrade<A: Authority, B>(
     let accepted = if shared.hub.is_draining() {
         Err(handshake::Refused::Draining)
     } else {
-        handshake::check(request, &shared.config.origins).and_then(|accepted| {
+        handshake::check(request, &shared.config).and_then(|accepted| {
             if shared.has_room() {
                 Ok(accepted)
             } else {
@@ -56,7 +58,7 @@ pub(crate) fn upgrade<A: Authority, B>(
                 engine.clone(),
                 upgrading,
                 opening,
-                accepted.encoding,
+                accepted.shape(&shared.config),
             ));
             response
         }

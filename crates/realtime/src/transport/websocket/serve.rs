@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use chatsdk_protocol::{DisconnectCode, Encoding};
+use chatsdk_protocol::DisconnectCode;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -35,13 +35,9 @@ pub(super) async fn serve<A: Authority>(
     engine: Engine<A>,
     upgrading: OnUpgrade,
     opening: Opening,
-    encoding: Encoding,
+    shape: Shape,
 ) {
     // Boxed, so that what only the beginning needs is not carried through the idle years.
-    let shape = match encoding {
-        Encoding::Json => Shape::SocketJson,
-        Encoding::Protobuf => Shape::SocketProtobuf,
-    };
     let Some((connection, early)) = Box::pin(begin(&engine, upgrading, shape)).await else {
         return;
     };
@@ -182,13 +178,19 @@ impl Reader {
     /// many bytes are done with.
     fn look(&mut self, connection: &Arc<Connection>, bytes: &mut [u8]) -> (Option<Step>, usize) {
         let limit = connection.shared.config.max_message_bytes;
-        let text = connection.shape().is_json();
+        let (text, deflate) = {
+            let shape = connection.shape();
+            (shape.is_json(), shape.is_deflated())
+        };
         let mut used = 0;
         loop {
             if self.broken {
                 return (None, bytes.len());
             }
-            let (event, size) = match self.assembler.take(&mut bytes[used..], limit, text) {
+            let (event, size) = match self
+                .assembler
+                .take(&mut bytes[used..], limit, text, deflate)
+            {
                 Ok(Some(taken)) => taken,
                 Ok(None) => return (None, used),
                 Err(violation) => {
