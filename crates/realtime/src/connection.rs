@@ -29,22 +29,24 @@ use crate::subscriptions::Subscriptions;
 use crate::transport::Shape;
 use crate::transport::outlet::Outlet;
 
+/// What sending looks at comes first, as in a subscription.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Connection {
+    /// What others send is held back, because the connect reply is not out yet.
+    holding: AtomicBool,
+    shape: Shape,
+    pub(crate) shared: Arc<Shared>,
+    wire: Wire,
     /// Its number within this process, for the hub.
     pub(crate) id: u64,
     /// Its id for clients, a UUID.
     pub(crate) client: Arc<str>,
     /// When it was opened, by the wall clock.
     pub(crate) opened_at: Millis,
-    pub(crate) shared: Arc<Shared>,
     pub(crate) subscriptions: Subscriptions,
-    wire: Wire,
-    shape: Shape,
     /// What others learn of it; there from [`Phase::Live`] on.
     info: OnceLock<Arc<ClientInfo>>,
-    /// What others send is held back, because the connect reply is not out yet.
-    holding: AtomicBool,
     /// The first moment at which a token of a subscription ends; `Millis::MAX` for never.
     subscriptions_until: AtomicI64,
     state: Mutex<State>,
@@ -144,6 +146,12 @@ impl Connection {
         });
         connection.stand_in_line(&mut lock(&connection.state));
         connection
+    }
+
+    /// See [`Subscription::prefetch`](crate::topics::subscription::Subscription::prefetch).
+    pub(crate) fn prefetch(&self) {
+        std::hint::black_box(self.holding.load(Ordering::Relaxed));
+        std::hint::black_box(self.id);
     }
 
     pub(crate) const fn shape(&self) -> Shape {

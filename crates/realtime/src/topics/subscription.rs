@@ -7,7 +7,7 @@
 //! While it joins, events are kept for it: nothing may reach the client before the reply to its
 //! subscribe command does. It is lost when a publication is missing, until whoever noticed has ended it.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chatsdk_protocol::filter::Filter;
@@ -27,18 +27,20 @@ use crate::topics::topic::Topic;
 /// is told to come again.
 const MAX_KEPT: usize = 1024;
 
-/// See the module's text.
+/// See the module's text. What a delivery looks at comes first, so that it lies in as few cache lines as it
+/// can: ten thousand of them do not fit into a cache.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Subscription {
-    pub(crate) topic: Arc<Topic>,
+    state: Mutex<State>,
     pub(crate) connection: Arc<Connection>,
-    /// What others learn of the client.
-    pub(crate) info: Arc<ClientInfo>,
-    pub(crate) options: Arc<TopicOptions>,
     pub(crate) terms: Terms,
     /// Where it stands in the topic.
     pub(crate) slot: AtomicU32,
-    state: Mutex<State>,
+    pub(crate) topic: Arc<Topic>,
+    /// What others learn of the client.
+    pub(crate) info: Arc<ClientInfo>,
+    pub(crate) options: Arc<TopicOptions>,
 }
 
 /// What was agreed on.
@@ -189,6 +191,13 @@ impl Subscription {
             self.pass_on(&mut state, &mut Batch::new(events, Arc::clone(&self.topic)))?;
         }
         Ok(())
+    }
+
+    /// Has what a delivery looks at fetched from memory, without waiting for it: nothing hangs on what is
+    /// read here. Deliveries themselves wait, at their locks.
+    pub(crate) fn prefetch(&self) {
+        std::hint::black_box(self.slot.load(Ordering::Relaxed));
+        self.connection.prefetch();
     }
 
     /// Passes a batch on to the client.
