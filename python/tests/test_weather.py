@@ -223,9 +223,10 @@ async def test_closes_the_connections_that_are_its_own(server: Any) -> None:
     assert other._own.get().http.is_closed
 
 
-def test_gives_up_a_reply_that_trickles(make: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("head", [False, True], ids=["body", "head"])
+def test_gives_up_a_reply_that_trickles(make: Callable[..., Any], *, head: bool) -> None:
     """Each byte comes in time, and the reply never does."""
-    with Trickle() as trickle:
+    with Trickle(head=head) as trickle:
         error = failure(
             make(api_url=trickle.url, timeout=0.6, attempt_timeout=0.3, max_retries=1).list_sessions, "a"
         )

@@ -25,14 +25,15 @@ Fault = Literal["pass", "cut", "lose_reply", "hang", "garbage"] | Answer
 
 
 class Trickle:
-    """A server whose replies have no end: a byte now and then."""
+    """A server whose replies, or their heads, have no end: a byte now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, head: bool = False) -> None:
+        self._head = head
         self._end = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.sent = 0
-        """How many bytes of bodies were sent."""
+        """How many bytes were sent one by one."""
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -51,8 +52,8 @@ class Trickle:
     def _trickle(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             connection.recv(65536)
-            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
-            connection.sendall(head)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
+            connection.sendall(head + (b"X-Endless: " if self._head else b"\r\n"))
             # The pace of the server is what is tested; it ends with the client.
             while not self._end.wait(0.05):
                 connection.sendall(b" ")

@@ -8,7 +8,7 @@ import {
   type RefreshError,
   type StorageError,
 } from './errors.ts';
-import { type Logger, redacting, silent } from './logger.ts';
+import { type Logger, redacting } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { webPlatform } from './platform/web.ts';
 import type { ConnectionState } from './realtime/connection.ts';
@@ -119,7 +119,7 @@ export class ChatSDK {
   readonly #own = new Map<string, unknown>();
 
   constructor(options: ChatSDKOptions) {
-    this.#logger = redacting(options.logger ?? silent);
+    this.#logger = redacting(options.logger);
     const strict = options.strict ?? false;
     this.#apiUrl = readApiUrl(options.apiUrl, this.#logger, strict);
     this.#wsUrl = readWsUrl(options.wsUrl, this.#apiUrl, this.#logger, strict);
@@ -250,8 +250,6 @@ export class ChatSDK {
 
   #session(userID: string): Session {
     return Session.of({
-      refreshBufferMs: undefined,
-      storage: undefined,
       ...this.#options,
       apiUrl: this.#apiUrl,
       wsUrl: this.#wsUrl,

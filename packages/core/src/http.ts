@@ -1,6 +1,6 @@
 /** One request, bounded in time, and what came of it. Never throws for what the network does. */
 import type { HttpReply, Platform } from './platform/platform.ts';
-import { isRecord, numberOf, textOf } from './values.ts';
+import { isRecord, numberOf, parseJson, textOf } from './values.ts';
 import { within } from './within.ts';
 
 /** Every request is given up after this long, in ms. */
@@ -65,10 +65,10 @@ export async function send(
         method,
         headers: {
           Accept: 'application/json',
-          ...(parts.body === undefined ? {} : { 'Content-Type': 'application/json' }),
-          ...(parts.authorization === undefined ? {} : { Authorization: parts.authorization }),
+          ...(parts.body !== undefined && { 'Content-Type': 'application/json' }),
+          ...(parts.authorization && { Authorization: parts.authorization }),
         },
-        ...(parts.body === undefined ? {} : { body: JSON.stringify(parts.body) }),
+        ...(parts.body !== undefined && { body: JSON.stringify(parts.body) }),
         signal: abort.signal,
         credentials: 'omit',
         cache: 'no-store',
@@ -85,12 +85,9 @@ export async function send(
 }
 
 function read({ status, headers }: HttpReply, text: string): Outcome {
-  // A parse error is dropped, because it quotes the text, which may hold tokens.
   const body = status === 204 ? null : parseJson(text);
-  if (status >= 200 && status < 300) {
-    return body === undefined ? { kind: 'foreign', status, retryAfterMs: 0 } : { kind: 'ok', status, body };
-  }
-  const retryAfterMs = Math.max(retryAfter(headers.get('retry-after')), fromDocument(body));
+  if (status >= 200 && status < 300 && body !== undefined) return { kind: 'ok', status, body };
+  const retryAfterMs = waitAskedFor(headers.get('retry-after') ?? '', body);
   const type = headers.get('content-type') ?? '';
   if (/^application\/problem\+json\b/i.test(type) && isRecord(body) && typeof body.code === 'string') {
     const { code } = body;
@@ -99,24 +96,13 @@ function read({ status, headers }: HttpReply, text: string): Outcome {
   return { kind: 'foreign', status, retryAfterMs };
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** No server may silence a client for longer than this, in ms. */
 const LONGEST_WAIT = 3_600_000;
 
-function retryAfter(header: string | null): number {
+/** For how long the header and the document ask not to be tried again, in ms. */
+function waitAskedFor(header: string, document: unknown): number {
   // The form that holds a date is not read: it would need the device's clock to be right.
-  const seconds = header !== null && /^\d{1,9}$/.test(header.trim()) ? Number(header) : 0;
-  return Math.min(seconds * 1_000, LONGEST_WAIT);
-}
-
-function fromDocument(document: unknown): number {
+  const seconds = /^\s*\d{1,9}\s*$/.test(header) ? Number(header) : 0;
   const wait = numberOf(isRecord(document) ? document.retryAfterMs : 0) ?? 0;
-  return Math.min(Math.max(wait, 0), LONGEST_WAIT);
+  return Math.min(Math.max(seconds * 1_000, wait), LONGEST_WAIT);
 }

@@ -1,4 +1,5 @@
 import { redact } from './redact.ts';
+import { guarded } from './within.ts';
 
 /** Where the SDK tells what it does. Nothing that it is given holds a token. */
 export interface Logger {
@@ -10,14 +11,9 @@ export interface Logger {
   error(message: string): void;
 }
 
-/** The default: says nothing. */
-export const silent: Logger = { debug: () => {}, warn: () => {}, error: () => {} };
-
-/** The same logger, with everything that looks like a token blotted out: messages quote errors of others. */
-export function redacting(logger: Logger): Logger {
-  return {
-    debug: (message) => logger.debug(redact(message)),
-    warn: (message) => logger.warn(redact(message)),
-    error: (message) => logger.error(redact(message)),
-  };
+/** The same logger, or one that says nothing, with all that looks like a token blotted out: errors of others are quoted. */
+export function redacting(logger?: Logger): Logger {
+  // A log that is broken costs nobody the session.
+  const to = (level: keyof Logger) => (message: string) => guarded(() => logger?.[level](redact(message)));
+  return { debug: to('debug'), warn: to('warn'), error: to('error') };
 }

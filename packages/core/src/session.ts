@@ -20,8 +20,8 @@ export interface SessionOptions {
   readonly apiUrl: string;
   readonly wsUrl: string;
   readonly userID: string;
-  readonly refreshBufferMs: number | undefined;
-  readonly storage: TokenStorage | undefined;
+  readonly refreshBufferMs?: number | undefined;
+  readonly storage?: TokenStorage | undefined;
   /** Whether the backend keeps the refresh token. */
   readonly hosted: boolean;
   readonly logger: Logger;
@@ -48,6 +48,8 @@ export class Session {
   readonly #options: SessionOptions;
   /** Who takes part, and the rank of the newest pair that they gave or were told of. */
   #seats = new Map<Seat, number>();
+  /** Who has not taken note yet of what they were told, and the rank before that. */
+  readonly #untold = new WeakMap<Seat, number>();
   /** Who is told why the session ended, after it did. */
   #audience = this.#seats;
   #warned = false;
@@ -181,8 +183,9 @@ export class Session {
     for (const seat of [...this.#seats.keys()]) if (this.#seats.has(seat)) call(seat);
   }
 
-  /** Waits for everybody, and only then throws what one of them threw. */
+  /** Waits for everybody, and only then throws what one of them threw. Asked again, tells those who have not noted. */
   async #tellAll(tokens: Tokens): Promise<void> {
+    for (const [seat, rank] of this.#seats) this.#seats.set(seat, this.#untold.get(seat) ?? rank);
     const telling = [...this.#seats.keys()].map((seat) => this.#tell(seat, tokens));
     await Promise.all(telling.map((one) => one.catch(() => {})));
     await Promise.all(telling);
@@ -200,9 +203,12 @@ export class Session {
   /** Tells of a pair that is newer than all that the client gave or was told of. */
   async #tell(seat: Seat, tokens: Tokens): Promise<void> {
     const rank = rankOf(tokens);
-    if (rank <= (this.#seats.get(seat) ?? rank)) return;
+    const before = this.#seats.get(seat) ?? rank;
+    if (rank <= before) return;
     this.#seats.set(seat, rank);
+    this.#untold.set(seat, before);
     await seat.onTokenRefresh?.({ ...tokens });
+    this.#untold.delete(seat);
   }
 
   #report(error: RefreshError): void {

@@ -2,7 +2,10 @@
 import type { Timers } from './platform/platform.ts';
 
 /** Calls what the app gave, and tells `onThrow` what it throws or rejects with. Neither reaches the caller. */
-export function guarded(call: () => void | Promise<void>, onThrow: (error: unknown) => void): void {
+export function guarded(
+  call: () => void | Promise<void>,
+  onThrow: (error: unknown) => void = () => {},
+): void {
   new Promise<void>((begin) => begin(call())).catch(onThrow);
 }
 

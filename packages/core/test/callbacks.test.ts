@@ -1,7 +1,8 @@
 /** The app's own copy of the pair, where nothing else outlives the process. */
 import { describe, expect, it } from 'vitest';
 import { memoryStorage, type Tokens } from '../src/index.ts';
-import { sharedStorage } from './support/fake-platform.ts';
+import { ClientScene } from './support/client-scene.ts';
+import { reply, sharedStorage } from './support/fake-platform.ts';
 import { type Actor, HOUR, MINUTE, Scene } from './support/scene.ts';
 
 /** An app that keeps the pair by itself, as its callback is told to. */
@@ -162,4 +163,46 @@ it('a storage that keeps the pair makes the callback a courtesy', async () => {
   await scene.device.advance(56 * MINUTE);
   expect(tries).toBe(1);
   expect(actor.manager.tokens?.accessToken).not.toBe(app.copy.accessToken);
+});
+
+describe('of several clients', () => {
+  it.each([
+    ['throws', failing],
+    ['hangs', () => new Promise<void>(() => {})],
+  ])('the one that did not take note (it %s) is told again, and the others are not', async (_name, fault) => {
+    const scene = new ClientScene();
+    scene.tab.shared = new Map();
+    const storage = memoryStorage();
+    const copies: Tokens[] = [];
+    const failed = scene.client({
+      storage,
+      onTokenRefresh: (tokens) => {
+        failed.told.push(tokens);
+        return failed.told.length < 3 ? fault() : void copies.push(tokens);
+      },
+    });
+    const well = scene.client({ storage });
+    const input = scene.input();
+    await failed.sdk.connect(input);
+    await well.sdk.connect(input);
+    await scene.device.advance(56 * MINUTE);
+    expect(failed.told).toHaveLength(3);
+    expect(well.told).toEqual(copies);
+    expect(copies).toHaveLength(1);
+    expect(scene.server.refreshes).toHaveLength(1);
+    await scene.end();
+  });
+});
+
+it('a log that fails costs nobody the session', async () => {
+  const scene = new Scene();
+  const actor = scene.actor({ logger: { debug: failing, warn: failing, error: failing } });
+  await scene.start(actor);
+  let left = 3;
+  scene.server.intercept = () => (left-- > 0 ? reply(500, 'down') : undefined);
+  await scene.device.advance(58 * MINUTE);
+  expect(scene.server.refreshes).toHaveLength(4);
+  expect(actor.manager.state).toBe('valid');
+  actor.manager.stop();
+  expect(scene.device.timers.size).toBe(0);
 });

@@ -298,3 +298,31 @@ it('a page that is looked at over and over asks once in some seconds', async () 
   }
   expect(scene.server.refreshes.length - before).toBeLessThanOrEqual(14);
 });
+
+it('whoever is refused with the pair of another tab while a refresh still runs gets another one', async () => {
+  const scene = new Scene();
+  const given = scene.server.mint();
+  const actor = scene.actor();
+  await scene.start(actor, given);
+  let release = (): void => {};
+  const held = new Promise<void>((resume) => {
+    release = resume;
+  });
+  scene.server.intercept = () => {
+    scene.server.intercept = () => undefined;
+    return held.then(() => reply(500, 'down'));
+  };
+  await scene.device.advance(55 * MINUTE + 20_000);
+  expect(scene.server.refreshes).toHaveLength(1);
+  const other = scene.actor({}, (tab) => {
+    tab.locks = false;
+  });
+  await scene.start(other, given);
+  await scene.device.advance(5_000);
+  const refused = actor.manager.tokens?.accessToken ?? '';
+  expect(refused).toBe(other.manager.tokens?.accessToken);
+  const another = actor.manager.tokenOtherThan(refused);
+  release();
+  await scene.device.advance(2 * MINUTE);
+  expect(await another).toBe(actor.manager.tokens?.accessToken);
+});

@@ -264,3 +264,19 @@ it('a backend that gives the same token again and again is asked ever more slowl
   // Connected, and the same token again: what went wrong is the answer, not that the client were disconnected.
   await expect(sdk.request('GET', '/conversations')).rejects.toMatchObject({ code: 'protocol' });
 });
+
+it('beside a tab of the same user that keeps its own refresh token, as while an app moves to cookies, both go on', async () => {
+  const plain = scene.client({}, scene.newTab());
+  await plain.sdk.connect(scene.input());
+  await scene.device.advance(MINUTE);
+  const backend = new Backend();
+  const hosted = scene.client(backend, scene.newTab());
+  await hosted.sdk.connect(backend.signIn());
+  await scene.device.advance(3 * HOUR);
+  expect(plain.sdk.debugAuth().auth).toMatchObject({ state: 'valid', refreshToken: 'here' });
+  expect(hosted.sdk.debugAuth().auth).toMatchObject({ state: 'valid', refreshToken: 'backend' });
+  const done = hosted.sdk.logout();
+  await scene.device.advance(1_000);
+  await done;
+  expect(plain.ends.items).toEqual(['logged_out']);
+});

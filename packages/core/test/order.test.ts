@@ -1,8 +1,9 @@
 /** Calls that overlap, and calls out of listeners: who comes last wins, and who left hears nothing. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { StoredTokens } from '../src/index.ts';
-import { ClientScene } from './support/client-scene.ts';
+import type { ConnectInput, StoredTokens, Tokens } from '../src/index.ts';
+import { type Client, ClientScene } from './support/client-scene.ts';
 import { sharedStorage } from './support/fake-platform.ts';
+import { FakeServer } from './support/fake-server.ts';
 import { HOUR, MINUTE } from './support/scene.ts';
 
 let scene: ClientScene;
@@ -215,3 +216,72 @@ it('a client whose storage does not count is told so, once', async () => {
   const warnings = [...one.lines, ...other.lines].filter((line) => line.includes('of the first one'));
   expect(warnings).toHaveLength(1);
 });
+
+it.each([
+  ['connects again', 'ann', (client: Client, tokens: Tokens) => client.sdk.connect(inputOf(tokens))],
+  ['connects as somebody else', 'bob', (client: Client) => client.sdk.connect(scene.input('bob'))],
+  ['logs out', null, (client: Client) => client.sdk.logout()],
+  ['disconnects', null, (client: Client) => client.sdk.disconnect()],
+] as [string, string | null, (client: Client, tokens: Tokens) => Promise<unknown>][])(
+  'an app that %s while it is told of a pair, and waits for it',
+  async (_name, user, act) => {
+    let done: Promise<unknown> | null = null;
+    const client = scene.client({
+      onTokenRefresh: async (tokens) => {
+        done ??= act(client, tokens);
+        await done;
+      },
+    });
+    await client.sdk.connect(scene.input());
+    await scene.device.advance(2 * HOUR);
+    expect(done).not.toBeNull();
+    await done;
+    expect(client.ends.items).toEqual([]);
+    expect(client.errors.items).toEqual([]);
+    expect(client.sdk.user?.id ?? null).toBe(user);
+    expect(scene.realtime.sockets.size).toBe(user === null ? 0 : 1);
+    await scene.end();
+    await scene.device.settle();
+    expect([scene.device.timers.size, scene.device.networkListeners.size]).toEqual([0, 0]);
+  },
+);
+
+it('an app that signs in anew as soon as it hears of an end, twice over, has one session and one socket', async () => {
+  const client = scene.client({ onRefreshError: () => again() });
+  const again = (): void => {
+    client.sdk.connect(scene.input()).catch(() => {});
+  };
+  client.sdk.on('sessionEnded', again);
+  const input = scene.input();
+  await client.sdk.connect(input);
+  revoke(input.sid);
+  await scene.device.advance(3 * HOUR);
+  expect(client.sdk.connectivity).toBe('connected');
+  expect(scene.realtime.sockets.size).toBe(1);
+  await scene.end();
+  await scene.device.settle();
+  expect(scene.device.timers.size).toBe(0);
+});
+
+it('clients of two deployments on one origin know nothing of each other', async () => {
+  const elsewhere = new FakeServer(scene.device);
+  elsewhere.mint();
+  const tab = scene.newTab();
+  tab.fetch = elsewhere.fetch;
+  const here = scene.client();
+  const there = scene.client({ apiUrl: 'http://localhost:6600' }, tab);
+  await here.sdk.connect(scene.input());
+  await scene.device.advance(MINUTE);
+  await there.sdk.connect(inputOf(elsewhere.mint()));
+  await scene.device.advance(5 * HOUR);
+  expect([here.ends.items, there.ends.items]).toEqual([[], []]);
+  expect([here.sdk.connectivity, there.sdk.connectivity]).toEqual(['connected', 'connected']);
+  const done = there.sdk.logout();
+  await scene.device.advance(MINUTE);
+  await done;
+  expect(here.sdk.user?.id).toBe('ann');
+});
+
+function inputOf({ accessToken: token, refreshToken, expiresAt }: Tokens): ConnectInput {
+  return { userID: 'ann', token, refreshToken, expiresAt };
+}

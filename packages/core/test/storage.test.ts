@@ -1,7 +1,7 @@
 /** Storages that fail, hang and hold nonsense: C25, C27; and the order of saving, telling and using. */
 import { describe, expect, it } from 'vitest';
 import { StorageError, type StoredTokens, type TokenStorage, type Tokens } from '../src/index.ts';
-import { memoryStorage } from './support/fake-platform.ts';
+import { memoryStorage, type Tab } from './support/fake-platform.ts';
 import { HOUR, MINUTE, Scene } from './support/scene.ts';
 
 const broken = (why: () => never): TokenStorage => ({ get: why, set: why, remove: why });
@@ -531,4 +531,97 @@ it('a save that was given up and happens after a newer one does not bring the ol
   (land as unknown as () => void)();
   await scene.device.settle();
   expect((kept.get() as StoredTokens).accessToken).toBe(newest);
+});
+
+it('a storage of the app that gives back the text that it keeps is as good as one that parses it', async () => {
+  const scene = new Scene();
+  let text: string | null = null;
+  const storage: TokenStorage = {
+    get: () => text,
+    set: (value) => {
+      text = JSON.stringify(value);
+    },
+    remove: () => {
+      text = null;
+    },
+  };
+  const alone = (tab: Tab): void => {
+    tab.channels = false;
+  };
+  const given = scene.server.mint();
+  const one = scene.actor({ storage }, alone);
+  await scene.start(one, given);
+  const other = scene.actor({ storage }, alone);
+  await scene.start(other, given);
+  const done = other.manager.logout();
+  await scene.device.settle();
+  await done;
+  await scene.device.advance(HOUR);
+  expect(one.ends).toEqual(['logged_out']);
+  expect(text).not.toContain('accessToken');
+});
+
+it.each([
+  [
+    'throws',
+    () => {
+      throw new Error('gone');
+    },
+  ],
+  ['is no function', { remove: () => {} }],
+] as [string, () => void][])(
+  'what a storage gives to undo with %s: an end is told of all the same',
+  async (_name, undo) => {
+    const scene = new Scene();
+    const actor = scene.actor({ storage: { ...memoryStorage(), subscribe: () => undo } });
+    const given = scene.server.mint();
+    await scene.start(actor, given);
+    Object.assign(scene.server.sessions.get(given.sid) ?? {}, { revoked: true });
+    await scene.device.advance(HOUR);
+    expect(actor.ends).toEqual(['session_revoked']);
+    expect(actor.errors).toHaveLength(1);
+    expect(scene.device.timers.size).toBe(0);
+  },
+);
+
+describe('an app that brings back its copy of an older session', () => {
+  /** The tokens of a session from before the one that is stored. */
+  async function older(scene: Scene, over: boolean): Promise<Tokens> {
+    const old = scene.server.mint();
+    await scene.device.advance(MINUTE);
+    const actor = scene.actor();
+    await scene.start(actor);
+    actor.manager.stop();
+    if (over) Object.assign(scene.server.sessions.get(old.sid) ?? {}, { revoked: true });
+    return old;
+  }
+
+  it('which is over: the session that was stored goes on', async () => {
+    const scene = new Scene();
+    const actor = scene.actor();
+    await scene.start(actor, await older(scene, true));
+    await scene.device.advance(2 * HOUR);
+    expect(actor.ends).toEqual([]);
+    expect(actor.errors).toEqual([]);
+    expect(actor.manager.debug()).toMatchObject({ sid: 'ses_2', state: 'valid' });
+  });
+
+  it('which is not over: its word stands', async () => {
+    const scene = new Scene();
+    const actor = scene.actor();
+    await scene.start(actor, await older(scene, false));
+    await scene.device.advance(2 * HOUR);
+    expect(actor.manager.debug()).toMatchObject({ sid: 'ses_1', state: 'valid' });
+  });
+
+  it('which is over, like the one that was stored: the end is told of once', async () => {
+    const scene = new Scene();
+    const actor = scene.actor();
+    const old = await older(scene, true);
+    Object.assign(scene.server.sessions.get('ses_2') ?? {}, { revoked: true });
+    await scene.start(actor, old);
+    await scene.device.advance(2 * HOUR);
+    expect(actor.ends).toEqual(['session_revoked']);
+    expect(actor.errors).toHaveLength(1);
+  });
 });

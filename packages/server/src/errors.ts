@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   'api_key_scope',
   'browser_forbidden',
   'user_banned',
+  'app_disabled',
   'origin_forbidden',
   'not_found',
   'session_not_found',

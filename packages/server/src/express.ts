@@ -70,7 +70,11 @@ export function cookieRoutes<Request extends IncomingMessage = IncomingMessage>(
   const held = (req: Request) => ({ cookie, values: cookie.read(req.headers.cookie), url: pathOf(req) });
   return {
     issue: own(async (req) => await issue(chat, (await options.user(req)) || null, held(req))),
-    refresh: own(async (req) => await refresh(chat, held(req), sentAt(req))),
+    refresh: own(async (req) => {
+      const cookies = held(req);
+      // Who has no cookie has nothing to say.
+      return await refresh(chat, cookies, cookies.values.length > 0 ? await sentAt(req) : undefined);
+    }),
     logout: own(async (req) => await logout(chat, held(req))),
   };
 }
@@ -116,10 +120,43 @@ function write(res: ServerResponse, answer: Answer): void {
   res.end(JSON.stringify(answer.body));
 }
 
-/** When the page sent the request, by its estimate of the server's clock, where a body parser found it said. */
-function sentAt(req: IncomingMessage & { body?: unknown }): unknown {
-  const { body } = req;
+/** What is read of a request that may say when it was sent, in bytes. */
+const LONGEST_BODY = 4_096;
+
+/** When the page sent the request, by its estimate of the server's clock, where it says so. */
+async function sentAt(req: IncomingMessage & { body?: unknown }): Promise<unknown> {
+  // What a body parser of the host found, or else what is still to be read.
+  const found = req.body ?? (await unread(req));
+  const body = typeof found === 'string' || Buffer.isBuffer(found) ? parse(String(found)) : found;
   return typeof body === 'object' && body !== null && 'sentAt' in body ? body.sentAt : undefined;
+}
+
+/** The body, as far as nobody has read it; empty where it is longer than any that the SDK sends. */
+async function unread(req: IncomingMessage): Promise<string> {
+  if (!req.readable) return '';
+  return await new Promise<string>((resolve) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const end = (): void => {
+      req.off('data', take);
+      resolve(size > LONGEST_BODY ? '' : Buffer.concat(chunks).toString());
+    };
+    const take = (chunk: Buffer | string): void => {
+      chunks.push(Buffer.from(chunk));
+      size += chunk.length;
+      // What comes after is dropped, so that the browser can finish sending and read the answer.
+      if (size > LONGEST_BODY) end();
+    };
+    req.on('data', take).once('end', end).once('close', end).once('error', end);
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The path from the root of the host: Express takes the one that a router is mounted at off `url`. */

@@ -11,6 +11,7 @@ import httpx
 
 from chatsdk import _calls
 from chatsdk._boundary import guarded
+from chatsdk._deadline import bounded, until
 from chatsdk._exchange import Call, Exchange, NoReply, Outcome, Reply, Send, exchange
 from chatsdk._keys import KeySet, Want
 from chatsdk._process import PerProcess
@@ -227,7 +228,7 @@ class ChatSDKServer:
 
     def _make(self) -> _Own:
         if self._given is None:
-            return _Own(httpx.Client(verify=tls()))
+            return _Own(bounded(httpx.Client(verify=tls())))
         if "_own" in vars(self):
             raise forked()
         return _Own(self._given)
@@ -274,10 +275,10 @@ class ChatSDKServer:
                 outcome = None
 
     def _send(self, send: Send) -> Reply | NoReply:
-        # httpx bounds each read; this bounds the whole of the body, as it may trickle.
+        # httpx bounds each read; this bounds the whole, as a reply may trickle: of a client of yours, its body.
         end = time.monotonic() + send.timeout
         try:
-            with self._own.get().http.stream(**request_of(self._settings, send)) as response:
+            with until(end), self._own.get().http.stream(**request_of(self._settings, send)) as response:
                 arriving = Arriving(response)
                 for chunk in response.iter_bytes():
                     arriving.add(chunk)

@@ -73,15 +73,12 @@ class Options(TypedDict, total=False):
     """What a client may be given beside address and key. Times are in seconds."""
 
     timeout: float
-    """How long a call may take with all its retries; less than the SDKs wait for you. Default 8.
-
-    Without an event loop no attempt begins after it, and one that is under way ends by its own bound.
-    """
+    """How long a call may take with all its retries; less than the SDKs wait for you. Default 8."""
     attempt_timeout: float
     """How long one attempt may take. Default 4.
 
-    Without an event loop it bounds each wait for the connection, for the head of the reply and for more of its
-    body, and the body as a whole.
+    Without an event loop and with a client of yours (``http``) it bounds each wait for the connection, for more of
+    the head of the reply and for more of its body, and the body as a whole.
     """
     max_retries: int
     """How often a call is repeated. Default 3."""

@@ -31,6 +31,7 @@ ERROR_CODES: Final = (
     "api_key_scope",
     "browser_forbidden",
     "user_banned",
+    "app_disabled",
     "origin_forbidden",
     "not_found",
     "session_not_found",

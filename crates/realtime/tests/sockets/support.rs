@@ -435,6 +435,14 @@ impl Socket {
         (String::from_utf8(head).expect("text"), socket)
     }
 
+    /// The same with another end to write to, so that one can write while one reads.
+    pub(crate) fn with_writer(mut self) -> (Self, TcpStream) {
+        let stream = self.stream.into_std().expect("a socket");
+        let twin = stream.try_clone().expect("a socket");
+        self.stream = TcpStream::from_std(stream).expect("a socket");
+        (self, TcpStream::from_std(twin).expect("a socket"))
+    }
+
     /// Sends a message.
     pub(crate) async fn say(&mut self, text: &str) {
         self.frame(0x81, text.as_bytes()).await;

@@ -79,7 +79,7 @@ export async function attempt(parts: AttemptParts, old: Pair): Promise<Outcome> 
         reason = verdict.reason;
         break;
       case 'fatal': {
-        const after = await newest(parts, base);
+        const after = await newest(parts, base, parts.vault.spare);
         const gone = 'kind' in after;
         if (gone && after.kind !== 'trouble') return after;
         if (gone || after.rank <= base.rank) return { kind: 'fatal', verdict, pair: base };
@@ -97,14 +97,14 @@ export function troubled(kind: Trouble['kind'], reason: string, retryAfterMs = 0
 }
 
 /** The newest pair that storage, other tabs or this one know of, or why none is to be presented. */
-async function newest(parts: AttemptParts, base: Pair): Promise<Pair | Outcome> {
+async function newest(parts: AttemptParts, base: Pair, spare: Pair | null = null): Promise<Pair | Outcome> {
   const stored = await parts.vault.read();
   if (stored.signedOut) return { kind: 'signedOut' };
   // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
   if (stored.pair === null || stored.pair.rank <= base.rank) await parts.peers.ask();
   if (!parts.live()) return { kind: 'stopped' };
   let best = base;
-  for (const pair of [stored.pair, parts.current()]) {
+  for (const pair of [stored.pair, parts.current(), spare]) {
     if (pair !== null && pair.rank > best.rank) best = pair;
   }
   if (stored.unknown && parts.vault.withholds(best)) return troubled('storage', 'it cannot be read');

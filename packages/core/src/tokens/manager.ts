@@ -17,10 +17,11 @@ import {
   type RefreshError,
   type StorageError,
 } from '../errors.ts';
-import { type Logger, redacting, silent } from '../logger.ts';
+import { type Logger, redacting } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
+import { guarded } from '../within.ts';
 import { type Outcome, outcomeOf, troubled } from './attempt.ts';
 import { endedBy } from './ends.ts';
 import type {
@@ -84,7 +85,7 @@ export class TokenManager {
   constructor(options: TokenManagerOptions) {
     this.#options = options;
     this.#platform = options.platform ?? webPlatform();
-    this.#logger = redacting(options.logger ?? silent);
+    this.#logger = redacting(options.logger);
     this.#buffer = readBuffer(options.refreshBufferMs);
     this.#name = `chatsdk:${options.apiUrl}:${options.userID}`;
     this.#events = new Emitter((error) => this.#logger.error(`A listener threw: ${String(error)}`));
@@ -168,7 +169,7 @@ export class TokenManager {
     const epoch = this.#epoch;
     // What came of the start is its caller's to hear.
     await this.#starting?.done.catch(() => {});
-    if (epoch !== this.#epoch || this.#pair === null || pair.rank <= this.#pair.rank) return;
+    if (epoch !== this.#epoch || !this.#isNewer(pair)) return;
     const newest = await this.#vault.begin(pair, () => epoch === this.#epoch);
     if (epoch === this.#epoch) await this.#adopt(newest, true);
   }
@@ -274,10 +275,19 @@ export class TokenManager {
       onSignedOut: (logout) => this.#onLogout(logout),
     });
     this.#vault.heard = this.#peers.open;
-    const { network, lifecycle } = this.#platform;
-    this.#undo.push(network.subscribe((online) => this.#onNetwork(online)));
-    this.#undo.push(lifecycle.onResume(() => this.#onResume()));
-    this.#undo.push(this.#vault.subscribe(() => void this.#look()));
+    const { network, lifecycle, random } = this.#platform;
+    this.#undo = [
+      network.subscribe((online) => {
+        // Everybody comes back at the same moment; not everybody has to ask at the same moment.
+        if (online) this.#timetable.resume(random() * 3_000);
+      }),
+      lifecycle.onResume(() => {
+        this.#timetable.resume(0);
+        // A page that was frozen has heard nothing: of pairs, nor of a logout.
+        void this.#look();
+      }),
+      this.#vault.subscribe(() => void this.#look()),
+    ];
     // Read again, now that the stored estimate of the server's clock is taken up.
     if (pair.tokens.accessToken === given.tokens.accessToken)
       this.#publish(this.#read(given.tokens, pair.receivedAt));
@@ -300,17 +310,6 @@ export class TokenManager {
     return [
       new Vault(this.#platform.storage(name), '', `${name}:save`, this.#platform, this.#clocks, () => {}),
     ];
-  }
-
-  #onResume(): void {
-    this.#timetable.resume(0);
-    // A page that was frozen has heard nothing: of pairs, nor of a logout.
-    void this.#look();
-  }
-
-  #onNetwork(online: boolean): void {
-    // Everybody comes back at the same moment; not everybody has to ask at the same moment.
-    if (online) this.#timetable.resume(this.#platform.random() * 3_000);
   }
 
   /** Another tab changed the storage. */
@@ -347,6 +346,8 @@ export class TokenManager {
       if (this.#flight !== flight) return;
       this.#flight = null;
       this.#timetable.done();
+      // What came of it may be the very token that somebody was refused with while it ran.
+      if (this.#waiters.any && !this.#timetable.pausing) void this.#refresh();
     });
     this.#flight = flight;
     return flight;
@@ -380,8 +381,7 @@ export class TokenManager {
       case 'trouble':
         return this.#failed(outcome.trouble, old);
       case 'fatal': {
-        const { code, status, requestId } = outcome.verdict;
-        this.#end(code, { status, requestId });
+        this.#end(outcome.verdict.code, outcome.verdict);
         return await this.#vault.discard(outcome.pair);
       }
       case 'pair': {
@@ -408,13 +408,22 @@ export class TokenManager {
   }
 
   #newestHere(): Pair | null {
-    if (this.#pair === null || this.#heard === null) return this.#pair;
-    return this.#heard.rank > this.#pair.rank ? this.#heard : this.#pair;
+    return this.#heard !== null && this.#isNewer(this.#heard) ? this.#heard : this.#pair;
+  }
+
+  /**
+   * Whether `pair` is newer than the one in use, and no worse: what nothing can replace, such as the pair of a tab
+   * whose backend keeps the refresh token, does not take the place of what this tab can refresh.
+   */
+  #isNewer(pair: Pair): boolean {
+    const mine = this.#pair;
+    if (mine === null || pair.rank <= mine.rank) return false;
+    return this.#canRefresh(pair) || !this.#canRefresh(mine);
   }
 
   /** Another tab told of a pair. Its storage need not be this one's, so that it is saved before it is used. */
   async #hear(pair: Pair): Promise<void> {
-    if (this.#pair === null || pair.rank <= this.#pair.rank) return;
+    if (!this.#isNewer(pair)) return;
     const epoch = this.#epoch;
     const live = (): boolean => epoch === this.#epoch;
     this.#vault.note(pair.rank);
@@ -426,7 +435,7 @@ export class TokenManager {
 
   /** Takes up a pair that is saved, where it is newer. */
   async #adopt(pair: Pair, kept?: boolean): Promise<void> {
-    if (this.#pair !== null && pair.rank > this.#pair.rank) await this.#accept(pair, kept);
+    if (this.#isNewer(pair)) await this.#accept(pair, kept);
   }
 
   /**
@@ -526,7 +535,8 @@ export class TokenManager {
     this.#cancelSave();
     this.#starting = null;
     this.#refresher.stop();
-    for (const undo of this.#undo.splice(0)) undo();
+    // What an app's storage gave to undo with may be anything.
+    for (const undo of this.#undo.splice(0)) guarded(undo);
     this.#peers?.close();
     this.#peers = null;
     this.#waiters.reject(reason);

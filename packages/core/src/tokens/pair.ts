@@ -91,9 +91,9 @@ export function pairFromStored(record: StoredTokens, clocks: Clocks): Pair | nul
   });
 }
 
-/** Whether the access token of `pair` lives for `margin` ms more, by both clocks. */
-export function isUsable(pair: Pair, clock: Clock, margin = 0): boolean {
-  return lifeLeft(pair, clock) > margin;
+/** Whether the access token of `pair` still lives, by both clocks. */
+export function isUsable(pair: Pair, clock: Clock): boolean {
+  return lifeLeft(pair, clock) > 0;
 }
 
 /** How long the access token lives, in ms: whichever clock has gone further decides, since either may stand. */

@@ -1,10 +1,11 @@
 /** Reads what stands in a storage. */
-import { isRecord, numberOf, textOf } from '../values.ts';
+import { isRecord, numberOf, parseJson, textOf } from '../values.ts';
 import { readClaims } from './jwt.ts';
 import type { StoredTokens } from './storage.ts';
 
-/** Our record, or a bare pair that an app wrote there itself; null where it is neither. */
-export function parseStored(value: unknown): StoredTokens | null {
+/** Our record, or a bare pair that an app wrote there itself, also as JSON; null where it is neither. */
+export function parseStored(given: unknown): StoredTokens | null {
+  const value = typeof given === 'string' ? parseJson(given) : given;
   if (!isRecord(value)) return null;
   const accessToken = textOf(value.accessToken);
   const userID = textOf(value.userID) ?? (accessToken && readClaims(accessToken)?.sub);

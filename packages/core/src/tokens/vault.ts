@@ -94,6 +94,11 @@ export class Vault {
   #holds = false;
   /** The rank of the newest pair that stood in a storage, as far as this tab knows. */
   #stood = 0;
+  /**
+   * What stood there when the session began, of another session and got later than what the app gave: an app may bring
+   * back the copy of a session that is long over.
+   */
+  spare: Pair | null = null;
   /** Whether other tabs can be told of a pair that the storage does not have. */
   heard = false;
   #failure: StorageError | null = null;
@@ -171,9 +176,9 @@ export class Vault {
         this.#knows(mine?.generation);
         this.#clocks.server.assume(mine?.offset);
         const stored = this.#pair(record);
-        if (stored !== null && stored.sid === given.sid && stored.sid !== null && stored.rank >= given.rank) {
-          return stored;
-        }
+        const newer = stored !== null && stored.rank >= given.rank;
+        if (newer && stored.sid === given.sid && stored.sid !== null) return stored;
+        this.spare = newer ? stored : null;
         if (live()) await this.#put(given, record);
         return given;
       },

@@ -10,6 +10,11 @@ interface Waiter {
 export class Waiters {
   readonly #waiters = new Set<Waiter>();
 
+  /** Whether anybody waits. */
+  get any(): boolean {
+    return this.#waiters.size > 0;
+  }
+
   /** Resolves with the first token that is not `refused`. */
   wait(refused: string | null): Promise<string> {
     return new Promise<string>((resolve, reject) => {

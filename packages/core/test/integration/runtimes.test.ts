@@ -91,21 +91,62 @@ describe.each([
   });
 });
 
+/** The package as one script. */
+async function bundle(format: 'es' | 'iife'): Promise<string> {
+  const built = await build({
+    configFile: false,
+    logLevel: 'silent',
+    build: {
+      write: false,
+      lib: { entry: join(ROOT, 'packages/core/dist/index.js'), formats: [format], name: 'chatsdk' },
+    },
+  });
+  const outputs = [built].flat().flatMap((one) => ('output' in one ? one.output : []));
+  return outputs.map((one) => (one.type === 'chunk' ? one.code : '')).join('');
+}
+
+it('workerd, where whatever does I/O or sets a timer at import is refused', async () => {
+  const place = join(directory, 'workerd');
+  await mkdir(place);
+  const known = { apiUrl: server.api, wsUrl: server.realtime, input: await input('workerd') };
+  const files = {
+    'chatsdk.mjs': await bundle('es'),
+    'before.mjs': 'export const before = Object.getOwnPropertyNames(globalThis);',
+    'main.mjs': `
+      import { before } from './before.mjs';
+      import { ChatSDK } from './chatsdk.mjs';
+      const added = Object.getOwnPropertyNames(globalThis).filter((name) => !before.includes(name));
+      const early = new ChatSDK({ apiUrl: 'https://chat.example.com' });
+      const platform = {};
+      const { apiUrl, wsUrl, input } = ${JSON.stringify(known)};
+      export default {
+        async test() {
+          const result = await (async () => { ${PROGRAM} })();
+          console.log(JSON.stringify({ ...result, added, early: early.user }));
+        },
+      };`,
+    'config.capnp': `
+      using Workerd = import "/workerd/workerd.capnp";
+      const config :Workerd.Config = (services = [
+        (name = "main", worker = (compatibilityDate = "2026-11-01", modules = [
+          (name = "main.mjs", esModule = embed "main.mjs"),
+          (name = "before.mjs", esModule = embed "before.mjs"),
+          (name = "chatsdk.mjs", esModule = embed "chatsdk.mjs"),
+        ])),
+        (name = "internet", network = (allow = ["local", "private"])),
+      ]);`,
+  };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(place, name), text);
+  const workerd = require('workerd') as { default: string };
+  const { stdout } = await run(workerd.default, ['test', join(place, 'config.capnp')], { timeout: 50_000 });
+  expect(JSON.parse(stdout)).toEqual({ ...WANTED('workerd'), added: [], early: null });
+});
+
 describe('an edge runtime, which has the globals of the web and no others', () => {
-  /** The package as one script, and a world without Node, a window, a document or a navigator. */
+  /** The package, and a world without Node, a window, a document or a navigator. */
   async function world(
     more: Record<string, unknown>,
   ): Promise<{ evaluate(code: string): unknown; timers: number[] }> {
-    const built = await build({
-      configFile: false,
-      logLevel: 'silent',
-      build: {
-        write: false,
-        lib: { entry: join(ROOT, 'packages/core/dist/index.js'), formats: ['iife'], name: 'chatsdk' },
-      },
-    });
-    const outputs = [built].flat().flatMap((one) => ('output' in one ? one.output : []));
-    const code = outputs.map((one) => (one.type === 'chunk' ? one.code : '')).join('');
     const timers: number[] = [];
     const context = createContext({
       setTimeout: (fn: () => void, ms: number) => {
@@ -118,7 +159,7 @@ describe('an edge runtime, which has the globals of the web and no others', () =
     const evaluate = (text: string): unknown => runInContext(text, context);
     evaluate('globalThis.before = Object.getOwnPropertyNames(globalThis).join()');
     // A declaration of the script's own, and nothing beside it.
-    evaluate(`${code}; globalThis.lib = chatsdk;`);
+    evaluate(`${await bundle('iife')}; globalThis.lib = chatsdk;`);
     return { evaluate, timers };
   }
 

@@ -1,10 +1,10 @@
 /** The routes in a real Express, between a browser that is played here and the real server. */
 import express, { type Request } from 'express';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cookieRoutes, tokenRoute } from '../../src/express.ts';
 import { type ChatSDKServer, createChatSDKServer } from '../../src/index.ts';
 import { ChatSDK } from '../support/chatsdk.ts';
-import { listen } from '../support/listen.ts';
+import { type Listening, listen } from '../support/listen.ts';
 import { type Fault, Weather } from '../support/weather.ts';
 
 let chatsdk: ChatSDK;
@@ -231,6 +231,41 @@ it('a request that was held up on its way from the page uses nothing up', async 
   expect(late).toMatchObject({ status: 408, body: { code: 'request_stale' } });
   expect(late.body.serverTime).toBeGreaterThan(1_700_000_000_000);
   expect((await post('/cookie/refresh', { cookie }, { sentAt: Date.now() })).status).toBe(200);
+});
+
+describe.each([
+  ['no body parser', (_app: express.Express) => {}],
+  ['a parser that keeps the text', (app: express.Express) => void app.use(express.text({ type: '*/*' }))],
+  ['a parser that keeps the bytes', (app: express.Express) => void app.use(express.raw({ type: '*/*' }))],
+])('in a host with %s', (_name, prepare) => {
+  let served: Listening;
+  beforeEach(async () => {
+    const app = express();
+    prepare(app);
+    served = await listen(app.post('/refresh', cookieRoutes({ chat, user: () => null }).refresh));
+  });
+  afterEach(async () => await served.close());
+
+  const refresh = async (cookie: string, body: string | null): Promise<number> => {
+    const headers = { cookie, 'Content-Type': 'application/json' };
+    const response = await fetch(`${served.url}/refresh`, { method: 'POST', headers, body });
+    await response.text();
+    return response.status;
+  };
+
+  it('a page is held to when it says that it asked', async () => {
+    const cookie = await signIn('max');
+    expect(await refresh(cookie, JSON.stringify({ sentAt: Date.now() - 60_000 }))).toBe(408);
+    expect(await refresh(cookie, JSON.stringify({ sentAt: Date.now() }))).toBe(200);
+  });
+
+  it.each([
+    ['nothing', null],
+    ['no JSON', '{'],
+    ['an endless text', 'x'.repeat(90_000)],
+  ])('%s is read as nothing', async (_what, body) => {
+    expect(await refresh(await signIn('nia'), body)).toBe(200);
+  });
 });
 
 it('errors of the host go the way of the host', async () => {

@@ -21,7 +21,7 @@ use crate::routes::{DONE, Done};
     security(("accessToken" = [])),
     params(("sessionId" = String, Path, description = "The session", pattern = "^ses_[0-7][0-9a-hjkmnp-tv-z]{25}$", example = "ses_01h455vb4pex5vsknk084sn02q")),
     responses((status = 200, description = "It has ended, for every open connection too", body = Done)),
-    extensions(("x-error-codes" = json!(["user_banned", "session_not_found"]))),
+    extensions(("x-error-codes" = json!(["user_banned", "app_disabled", "session_not_found"]))),
 )]
 pub(crate) async fn delete(
     State(auth): State<Auth>,

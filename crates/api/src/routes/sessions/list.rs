@@ -16,7 +16,7 @@ use crate::extract::Bearer;
     tag = "Sessions",
     security(("accessToken" = [])),
     responses((status = 200, description = "The live sessions of the caller", body = SessionList)),
-    extensions(("x-error-codes" = json!(["user_banned"]))),
+    extensions(("x-error-codes" = json!(["user_banned", "app_disabled"]))),
 )]
 pub(crate) async fn list(
     State(auth): State<Auth>,

@@ -90,7 +90,7 @@ impl FromMembers for Request {
     security(("apiKey" = [])),
     request_body = Request,
     responses((status = 200, description = "A pair of tokens and the person as they are now", body = TokenReply)),
-    extensions(("x-error-codes" = json!(["user_banned", "rate_limited"]))),
+    extensions(("x-error-codes" = json!(["user_banned", "app_disabled", "rate_limited"]))),
 )]
 pub(crate) async fn mint(
     State(auth): State<Auth>,

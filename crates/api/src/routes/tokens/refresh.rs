@@ -50,7 +50,7 @@ impl FromMembers for Request {
     responses((status = 200, description = "The next pair of tokens", body = TokenReply)),
     extensions(("x-error-codes" = json!([
         "request_stale", "refresh_token_invalid", "refresh_token_expired", "refresh_token_reused",
-        "session_revoked", "user_banned", "rate_limited",
+        "session_revoked", "user_banned", "app_disabled", "rate_limited",
     ]))),
 )]
 pub(crate) async fn refresh(

@@ -75,7 +75,7 @@ impl FromMembers for Request {
     responses((status = 200, description = "It has ended, for every open connection too", body = Done)),
     extensions(("x-error-codes" = json!([
         "token_expired", "token_invalid", "token_revoked", "refresh_token_invalid", "refresh_token_expired",
-        "session_revoked", "user_banned", "rate_limited",
+        "session_revoked", "user_banned", "app_disabled", "rate_limited",
     ]))),
 )]
 pub(crate) async fn revoke(

@@ -1,6 +1,6 @@
 /** A client of a scenario: the real manager in a process of the device, and what it told of. */
 import { ChatError, type RefreshError } from '../../../src/errors.ts';
-import { silent } from '../../../src/logger.ts';
+import { redacting } from '../../../src/logger.ts';
 import { readConnectInput } from '../../../src/tokens/input.ts';
 import { TokenManager } from '../../../src/tokens/manager.ts';
 import type { Tokens } from '../../../src/tokens/types.ts';
@@ -88,7 +88,7 @@ export class Client {
     };
     try {
       const input = { userID: this.user, token: pair.accessToken, ...this.#given(pair, given) };
-      const { userID, tokens } = readConnectInput(input, this.#device.wall(), silent);
+      const { userID, tokens } = readConnectInput(input, this.#device.wall(), redacting());
       if (userID !== this.user) throw new Error('a client is of one user');
       this.manager.start(tokens).catch(fail);
     } catch (error) {
