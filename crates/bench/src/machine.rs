@@ -92,6 +92,7 @@ impl Ticks {
     }
 
     /// What was done between `before` and this.
+    #[must_use]
     pub fn since(self, before: Self) -> Self {
         Self {
             total: self.total.saturating_sub(before.total),
