@@ -58,8 +58,9 @@ docs: web python ## Write the pages of every SDK from its sources: target/docs
 	cargo doc --no-deps -p chatsdk-client --target-dir target/docs/rust
 	$(VENV)/bin/python -m pdoc -o target/docs/python chatsdk
 
-soak: web ## Run the lifecycle of clients against faults for hours of virtual time, many times over (minutes)
+soak: web ## Run the lifecycle of clients, and the delivery of messages, against faults, many times over (minutes)
 	cargo run --release -p chatsdk-simulator
+	SOAK=$${SOAK:-30} cargo test --release -p chatsdk-realtime --test sockets soak
 	LIFECYCLE_RUNS=$${LIFECYCLE_RUNS:-500} npx vitest run --project unit packages/core/test/lifecycle.property.test.ts
 
 dist: web ## Build the release binary with its pages: target/release/chatsdk
