@@ -434,11 +434,12 @@ mod tests {
             let (connection, _) = open::writer(&directory.path().join("chatsdk.db")).unwrap();
             connection
                 .execute_batch(
-                    "INSERT INTO apps (id, name, created_at) VALUES ('app_a', 'Acme', 0);
-                     INSERT INTO users (app_id, id, created_at, updated_at) VALUES ('app_a', 'ann', 0, 0);
+                    "INSERT INTO apps (id, name, created_at) VALUES ('app_00000000000000000000000001', 'Acme', 0);
+                     INSERT INTO users (app_id, id, created_at, updated_at) VALUES ('app_00000000000000000000000001', 'ann', 0, 0);
                      INSERT INTO sessions (id, app_id, user_id, cur, prev, proven, rotated_at, rt_exp,
                          abs_exp, rt_kid, access_ttl, idle_ttl, created_at)
-                     VALUES ('ses_00000000000000000000000001', 'app_a', 'ann', 1, 0, 0, 0, 9, 9, 'r1', 1, 1, 0);",
+                     VALUES ('ses_00000000000000000000000001', 'app_00000000000000000000000001', 'ann', 1, 0, 0, 0, 9,
+                         9, 'r1', 1, 1, 0);",
                 )
                 .unwrap();
             let desk = Desk::new(connection, Arc::default(), Arc::default());
@@ -492,6 +493,29 @@ mod tests {
         fixture.desk.with(|writer| writer.swift = CALM);
         // The condition does not hold any more, as in the queue.
         assert_eq!(fixture.exchange(), Some(Ok(false)));
+    }
+
+    /// Its caller may have been told already what it comes to; that it is not committed, it is told as well.
+    #[test]
+    fn an_exchange_whose_commit_fails_is_not_committed_and_says_so() {
+        let fixture = Fixture::new();
+        let (reply, mut answer) = oneshot::channel();
+        let (committed, mut commit) = oneshot::channel();
+        fixture.desk.with(|writer| {
+            writer
+                .connection
+                .execute_batch(
+                    "PRAGMA foreign_keys = ON;
+                     CREATE TABLE parents (id INTEGER PRIMARY KEY);
+                     CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+                     CREATE TRIGGER orphans AFTER UPDATE ON sessions BEGIN INSERT INTO children VALUES (1); END",
+                )
+                .unwrap();
+            writer.batch(&mut vec![Job::Exchange(fixture.exchange.clone(), reply, committed)]);
+        });
+        assert!(matches!(answer.try_recv(), Ok(Ok(Some(_)))));
+        assert!(matches!(commit.try_recv(), Ok(Err(_))));
+        assert_eq!(fixture.counter(), 1);
     }
 
     #[test]
