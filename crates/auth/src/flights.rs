@@ -34,12 +34,11 @@ impl Flights {
             guard: None,
             waited: false,
         };
-        flight.guard = Some(match Arc::clone(&turn).try_lock_owned() {
-            Ok(guard) => guard,
-            Err(_) => {
-                flight.waited = true;
-                turn.lock_owned().await
-            }
+        flight.guard = Some(if let Ok(guard) = Arc::clone(&turn).try_lock_owned() {
+            guard
+        } else {
+            flight.waited = true;
+            turn.lock_owned().await
         });
         flight
     }

@@ -129,14 +129,14 @@ impl Sqlite {
         if self.jobs.capacity() == QUEUE
             && let Some(exchanged) = self.desk.as_ref().and_then(|desk| desk.exchange(&exchange))
         {
-            return Ok(exchanged?.map(prepare));
+            return Ok(exchanged?.map(|exchanged| prepare(*exchanged)));
         }
         let (reply, answer) = oneshot::channel();
         let (committed, commit) = oneshot::channel();
         self.hand_in(Job::Exchange(exchange, reply, committed))
             .await?;
         let exchanged = answer.await.unwrap_or(Err(StoreError::Closed))?;
-        let prepared = exchanged.map(prepare);
+        let prepared = exchanged.map(|exchanged| prepare(*exchanged));
         commit.await.unwrap_or(Err(StoreError::Closed))?;
         Ok(prepared)
     }

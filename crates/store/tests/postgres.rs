@@ -122,10 +122,10 @@ async fn an_exchange_that_waited_for_a_row_decides_by_what_became_of_it() {
             .unwrap();
         // The first is alone; while it waits the second and the third are a batch each. The others come
         // after the change, and decide by it in the ordinary way.
-        let mut exchanges = Vec::new();
+        let mut asked = Vec::new();
         for (number, id) in ids.iter().enumerate() {
             let (store, wanted) = (store.clone(), exchange(id.clone()));
-            exchanges.push(tokio::spawn(async move {
+            asked.push(tokio::spawn(async move {
                 store.exchange(wanted, |it| it).await
             }));
             while number < 3 && waiting(&observer).await <= number.min(2) as i64 {
@@ -134,7 +134,7 @@ async fn an_exchange_that_waited_for_a_row_decides_by_what_became_of_it() {
         }
         other.batch_execute("COMMIT").await.unwrap();
         let mut exchanged = Vec::new();
-        for exchange in exchanges {
+        for exchange in asked {
             exchanged.push(exchange.await.unwrap().unwrap().is_some());
         }
         assert_eq!(exchanged[..3], [holds; 3], "{change}");

@@ -29,7 +29,8 @@ pub(super) struct Local {
     pub(super) pool: Pool,
     pub(super) under_way: UnderWay,
     exchanges: mpsc::Sender<Job>,
-    exchangers: Pool,
+    /// The connections of the batches.
+    busy: Pool,
     writers: usize,
 }
 
@@ -44,15 +45,15 @@ impl Local {
                 EXCHANGERS,
             ),
         };
-        let exchangers = pool(server, writers)?;
+        let busy = pool(server, writers)?;
         let (exchanges, queue) = mpsc::channel(QUEUE);
         let under_way = UnderWay::default();
-        batches::spawn(tasks, &exchangers, queue, &under_way, writers);
+        batches::spawn(tasks, &busy, queue, &under_way, writers);
         Ok(Self {
             pool: pool(server, size)?,
             under_way,
             exchanges,
-            exchangers,
+            busy,
             writers,
         })
     }
@@ -76,6 +77,6 @@ impl Local {
     /// Closes every connection.
     pub(super) fn close(&self) {
         self.pool.close();
-        self.exchangers.close();
+        self.busy.close();
     }
 }

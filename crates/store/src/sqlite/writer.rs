@@ -37,7 +37,7 @@ const SWIFT: Duration = Duration::from_millis(1);
 const CALM: u32 = 64;
 
 /// What becomes of an exchange.
-pub(super) type Answer = Result<Option<Exchanged>, StoreError>;
+pub(super) type Answer = Result<Option<Box<Exchanged>>, StoreError>;
 
 /// Who waits for a commit.
 type Committed = oneshot::Sender<Result<(), StoreError>>;
@@ -68,7 +68,7 @@ enum Done {
     Unit(Box<dyn Unit>),
     /// With what its caller was not told yet.
     Exchange(
-        Option<(Option<Exchanged>, oneshot::Sender<Answer>)>,
+        Option<(Option<Box<Exchanged>>, oneshot::Sender<Answer>)>,
         Committed,
     ),
     Raise(oneshot::Sender<Result<(), StoreError>>),
@@ -346,10 +346,12 @@ impl Writer {
         let rotation = exchange.rotation(successor);
         let mut statement = self.connection.prepare_cached(ROTATE.text())?;
         let changed = statement.execute(params_from_iter(rotation_args(&rotation)))?;
-        Ok((changed > 0).then_some(Exchanged {
-            before,
-            user,
-            successor,
+        Ok((changed > 0).then(|| {
+            Box::new(Exchanged {
+                before,
+                user,
+                successor,
+            })
         }))
     }
 

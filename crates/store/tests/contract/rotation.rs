@@ -232,12 +232,12 @@ contract! {
         let nodes = [database.open().await, database.open().await];
         for _ in 0..10 {
             let before = one(&nodes[0]).await;
-            let exchanges: Vec<_> = (0..100).map(|n| {
+            let asked: Vec<_> = (0..100).map(|n| {
                 let (node, wanted) = (nodes[n % 2].clone(), exchange(&before));
                 tokio::spawn(async move { node.exchange(wanted, |it| it).await.unwrap() })
             }).collect();
             let mut winners = Vec::new();
-            for exchange in exchanges {
+            for exchange in asked {
                 winners.extend(exchange.await.unwrap());
             }
             assert_eq!(winners.len(), 1);
@@ -252,7 +252,7 @@ contract! {
         let sessions: Vec<_> = (0..200).map(|n| session(&app, &format!("user-{n}"))).collect();
         add(&store, &sessions).await;
         // Every third is presented after a later counter was seen in use.
-        let exchanges: Vec<_> = sessions.iter().enumerate().map(|(n, session)| {
+        let asked: Vec<_> = sessions.iter().enumerate().map(|(n, session)| {
             let refused = n % 3 == 0;
             let wanted = Exchange {
                 seen: if refused { i64::MAX } else { 0 },
@@ -261,7 +261,7 @@ contract! {
             let store = store.clone();
             (refused, tokio::spawn(async move { store.exchange(wanted, |it| it).await }))
         }).collect();
-        for (session, (refused, exchange)) in sessions.iter().zip(exchanges) {
+        for (session, (refused, exchange)) in sessions.iter().zip(asked) {
             let exchanged = exchange.await.unwrap().unwrap();
             assert_eq!(exchanged.as_ref().map(|of| (&of.before, &of.user.id)), (!refused).then_some((session, &session.user)));
             assert_eq!(read(&store, session).await.prev, if refused { 0 } else { session.cur });
