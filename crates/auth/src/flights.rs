@@ -32,8 +32,14 @@ impl Flights {
             session: session.clone(),
             turn: Some(Arc::clone(&turn)),
             guard: None,
+            waited: false,
         };
-        flight.guard = Some(turn.lock_owned().await);
+        flight.guard = Some(if let Ok(guard) = Arc::clone(&turn).try_lock_owned() {
+            guard
+        } else {
+            flight.waited = true;
+            turn.lock_owned().await
+        });
         flight
     }
 
@@ -52,6 +58,14 @@ pub(crate) struct Flight<'a> {
     session: SessionId,
     turn: Option<Turn>,
     guard: Option<tokio::sync::OwnedMutexGuard<()>>,
+    waited: bool,
+}
+
+impl Flight<'_> {
+    /// Whether somebody else had the turn just before.
+    pub(crate) fn has_waited(&self) -> bool {
+        self.waited
+    }
 }
 
 impl Drop for Flight<'_> {

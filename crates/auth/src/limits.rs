@@ -64,6 +64,17 @@ impl Limiter {
         }
     }
 
+    /// Whether the bucket of `key` has one, by this rate and by every slower one with the same burst.
+    pub(crate) fn has_one(&self, key: impl Hash, rate: Rate, now: Millis) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shards[hash as usize % SHARDS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        shard.get(&hash).is_none_or(|full_at| {
+            full_at - now.saturating_mul(1000) <= rate.interval_us * i64::from(rate.burst - 1)
+        })
+    }
+
     /// Takes one from the bucket of `key`, or says when there will be one.
     pub(crate) fn take(&self, key: impl Hash, rate: Rate, now: Millis) -> Result<(), AuthError> {
         // Keyed by a seeded 64-bit hash: who shares a bucket by accident cannot be chosen.
@@ -152,13 +163,17 @@ impl Limits {
         access_ttl_secs: i64,
         now: Millis,
     ) -> Result<(), AuthError> {
-        let per_hour = (4 * 3600 / access_ttl_secs.max(1)).max(60);
-        self.check(
-            &self.refresh_by_session,
-            session,
-            Rate::per_hour(per_hour, 120),
-            now,
-        )
+        let rate = refresh_rate(access_ttl_secs);
+        self.check(&self.refresh_by_session, session, rate, now)
+    }
+
+    /// Whether a session may be refreshed whatever the life of its access tokens, which only its row
+    /// tells. [`Limits::refresh`], asked at the same moment, then says yes.
+    pub(crate) fn refresh_is_free(&self, session: &str, now: Millis) -> bool {
+        !self.enabled
+            || self
+                .refresh_by_session
+                .has_one(session, refresh_rate(1), now)
     }
 
     pub(crate) fn introspect(&self, key: &str, now: Millis) -> Result<(), AuthError> {
@@ -184,9 +199,33 @@ impl Limits {
     }
 }
 
+/// The rate of a session whose access tokens live for so long. It is the faster the shorter they live.
+fn refresh_rate(access_ttl_secs: i64) -> Rate {
+    Rate::per_hour((4 * 3600 / access_ttl_secs.max(1)).max(60), 120)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A refresh that was let through before its session's rate was known is not refused by it.
+    #[test]
+    fn what_is_free_at_every_rate_is_free_at_each() {
+        for ttl in [1, 2, 60, 90, 300, 3600, 86_400] {
+            let limits = Limits::new(true);
+            let (mut free, mut taken) = (0, 0);
+            for turn in 0..200 {
+                let now = turn * 10;
+                let is_free = limits.refresh_is_free("a", now);
+                let took = limits.refresh("a", ttl, now).is_ok();
+                assert!(took || !is_free, "ttl {ttl}, turn {turn}");
+                (free, taken) = (free + i32::from(is_free), taken + i32::from(took));
+            }
+            assert!(free > 0 && taken >= 120, "ttl {ttl}: {free}, {taken}");
+            assert!(limits.refresh_is_free("a", 86_400_000));
+        }
+        assert!(Limits::new(false).refresh_is_free("a", 0));
+    }
 
     #[test]
     fn a_burst_then_the_rate() {

@@ -1,17 +1,23 @@
 //! Refreshing: a refresh token for the next pair. The rules are [`crate::rotation`]'s; here they
 //! meet the database.
 
-use chatsdk_store::{Rotation, StoreError};
+use chatsdk_store::{Exchange, Exchanged, Rotation, StoreError};
 use chatsdk_types::tokens::TokenReply;
 use chatsdk_types::{ErrorCode, Millis};
 
 use crate::audit::Audit;
+use crate::refresh_token::RefreshClaims;
 use crate::rotation::{self, Decision, Known, Presented, Row};
 use crate::{Auth, AuthError, Peer, refresh_token};
 
 /// A row that keeps changing under our hands is another process's turn each time; after this many
 /// turns something is wrong, and the client is asked to come again.
 const MAX_TURNS: usize = 16;
+
+/// Counts a rotation that is durable.
+fn count_rotated() {
+    metrics::counter!("chatsdk_refreshes_total", "outcome" => "rotated").increment(1);
+}
 
 impl Auth {
     /// Exchanges a refresh token. `sent_at` is the sender's estimate of the server's time when it
@@ -26,7 +32,13 @@ impl Auth {
         let Ok(claims) = refresh_token::decode(token, &inner.refresh_keys) else {
             return Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer));
         };
-        let _turn = inner.flights.enter(&claims.sid).await;
+        let flight = inner.flights.enter(&claims.sid).await;
+        // Behind somebody else's turn the row will rather have been rotated a moment ago.
+        if !flight.has_waited()
+            && let Some(reply) = self.exchange(&claims, sent_at).await?
+        {
+            return Ok(reply);
+        }
         for turn in 0..MAX_TURNS {
             let row = inner.store.session_for_refresh(&claims.sid).await?;
             let now = inner.clock.now();
@@ -79,18 +91,19 @@ impl Auth {
                 }
                 (Decision::Rotate(plan), Some((mut session, user))) => {
                     let rt_kid = inner.refresh_keys.current().to_owned();
+                    let rotation = Rotation {
+                        session: session.id.clone(),
+                        presented: claims.n,
+                        seen: known.seen,
+                        next: plan.next,
+                        now,
+                        grace_since: plan.grace_since,
+                        rt_exp: plan.rt_exp,
+                        rt_kid: rt_kid.clone(),
+                    };
                     let rotated = inner
                         .store
-                        .rotate(Rotation {
-                            session: session.id.clone(),
-                            presented: claims.n,
-                            seen: known.seen,
-                            next: plan.next,
-                            now,
-                            grace_since: plan.grace_since,
-                            rt_exp: plan.rt_exp,
-                            rt_kid: rt_kid.clone(),
-                        })
+                        .write(move |tx| Box::pin(async move { tx.rotate(&rotation).await }))
                         .await?;
                     if !rotated {
                         // Another process was faster, or a revocation: what the row says now decides.
@@ -102,10 +115,56 @@ impl Auth {
                     (session, user)
                 }
             };
-            metrics::counter!("chatsdk_refreshes_total", "outcome" => "rotated").increment(1);
+            count_rotated();
             return self.reply(&session, session.cur, session.rt_exp, &user);
         }
         Err(ErrorCode::Unavailable.into())
+    }
+
+    /// The usual case in one visit to the database: the token is the newest, and line 6 decides. `None`,
+    /// and nothing was changed, where another line does or it is not certain.
+    async fn exchange(
+        &self,
+        claims: &RefreshClaims,
+        sent_at: Option<Millis>,
+    ) -> Result<Option<TokenReply>, AuthError> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let is_fresh = sent_at.is_none_or(|sent_at| rotation::is_fresh(sent_at, now));
+        if !is_fresh || !inner.limits.refresh_is_free(claims.sid.as_str(), now) {
+            return Ok(None);
+        }
+        let exchange = Exchange {
+            session: claims.sid.clone(),
+            presented: claims.n,
+            exp: claims.exp,
+            seen: inner.seen.get(&claims.sid),
+            now,
+            grace_since: now.saturating_sub(rotation::GRACE),
+            rt_kid: inner.refresh_keys.current().to_owned(),
+            decide: rotation::line_6,
+        };
+        let replied = inner.store.exchange(exchange, |exchanged| {
+            let Exchanged {
+                before: mut session,
+                user,
+                successor,
+            } = exchanged;
+            session.cur = successor.next;
+            session.rt_exp = successor.rt_exp;
+            inner.refresh_keys.current().clone_into(&mut session.rt_kid);
+            let reply = self.reply(&session, session.cur, session.rt_exp, &user);
+            (session.access_ttl, reply)
+        });
+        let Some((access_ttl, reply)) = replied.await? else {
+            return Ok(None);
+        };
+        // It was free, and whoever else refreshes the session waits for this turn.
+        let _ = inner
+            .limits
+            .refresh(claims.sid.as_str(), access_ttl.as_secs(), now);
+        count_rotated();
+        reply.map(Some)
     }
 
     /// A token came back after a later one was seen in use: two parties hold the session, and it is not

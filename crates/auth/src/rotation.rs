@@ -217,6 +217,33 @@ pub fn decide(row: Option<&Row>, presented: &Presented, known: &Known) -> Decisi
     })
 }
 
-fn is_fresh(sent_at: Millis, now: Millis) -> bool {
+/// What the table gives for the row of an exchange, where its line 6 decides. Line 2 was looked at before,
+/// because it needs no row.
+pub fn line_6(
+    exchange: &chatsdk_store::Exchange,
+    session: &chatsdk_store::Session,
+    user: &chatsdk_store::User,
+) -> Option<chatsdk_store::Successor> {
+    let presented = Presented {
+        n: exchange.presented,
+        exp: exchange.exp,
+        sent_at: None,
+    };
+    let known = Known {
+        seen: exchange.seen,
+        user_banned: user.banned_at.is_some(),
+        now: exchange.now,
+    };
+    match decide(Some(&Row::of(session, user)), &presented, &known) {
+        Decision::Rotate(plan) => Some(chatsdk_store::Successor {
+            next: plan.next,
+            rt_exp: plan.rt_exp,
+        }),
+        _ => None,
+    }
+}
+
+/// Line 2: whether a request that was sent at `sent_at` may be answered at `now`.
+pub fn is_fresh(sent_at: Millis, now: Millis) -> bool {
     (-STALE_AFTER..=AHEAD).contains(&sent_at.saturating_sub(now))
 }

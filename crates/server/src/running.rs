@@ -119,10 +119,11 @@ impl Server {
         jobs::start(&auth, &stop, &listeners);
         let head_timeout = Duration::from_millis(config.request_timeout.as_millis().unsigned_abs());
         let workers = if config.shared_database {
-            Workers::shared()
+            Workers::for_database_server()
         } else {
-            Workers::start().map_err(StartError::Threads)?
-        };
+            Workers::start()
+        }
+        .map_err(StartError::Threads)?;
         for listener in [api_listener, realtime_listener] {
             listeners.spawn(listen::serve(
                 listener,

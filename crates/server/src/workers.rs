@@ -14,6 +14,9 @@ use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+/// How many threads with database connections of their own there are at most.
+const MOST_WITH_CONNECTIONS: usize = 8;
+
 /// Threads that serve connections. Clones share them; they end when the last is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Workers(Arc<Inner>);
@@ -41,10 +44,18 @@ impl Workers {
         Ok(Self::of(threads, stop))
     }
 
-    /// The threads of the runtime that this is called in. They are the better choice where requests talk
-    /// to a database server: its connections belong to that runtime, and a thread of one's own would wait
-    /// for another at each query.
-    pub(crate) fn shared() -> Self {
+    /// The threads for a server whose database is on a server too: as [`Workers::start`], and on a machine
+    /// with many cores those of the runtime that this is called in. Each thread of one's own has database
+    /// connections of its own, because it would wait for another's at each query, and the database
+    /// server has only so many to give.
+    pub(crate) fn for_database_server() -> io::Result<Self> {
+        if Handle::current().metrics().num_workers() > MOST_WITH_CONNECTIONS {
+            return Ok(Self::shared());
+        }
+        Self::start()
+    }
+
+    fn shared() -> Self {
         Self::of(
             vec![Handle::current()],
             CancellationToken::new().drop_guard(),

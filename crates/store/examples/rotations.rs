@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chatsdk_pgtest::Cluster;
-use chatsdk_store::{Location, Rotation, Session, Store, StoreError, UserPatch};
+use chatsdk_store::{Exchange, Location, Session, Store, StoreError, Successor, UserPatch};
 use chatsdk_types::{AppId, Lifetime, SessionId, SystemEntropy};
 
 const NOW: i64 = 1_800_000_000_000;
@@ -124,10 +124,13 @@ async fn chains(store: &Store, sessions: &[SessionId], callers: usize) -> Result
                 let mut step = 0;
                 while began.elapsed() < WINDOW {
                     let start = Instant::now();
-                    let changed = store
-                        .rotate(rotation(&own[step % own.len()], stamp + step as i64 * 2))
+                    let exchanged = store
+                        .exchange(
+                            exchange(&own[step % own.len()], stamp + step as i64 * 2),
+                            |it| it,
+                        )
                         .await?;
-                    if !changed {
+                    if exchanged.is_none() {
                         return Err(StoreError::InvalidRow("a rotation was refused".to_owned()));
                     }
                     taken.push(start.elapsed());
@@ -158,16 +161,21 @@ fn began_at() -> i64 {
     ROUND.fetch_add(1, Ordering::Relaxed) * 100_000_000
 }
 
-fn rotation(session: &SessionId, stamp: i64) -> Rotation {
-    Rotation {
+fn exchange(session: &SessionId, stamp: i64) -> Exchange {
+    Exchange {
         session: session.clone(),
         presented: stamp,
+        exp: stamp,
         seen: 0,
-        next: stamp + 1,
         now: stamp,
         grace_since: stamp,
-        rt_exp: stamp + 604_800_000,
         rt_kid: "r1".to_owned(),
+        decide: |exchange, session, _| {
+            Some(Successor {
+                next: exchange.presented + 1,
+                rt_exp: exchange.now + session.idle_ttl.as_millis(),
+            })
+        },
     }
 }
 
@@ -206,7 +214,7 @@ fn session(app: &AppId, n: i64) -> Result<Session, Failure> {
         proven: 0,
         rotated_at: NOW,
         rt_exp: NOW,
-        abs_exp: NOW,
+        abs_exp: NOW + NOW,
         rt_kid: "r1".to_owned(),
         access_ttl: Lifetime::secs(3600),
         idle_ttl: Lifetime::days(7),

@@ -15,7 +15,7 @@
 //! - `tx`: one unit of work, on either driver. `sql`: the text of a statement, its arguments, its rows.
 //! - `migrations`: the tables, and how they came to be.
 //! - `sqlite/`: one group-committing writer, readers, checkpoints, the online copy.
-//! - `postgres/`: pools, batched rotations, LISTEN, TLS.
+//! - `postgres/`: pools, batched exchanges, LISTEN, TLS.
 
 mod api_keys;
 mod apps;
@@ -39,8 +39,8 @@ pub use error::StoreError;
 pub use follow::Follow;
 pub use migrations::Schema;
 pub use records::{
-    ApiKey, App, AppLifetimes, AuditEntry, ControlEntry, ControlKind, Patch, Rotation, Session,
-    SigningKey, UnknownControlKind, User, UserPatch,
+    ApiKey, App, AppLifetimes, AuditEntry, ControlEntry, ControlKind, Exchange, Exchanged, Patch,
+    Rotation, Session, SigningKey, Successor, UnknownControlKind, User, UserPatch,
 };
 pub use store::{Location, Store};
 pub use tx::{BoxFuture, Tx};

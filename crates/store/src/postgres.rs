@@ -1,18 +1,21 @@
-//! PostgreSQL: pooled connections for reads and units of work, and two writers that batch rotations.
+//! PostgreSQL: pooled connections for reads and units of work, and writers that batch exchanges.
 //!
 //! - [`url`]: where it is and how it is reached; [`tls`]: what `sslmode` means.
 //! - [`migrate`]: the tables.
-//! - [`batches`]: rotations of many callers in one statement.
+//! - [`local`]: the connections of one runtime.
+//! - [`batches`]: exchanges of many callers in one statement.
 //! - [`revive`]: what is tried again when the server had gone away.
 //! - [`follow`]: LISTEN, with a poll beside it.
 
 mod batches;
 mod follow;
+mod local;
 mod migrate;
 mod revive;
 mod tls;
 mod url;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,27 +24,23 @@ use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
     Transaction,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::runtime::{self, Handle};
+use tokio::sync::{oneshot, watch};
 use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::sql::{Arg, Row, Sql};
 use crate::tx::{BoxFuture, Tx};
-use crate::{Follow, Rotation, Schema, StoreError};
+use crate::{Exchange, Exchanged, Follow, Schema, StoreError};
 
+use batches::Job;
+use local::Local;
 use revive::Revival;
 use url::Server;
 
 /// How long a caller waits for a connection, new or free, before it is told 503.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How many rotations may wait for a batch before callers wait to hand theirs in.
-const QUEUE: usize = 4096;
-
-/// How many connections batch rotations. One is idle while it waits for its commit; a third gains
-/// nothing (`docs/benchmarks.md`).
-const ROTATORS: usize = 2;
 
 /// What every connection is told first. A session that would not wait for the disk at commit would make
 /// our promise for us; `remote_apply` and its kin promise more and stay.
@@ -54,10 +53,9 @@ const GREETING: &str = "SELECT set_config('synchronous_commit', 'on', false)
 /// A database on a server.
 pub(crate) struct Postgres {
     server: Arc<Server>,
-    pool: Pool,
-    rotators: Pool,
-    rotations: mpsc::Sender<batches::Job>,
-    under_way: batches::UnderWay,
+    /// What each runtime that asks has: the one that this was opened in, and the threads that serve
+    /// connections.
+    locals: Mutex<HashMap<runtime::Id, Arc<Local>>>,
     /// Units of work and batches that are under way, for [`Postgres::close`] to wait for.
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -69,21 +67,12 @@ impl Postgres {
     /// Connects, and migrates the database.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let server = Arc::new(Server::parse(url).await?);
-        // Twice the cores is what a server can use; a few more wait less for each other's commits.
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let pool = pool(&server, (cores * 4).clamp(8, 32))?;
-        let rotators = pool_of_rotators(&server)?;
-        let found = migrate::run(&mut *pool.get().await?).await?;
-        let (rotations, queue) = mpsc::channel(QUEUE);
         let tasks = TaskTracker::new();
-        let under_way = batches::UnderWay::default();
-        batches::spawn(&tasks, &rotators, queue, &under_way, ROTATORS);
+        let here = Local::new(&server, &tasks)?;
+        let found = migrate::run(&mut *here.pool.get().await?).await?;
         Ok(Self {
             server,
-            pool,
-            rotators,
-            rotations,
-            under_way,
+            locals: Mutex::new(HashMap::from([(Handle::current().id(), Arc::new(here))])),
             tasks,
             stop: CancellationToken::new(),
             head: Mutex::default(),
@@ -106,9 +95,10 @@ impl Postgres {
     }
 
     pub(crate) async fn query(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let mut revival = Revival::of(&self.pool);
+        let pool = self.local()?.pool.clone();
+        let mut revival = Revival::of(&pool);
         loop {
-            let client = self.pool.get().await?;
+            let client = pool.get().await?;
             match read(&client, sql, args).await {
                 Err(error) if revival.is_due(&error) => {}
                 rows => return rows?.iter().map(Row::from_postgres).collect(),
@@ -126,7 +116,7 @@ impl Postgres {
         if self.stop.is_cancelled() {
             return Err(E::from(StoreError::Closed));
         }
-        let pool = self.pool.clone();
+        let pool = self.local()?.pool.clone();
         let unit = self.tasks.spawn(async move {
             let mut revival = Revival::of(&pool);
             loop {
@@ -155,23 +145,40 @@ impl Postgres {
         })
     }
 
-    pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<bool, StoreError> {
+    /// What the runtime that this is called in has.
+    fn local(&self) -> Result<Arc<Local>, StoreError> {
+        let id = Handle::current().id();
+        let mut locals = self.locals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(local) = locals.get(&id) {
+            return Ok(Arc::clone(local));
+        }
+        // Under the lock: whoever closes finds what was made before.
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Closed);
+        }
+        let local = Arc::new(Local::new(&self.server, &self.tasks)?);
+        locals.insert(id, Arc::clone(&local));
+        Ok(local)
+    }
+
+    pub(crate) async fn exchange(
+        &self,
+        exchange: Exchange,
+    ) -> Result<Option<Exchanged>, StoreError> {
+        let local = self.local()?;
         if !self.stop.is_cancelled()
-            && let Some(_counted) = self.under_way.enter_alone()
+            && let Some(_counted) = local.under_way.enter_alone()
         {
             let _waited_for = self.tasks.token();
-            return batches::alone(&self.pool, &rotation).await;
+            return batches::read(batches::alone(&local.pool, exchange).await?);
         }
         let (reply, answer) = oneshot::channel();
-        self.rotations
-            .send(batches::Job::Rotate(rotation, reply))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        local.hand_in(Job::Exchange(exchange, reply)).await?;
+        batches::read(answer.await.unwrap_or(Err(StoreError::Closed))?)
     }
 
     pub(crate) async fn raise_proven(&self, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {
-        let pool = self.pool.clone();
+        let pool = self.local()?.pool.clone();
         let raise = self
             .tasks
             .spawn(async move { batches::raise(&pool, seen).await });
@@ -196,14 +203,16 @@ impl Postgres {
     /// Finishes what was handed in, and closes every connection.
     pub(crate) async fn close(&self) {
         self.stop.cancel();
-        for _ in 0..ROTATORS {
-            // An error says that they have ended already.
-            let _ = self.rotations.send(batches::Job::Stop).await;
+        let locals =
+            std::mem::take(&mut *self.locals.lock().unwrap_or_else(PoisonError::into_inner));
+        for local in locals.values() {
+            local.stop().await;
         }
         self.tasks.close();
         self.tasks.wait().await;
-        self.pool.close();
-        self.rotators.close();
+        for local in locals.values() {
+            local.close();
+        }
     }
 }
 
@@ -246,10 +255,6 @@ pub(crate) async fn execute(
 
 fn refs<'a>(args: &'a [Arg<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
     args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect()
-}
-
-fn pool_of_rotators(server: &Server) -> Result<Pool, StoreError> {
-    pool(server, ROTATORS)
 }
 
 fn pool(server: &Server, size: usize) -> Result<Pool, StoreError> {

@@ -118,6 +118,67 @@ pub struct Session {
     pub revoke_reason: Option<String>,
 }
 
+/// A refresh token that is put to its session in one visit, without having read the row before:
+/// `design.md` §5, line 6, or nothing. What it comes to is for [`Exchange::decide`] to say.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The session.
+    pub session: SessionId,
+    /// The counter that was presented.
+    pub presented: i64,
+    /// The expiry that the token says.
+    pub exp: Millis,
+    /// The highest counter that memory saw in use; 0 where it saw none.
+    pub seen: i64,
+    /// The moment at which it is decided.
+    pub now: Millis,
+    /// `now` less the grace of line 5, as in [`Rotation::grace_since`].
+    pub grace_since: Millis,
+    /// The key that the successor is authenticated with.
+    pub rt_kid: String,
+    /// The table itself: the successor that line 6 gives for the row, or `None` where another line
+    /// decides. A pure function. Where the database can ask it between the read and the write, it
+    /// does; where both are one statement, that statement asks for the same, and its outcome is held
+    /// to this.
+    pub decide: fn(&Exchange, &Session, &User) -> Option<Successor>,
+}
+
+/// What line 6 gives for a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Successor {
+    /// The counter of the next token.
+    pub next: i64,
+    /// When that expires.
+    pub rt_exp: Millis,
+}
+
+/// An exchange that changed its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchanged {
+    /// The session as it was.
+    pub before: Session,
+    /// Whose it is.
+    pub user: User,
+    /// What it was given.
+    pub successor: Successor,
+}
+
+impl Exchange {
+    /// The change of the row, once it is known what the row comes to.
+    pub(crate) fn rotation(&self, successor: Successor) -> Rotation {
+        Rotation {
+            session: self.session.clone(),
+            presented: self.presented,
+            seen: self.seen,
+            next: successor.next,
+            now: self.now,
+            grace_since: self.grace_since,
+            rt_exp: successor.rt_exp,
+            rt_kid: self.rt_kid.clone(),
+        }
+    }
+}
+
 /// One rotation to be made durable: `design.md` §5, line 6. It changes the row only where the session
 /// is not revoked, no higher counter than `presented` was seen in use, and line 5 does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Sessions: one row each, from the mint to the sweep.
 //!
-//! The hot calls, [`Store::rotate`] and [`Store::raise_proven`], go past the boxed units of work; their
+//! The hot calls, [`Store::exchange`] and [`Store::raise_proven`], go past the boxed units of work; their
 //! statements stand here, their batching in `sqlite/` and `postgres/`.
 
 use chatsdk_types::{AppId, KeyId, Lifetime, Millis, SessionId, UserId};
@@ -9,21 +9,60 @@ use crate::sql::{Arg, Row, Sql};
 use crate::tx::{Locking, locking};
 use crate::{Rotation, Session, Store, StoreError, Tx, User, users};
 
-/// The columns of a session `s`, in the order in which [`session`] reads them.
+/// The columns of a session `s`, or of another name, in the order in which [`session`] reads them.
 macro_rules! columns {
     () => {
-        "s.id, s.app_id, s.user_id, s.key_id, s.cur, s.prev, s.proven, s.rotated_at, s.rt_exp, \
-         s.abs_exp, s.rt_kid, s.access_ttl, s.idle_ttl, s.created_at, s.device_id, s.device_name, \
-         s.revoked_at, s.revoke_reason"
+        $crate::sessions::columns!("s")
+    };
+    ($s:literal) => {
+        concat!(
+            $s,
+            ".id, ",
+            $s,
+            ".app_id, ",
+            $s,
+            ".user_id, ",
+            $s,
+            ".key_id, ",
+            $s,
+            ".cur, ",
+            $s,
+            ".prev, ",
+            $s,
+            ".proven, ",
+            $s,
+            ".rotated_at, ",
+            $s,
+            ".rt_exp, ",
+            $s,
+            ".abs_exp, ",
+            $s,
+            ".rt_kid, ",
+            $s,
+            ".access_ttl, ",
+            $s,
+            ".idle_ttl, ",
+            $s,
+            ".created_at, ",
+            $s,
+            ".device_id, ",
+            $s,
+            ".device_name, ",
+            $s,
+            ".revoked_at, ",
+            $s,
+            ".revoke_reason"
+        )
     };
 }
+pub(crate) use columns;
 
 const READ: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     " FROM sessions s WHERE s.id = $1"
 ));
-const FOR_REFRESH: Sql = Sql::new(concat!(
+pub(crate) const FOR_REFRESH: Sql = Sql::new(concat!(
     "SELECT ",
     columns!(),
     ", ",
@@ -107,6 +146,11 @@ const STALE: Locking = locking!(
 const DELETE: Sql =
     Sql::new("DELETE FROM sessions WHERE id > $1 AND id <= $2 AND (abs_exp < $3 OR rt_exp < $4)");
 
+/// A session and whose it is, from [`FOR_REFRESH`].
+pub(crate) fn with_user(row: &mut Row) -> Result<(Session, User), StoreError> {
+    Ok((session(row)?, users::user(row)?))
+}
+
 fn session(row: &mut Row) -> Result<Session, StoreError> {
     Ok(Session {
         id: row.parsed()?,
@@ -147,7 +191,7 @@ impl Store {
     ) -> Result<Option<(Session, User)>, StoreError> {
         self.query_opt(FOR_REFRESH, &[id.as_str().into()])
             .await?
-            .map(|mut row| Ok((session(&mut row)?, users::user(&mut row)?)))
+            .map(|mut row| with_user(&mut row))
             .transpose()
     }
 
@@ -179,6 +223,12 @@ impl Tx<'_> {
             .await?
             .map(|mut row| session(&mut row))
             .transpose()
+    }
+
+    /// Rotates a session that was read before. `true`: the row changed. `false`: one of the conditions of
+    /// [`Rotation`] did not hold, or there is no such session; the caller reads the row again.
+    pub async fn rotate(&mut self, rotation: &Rotation) -> Result<bool, StoreError> {
+        Ok(self.execute(ROTATE, &rotation_args(rotation)).await? > 0)
     }
 
     /// Adds a session; [`StoreError::Duplicate`] where its id is taken.

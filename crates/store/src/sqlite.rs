@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::sql::{Arg, Row, Sql};
 use crate::tx::{BoxFuture, Tx};
-use crate::{Follow, Rotation, Schema, StoreError};
+use crate::{Exchange, Exchanged, Follow, Schema, StoreError};
 pub(crate) use unit::SqliteTx;
 
 use readers::Readers;
@@ -41,7 +41,7 @@ const QUEUE: usize = 4096;
 pub(crate) struct Sqlite {
     path: PathBuf,
     jobs: mpsc::Sender<Job>,
-    /// The writer's connection, for rotations that come alone. None where the runtime has a single thread:
+    /// The writer's connection, for exchanges that come alone. None where the runtime has a single thread:
     /// it has more to do than to wait for a disk.
     desk: Option<Desk>,
     readers: Arc<Readers>,
@@ -120,16 +120,25 @@ impl Sqlite {
         answer.await.unwrap_or(Err(E::from(StoreError::Closed)))
     }
 
-    pub(crate) async fn rotate(&self, rotation: Rotation) -> Result<bool, StoreError> {
+    pub(crate) async fn exchange<T>(
+        &self,
+        exchange: Exchange,
+        prepare: impl FnOnce(Exchanged) -> T,
+    ) -> Result<Option<T>, StoreError> {
         // Whoever is in the queue already is the thread's, and company.
         if self.jobs.capacity() == QUEUE
-            && let Some(rotated) = self.desk.as_ref().and_then(|desk| desk.rotate(&rotation))
+            && let Some(exchanged) = self.desk.as_ref().and_then(|desk| desk.exchange(&exchange))
         {
-            return rotated;
+            return Ok(exchanged?.map(|exchanged| prepare(*exchanged)));
         }
         let (reply, answer) = oneshot::channel();
-        self.hand_in(Job::Rotate(rotation, reply)).await?;
-        answer.await.unwrap_or(Err(StoreError::Closed))
+        let (committed, commit) = oneshot::channel();
+        self.hand_in(Job::Exchange(exchange, reply, committed))
+            .await?;
+        let exchanged = answer.await.unwrap_or(Err(StoreError::Closed))?;
+        let prepared = exchanged.map(|exchanged| prepare(*exchanged));
+        commit.await.unwrap_or(Err(StoreError::Closed))?;
+        Ok(prepared)
     }
 
     pub(crate) async fn raise_proven(&self, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {

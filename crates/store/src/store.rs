@@ -9,7 +9,7 @@ use crate::postgres::Postgres;
 use crate::sql::{Arg, Row, Sql, first};
 use crate::sqlite::Sqlite;
 use crate::tx::{BoxFuture, Tx};
-use crate::{Follow, Rotation, Schema, StoreError};
+use crate::{Exchange, Exchanged, Follow, Schema, StoreError};
 
 /// Where a database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,12 +91,19 @@ impl Store {
         }
     }
 
-    /// Makes a rotation durable. `true`: the row changed. `false`: one of the conditions of [`Rotation`]
-    /// did not hold, or there is no such session; the caller reads the row again.
-    pub async fn rotate(&self, rotation: Rotation) -> Result<bool, StoreError> {
+    /// Puts a refresh token to its session, reading and changing the row in one visit. `Some`: line 6
+    /// held, the change is durable, and this is what `prepare` made of it; that may have been called
+    /// before the change was durable, and what it made is dropped where it does not become so. `None`:
+    /// nothing was changed, because another line decides, or there is no such session, or somebody
+    /// else changed the row meanwhile; the caller reads it.
+    pub async fn exchange<T>(
+        &self,
+        exchange: Exchange,
+        prepare: impl FnOnce(Exchanged) -> T,
+    ) -> Result<Option<T>, StoreError> {
         match &*self.0 {
-            Engine::Sqlite(engine) => engine.rotate(rotation).await,
-            Engine::Postgres(engine) => engine.rotate(rotation).await,
+            Engine::Sqlite(engine) => engine.exchange(exchange, prepare).await,
+            Engine::Postgres(engine) => Ok(engine.exchange(exchange).await?.map(prepare)),
         }
     }
 

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::process::Command;
 
 use chatsdk_pgtest::Cluster;
-use chatsdk_store::{ApiKey, ControlKind, Location, Rotation, Store, StoreError};
-use chatsdk_types::{AppId, Scopes, SessionId, SystemEntropy};
+use chatsdk_store::{
+    ApiKey, ControlKind, Exchange, Location, Session, Store, StoreError, Successor, UserPatch,
+};
+use chatsdk_types::{AppId, Lifetime, Scopes, SessionId, SystemEntropy};
 
 async fn open(url: &str) -> Result<Store, StoreError> {
     Store::open(Location::Postgres(url.to_owned())).await
@@ -30,17 +32,146 @@ async fn set(store: &Store, name: &str) -> Result<(), StoreError> {
         .await
 }
 
-fn rotation() -> Rotation {
-    Rotation {
-        session: SessionId::new(1, &SystemEntropy),
-        presented: 1,
+fn exchange(session: SessionId) -> Exchange {
+    Exchange {
+        session,
+        presented: 10,
+        exp: 2_000,
         seen: 0,
-        next: 2,
-        now: 1,
-        grace_since: 0,
-        rt_exp: 3,
+        now: 1_000,
+        grace_since: 900,
         rt_kid: "r1".to_owned(),
+        decide: |_, _, _| {
+            Some(Successor {
+                next: 1_000,
+                rt_exp: 1_000 + 3_600_000,
+            })
+        },
     }
+}
+
+fn no_session() -> Exchange {
+    exchange(SessionId::new(1, &SystemEntropy))
+}
+
+/// Adds sessions whose newest counter is 10.
+async fn sessions(store: &Store, count: usize) -> Vec<SessionId> {
+    let app = AppId::new(1, &SystemEntropy);
+    let sessions: Vec<_> = (0..count)
+        .map(|_| Session {
+            id: SessionId::new(1, &SystemEntropy),
+            app: app.clone(),
+            user: "ann".parse().unwrap(),
+            key: None,
+            cur: 10,
+            prev: 5,
+            proven: 5,
+            rotated_at: 10,
+            rt_exp: 2_000,
+            abs_exp: 10_000_000,
+            rt_kid: "r1".to_owned(),
+            access_ttl: Lifetime::secs(60),
+            idle_ttl: Lifetime::secs(3600),
+            created_at: 1,
+            device_id: None,
+            device_name: None,
+            revoked_at: None,
+            revoke_reason: None,
+        })
+        .collect();
+    let ids = sessions.iter().map(|session| session.id.clone()).collect();
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                let user = &sessions[0].user;
+                tx.upsert_user(&app, user, &UserPatch::default(), 1).await?;
+                for session in &sessions {
+                    tx.insert_session(session).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+        .unwrap();
+    ids
+}
+
+/// A statement that finds its row held by another node's transaction decides by what that one leaves
+/// behind, not by what stood there when the statement began: by itself, and in a batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exchange_that_waited_for_a_row_decides_by_what_became_of_it() {
+    let url = chatsdk_pgtest::fresh_database().await;
+    let store = open(&url).await.unwrap();
+    let other = connect(&url).await;
+    // One that is in a transaction sees the activity of its beginning.
+    let observer = connect(&url).await;
+    for (change, holds) in [
+        ("cur = 20, prev = 10, proven = 10, rotated_at = 950", false),
+        ("cur = 20, prev = 9, proven = 9, rotated_at = 100", false),
+        ("proven = 11", false),
+        ("revoked_at = 999", false),
+        ("rt_exp = 5, abs_exp = 5", false),
+        ("proven = 9", true),
+    ] {
+        let ids = sessions(&store, 5).await;
+        other
+            .batch_execute(&format!(
+                "BEGIN; UPDATE sessions SET {change} WHERE cur = 10"
+            ))
+            .await
+            .unwrap();
+        // The first is alone; while it waits the second and the third are a batch each. The others come
+        // after the change, and decide by it in the ordinary way.
+        let mut asked = Vec::new();
+        for (number, id) in ids.iter().enumerate() {
+            let (store, wanted) = (store.clone(), exchange(id.clone()));
+            asked.push(tokio::spawn(async move {
+                store.exchange(wanted, |it| it).await
+            }));
+            while number < 3 && waiting(&observer).await <= number.min(2) as i64 {
+                tokio::task::yield_now().await;
+            }
+        }
+        other.batch_execute("COMMIT").await.unwrap();
+        let mut exchanged = Vec::new();
+        for exchange in asked {
+            exchanged.push(exchange.await.unwrap().unwrap().is_some());
+        }
+        assert_eq!(exchanged[..3], [holds; 3], "{change}");
+        let changed: i64 = other
+            .query_one(
+                "SELECT count(*) FROM sessions WHERE cur = 1000 AND prev = 10",
+                &[],
+            )
+            .await
+            .unwrap()
+            .get(0);
+        let told = exchanged.iter().filter(|exchanged| **exchanged).count();
+        assert_eq!(changed, told as i64, "{change}");
+        other.batch_execute("DELETE FROM sessions").await.unwrap();
+    }
+    store.close().await;
+}
+
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// How many statements of this database wait for a lock.
+async fn waiting(observer: &tokio_postgres::Client) -> i64 {
+    observer
+        .query_one(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,13 +181,13 @@ async fn a_server_that_crashes_and_returns_is_used_again() {
     let mut follow = store.follow();
     assert!(follow.changed().await);
     set(&store, "before").await.unwrap();
-    assert_eq!(store.rotate(rotation()).await, Ok(false));
+    assert_eq!(store.exchange(no_session(), |it| it).await, Ok(None));
 
     cluster.crash();
     for refused in [
         store.ping().await,
         set(&store, "during").await,
-        store.rotate(rotation()).await.map(drop),
+        store.exchange(no_session(), |it| it).await.map(drop),
         store
             .raise_proven(vec![(SessionId::new(1, &SystemEntropy), 1)])
             .await,
@@ -71,7 +202,7 @@ async fn a_server_that_crashes_and_returns_is_used_again() {
     // Each pooled connection that died is replaced when it is next asked for.
     store.ping().await.unwrap();
     set(&store, "after").await.unwrap();
-    assert_eq!(store.rotate(rotation()).await, Ok(false));
+    assert_eq!(store.exchange(no_session(), |it| it).await, Ok(None));
     assert_eq!(store.meta("before").await.unwrap().as_deref(), Some("1"));
     assert_eq!(store.meta("during").await, Ok(None));
     // The follower connects again by itself, and tells of what came meanwhile.
@@ -241,10 +372,7 @@ async fn a_mint_that_hangs_keeps_nobody_waiting_for_long() {
         .await
         .unwrap();
 
-    let (frozen, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let frozen = connect(&url).await;
     frozen
         .batch_execute("BEGIN; SELECT id FROM api_keys FOR KEY SHARE")
         .await

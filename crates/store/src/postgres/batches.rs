@@ -1,11 +1,21 @@
-//! Rotations of many callers in one statement: a commit of PostgreSQL costs a flush and a round trip,
-//! and 512 rotations cost little more than one.
+//! Refresh tokens that are exchanged in one statement each, or many of them in one: a commit of
+//! PostgreSQL costs a flush and a round trip, and 512 rotations cost little more than one.
+//!
+//! The statements say the decision table's lines 3 to 6 in SQL, because to read, to decide here, and then
+//! to write would be two round trips. They answer with the row as it was, and each outcome is held to
+//! [`Exchange::decide`]; a test (`auth/tests/exchange.rs`) puts rows of every kind to both.
+//!
+//! Two copies of the row stand in a statement. `s` is the one that is changed, and it carries the
+//! conditions: where another transaction held the row, PostgreSQL looks at them again with what that one
+//! left behind. `was` is what is answered, as the statement saw it at its beginning or, in a batch, as it
+//! was locked. `s.cur = was.cur` makes sure that no rotation came between the two. What else may have come
+//! between is a counter seen in use, which the conditions on `s` weigh, and the end of the session.
 //!
 //! Rows are locked in the order of their ids, by every batch and by every unit of work, so that no two
-//! can wait for each other. Two rotations of one session never share a batch: a statement sees a row as
+//! can wait for each other. Two exchanges of one session never share a batch: a statement sees a row as
 //! it was before it began, so it could not tell that the first has been there.
 //!
-//! A rotation that comes while no other is under way has no company to wait for, and is written by its
+//! An exchange that comes while no other is under way has no company to wait for, and is written by its
 //! caller's own task: two hand-overs less.
 
 use std::collections::{BTreeMap, HashSet};
@@ -15,36 +25,60 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use chatsdk_types::SessionId;
 use deadpool_postgres::{Client, Pool};
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row as PgRow};
 use tokio_util::task::TaskTracker;
 
 use super::revive::Revival;
-use crate::sessions::{ROTATE, rotation_args};
-use crate::sql::Sql;
-use crate::{Rotation, StoreError};
+use crate::sessions::{self, with_user};
+use crate::sql::{Row, Sql};
+use crate::{Exchange, Exchanged, StoreError, Successor, users};
 
-/// How many rotations share a statement at most.
+/// How many exchanges share a statement at most.
 const BATCH: usize = 512;
 
-/// [`ROTATE`], for many rows: answers with the place of each rotation that changed its row.
-const ROTATE_MANY: Sql = Sql::new(
+/// One exchange. The arguments are those of [`one`].
+const EXCHANGE: Sql = Sql::new(concat!(
+    "UPDATE sessions s
+     SET prev = $1::bigint, cur = greatest(s.cur + 1, $1::bigint + 1, $2::bigint), proven = $1::bigint,
+         rotated_at = $2::bigint, rt_exp = least($2::bigint + s.idle_ttl, s.abs_exp), rt_kid = $3::text
+     FROM sessions was JOIN users ON users.app_id = was.app_id AND users.id = was.user_id
+     WHERE s.id = $4::text AND was.id = $4::text AND s.cur = was.cur
+         AND s.revoked_at IS NULL AND users.deleted_at IS NULL AND users.banned_at IS NULL
+         AND $2::bigint <= s.abs_exp AND $2::bigint <= greatest(s.rt_exp, $5::bigint)
+         AND NOT (s.prev = $1::bigint AND s.rotated_at >= $6::bigint)
+         AND s.proven <= $1::bigint AND $7::bigint <= $1::bigint
+     RETURNING s.cur, s.rt_exp, ",
+    sessions::columns!("was"),
+    ", ",
+    users::columns!()
+));
+
+/// [`EXCHANGE`], for many rows: answers with the place of each exchange that changed its row, too.
+const EXCHANGE_MANY: Sql = Sql::new(concat!(
     "WITH r AS (
          SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-                              $6::bigint[], $7::bigint[], $8::text[])
-             WITH ORDINALITY AS r(id, presented, seen, next, now, grace_since, rt_exp, rt_kid, place)
-     ), locked AS MATERIALIZED (
-         SELECT s.id FROM sessions s WHERE s.id = ANY ($1) ORDER BY s.id FOR NO KEY UPDATE
+                              $6::bigint[], $7::text[])
+             WITH ORDINALITY AS r(id, presented, exp, seen, now, grace_since, rt_kid, place)
+     ), was AS MATERIALIZED (
+         SELECT s.* FROM sessions s WHERE s.id = ANY ($1) ORDER BY s.id FOR NO KEY UPDATE
      )
      UPDATE sessions s
-     SET prev = r.presented, cur = r.next, proven = r.presented, rotated_at = r.now,
-         rt_exp = r.rt_exp, rt_kid = r.rt_kid
-     FROM r JOIN locked ON locked.id = r.id
-     WHERE s.id = r.id AND s.revoked_at IS NULL AND s.proven <= r.presented AND r.seen <= r.presented
-         AND s.cur < r.next
+     SET prev = r.presented, cur = greatest(s.cur + 1, r.presented + 1, r.now), proven = r.presented,
+         rotated_at = r.now, rt_exp = least(r.now + s.idle_ttl, s.abs_exp), rt_kid = r.rt_kid
+     FROM r JOIN was ON was.id = r.id
+         JOIN users ON users.app_id = was.app_id AND users.id = was.user_id
+     WHERE s.id = r.id AND s.cur = was.cur
+         AND s.revoked_at IS NULL AND users.deleted_at IS NULL AND users.banned_at IS NULL
+         AND r.now <= s.abs_exp AND r.now <= greatest(s.rt_exp, r.exp)
          AND NOT (s.prev = r.presented AND s.rotated_at >= r.grace_since)
-     RETURNING r.place",
-);
+         AND s.proven <= r.presented AND r.seen <= r.presented
+     RETURNING s.cur, s.rt_exp, ",
+    sessions::columns!("was"),
+    ", ",
+    users::columns!(),
+    ", r.place"
+));
 
 const RAISE_MANY: Sql = Sql::new(
     "WITH r AS (SELECT * FROM unnest($1::text[], $2::bigint[]) AS r(id, seen)),
@@ -55,15 +89,19 @@ const RAISE_MANY: Sql = Sql::new(
      WHERE s.id = r.id AND s.proven < r.seen",
 );
 
+/// An exchange that was carried out, and the row that it changed. To read that row is its caller's task:
+/// there are more of those than of batches.
+pub(super) type Carried = Result<(Exchange, Option<PgRow>), StoreError>;
+
 /// What a batch is asked to do.
 pub(super) enum Job {
-    /// A rotation, and whom to tell whether it changed its row.
-    Rotate(Rotation, oneshot::Sender<Result<bool, StoreError>>),
+    /// An exchange, and whom to tell what became of it.
+    Exchange(Exchange, oneshot::Sender<Carried>),
     /// One writer is to end, once the queue is empty.
     Stop,
 }
 
-/// How many rotations and batches of them are under way.
+/// How many exchanges and batches of them are under way.
 #[derive(Debug, Default, Clone)]
 pub(super) struct UnderWay(Arc<AtomicUsize>);
 
@@ -92,7 +130,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-type Waiting = (Rotation, oneshot::Sender<Result<bool, StoreError>>);
+type Waiting = (Exchange, oneshot::Sender<Carried>);
 
 /// Starts `writers` tasks that share `queue`. While one waits for its commit, the other gathers.
 pub(super) fn spawn(
@@ -123,7 +161,7 @@ async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: Unde
         }
         let _counted = under_way.enter();
         waiting.extend(jobs.drain(..).filter_map(|job| match job {
-            Job::Rotate(rotation, reply) => Some((rotation, reply)),
+            Job::Exchange(exchange, reply) => Some((exchange, reply)),
             Job::Stop => None,
         }));
         while !waiting.is_empty() {
@@ -134,38 +172,37 @@ async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: Unde
 }
 
 /// Takes from `waiting` what can share a statement, in the order of the sessions' ids; the second
-/// rotation of a session stays for the next one.
+/// exchange of a session stays for the next one.
 fn without_repetition(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     let mut seen = HashSet::with_capacity(waiting.len());
     let (mut batch, later) = std::mem::take(waiting)
         .into_iter()
-        .partition::<Vec<_>, _>(|(rotation, _)| seen.insert(rotation.session.clone()));
+        .partition::<Vec<_>, _>(|(exchange, _)| seen.insert(exchange.session.clone()));
     *waiting = later;
     batch.sort_unstable_by(|(a, _), (b, _)| a.session.cmp(&b.session));
     batch
 }
 
-/// Writes a rotation in the task of its caller. One that stops waiting leaves a statement behind that is
+/// Does an exchange in the task of its caller. One that stops waiting leaves a statement behind that is
 /// carried out or not, as a lost reply would.
-pub(super) async fn alone(pool: &Pool, rotation: &Rotation) -> Result<bool, StoreError> {
+pub(super) async fn alone(pool: &Pool, exchange: Exchange) -> Carried {
     let mut revival = Revival::of(pool);
     loop {
         let client = pool.get().await?;
-        match one(&client, rotation).await {
+        match one(&client, &exchange).await {
             Err(error) if revival.is_due(&error) => {}
-            changed => return Ok(changed?),
+            row => return Ok((exchange, row?)),
         }
     }
 }
 
 /// Writes a batch, and tells everyone in it.
 async fn commit(pool: &Pool, batch: Vec<Waiting>) {
-    let changed = write(pool, &batch).await;
-    match changed {
-        Ok(changed) => {
-            for ((_, reply), changed) in batch.into_iter().zip(changed) {
+    match write(pool, &batch).await {
+        Ok(rows) => {
+            for ((exchange, reply), row) in batch.into_iter().zip(rows) {
                 // A caller that has gone away does not want to know.
-                let _ = reply.send(Ok(changed));
+                let _ = reply.send(Ok((exchange, row)));
             }
         }
         Err(error) => {
@@ -176,69 +213,92 @@ async fn commit(pool: &Pool, batch: Vec<Waiting>) {
     }
 }
 
-/// A batch that was written twice, because its connection died and nobody knows whether it was committed,
-/// is answered with `false` for what the first time changed: the caller reads the row, and finds the
+/// The rows that a batch changed, each in the place of its exchange.
+///
+/// One that was written twice, because its connection died and nobody knows whether it was committed,
+/// is answered with nothing for what the first time changed: the caller reads the row, and finds the
 /// successor that it asked for.
-async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<bool>, StoreError> {
+async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, StoreError> {
     let mut revival = Revival::of(pool);
     loop {
         let client = pool.get().await?;
-        let changed = match batch {
-            [(rotation, _)] => one(&client, rotation).await.map(|changed| vec![changed]),
+        let rows = match batch {
+            [(exchange, _)] => one(&client, exchange).await.map(|row| vec![row]),
             _ => many(&client, batch).await,
         };
-        match changed {
+        match rows {
             Err(error) if revival.is_due(&error) => {}
-            changed => return Ok(changed?),
+            rows => return Ok(rows?),
         }
     }
 }
 
-/// A rotation that is alone takes the plain statement: the arrays would cost half as much again.
-async fn one(client: &Client, rotation: &Rotation) -> Result<bool, Error> {
-    let statement = client.prepare_cached(ROTATE.text()).await?;
-    let args = rotation_args(rotation);
-    let changed = client.execute(&statement, &super::refs(&args)).await?;
-    Ok(changed > 0)
+/// What a changed row says: the successor, the session as it was, the user. It is held to the table.
+pub(super) fn read(
+    (exchange, row): (Exchange, Option<PgRow>),
+) -> Result<Option<Exchanged>, StoreError> {
+    let Some(row) = row else { return Ok(None) };
+    let mut row = Row::from_postgres(&row)?;
+    let successor = Successor {
+        next: row.int()?,
+        rt_exp: row.int()?,
+    };
+    let (before, user) = with_user(&mut row)?;
+    if (exchange.decide)(&exchange, &before, &user) != Some(successor) {
+        return Err(StoreError::InvalidRow(format!(
+            "{} was rotated where it must not be",
+            exchange.session
+        )));
+    }
+    Ok(Some(Exchanged {
+        before,
+        user,
+        successor,
+    }))
 }
 
-async fn many(client: &Client, batch: &[Waiting]) -> Result<Vec<bool>, Error> {
-    let numbers = |of: fn(&Rotation) -> i64| -> Vec<i64> {
-        batch.iter().map(|(rotation, _)| of(rotation)).collect()
-    };
-    let texts = |of: fn(&Rotation) -> &str| -> Vec<&str> {
-        batch.iter().map(|(rotation, _)| of(rotation)).collect()
-    };
-    let ids = texts(|rotation| rotation.session.as_str());
-    let presented = numbers(|rotation| rotation.presented);
-    let seen = numbers(|rotation| rotation.seen);
-    let next = numbers(|rotation| rotation.next);
-    let now = numbers(|rotation| rotation.now);
-    let grace_since = numbers(|rotation| rotation.grace_since);
-    let rt_exp = numbers(|rotation| rotation.rt_exp);
-    let rt_kid = texts(|rotation| rotation.rt_kid.as_str());
-    let args: [&(dyn ToSql + Sync); 8] = [
-        &ids,
-        &presented,
-        &seen,
-        &next,
-        &now,
-        &grace_since,
-        &rt_exp,
-        &rt_kid,
+/// An exchange that is alone takes the plain statement: the arrays would cost half as much again.
+async fn one(client: &Client, exchange: &Exchange) -> Result<Option<PgRow>, Error> {
+    let statement = client.prepare_cached(EXCHANGE.text()).await?;
+    let args: [&(dyn ToSql + Sync); 7] = [
+        &exchange.presented,
+        &exchange.now,
+        &exchange.rt_kid,
+        &exchange.session.as_str(),
+        &exchange.exp,
+        &exchange.grace_since,
+        &exchange.seen,
     ];
+    client.query_opt(&statement, &args).await
+}
 
-    let statement = client.prepare_cached(ROTATE_MANY.text()).await?;
-    let rows = client.query(&statement, &args).await?;
-    let mut changed = vec![false; batch.len()];
-    for row in rows {
-        let place: i64 = row.try_get(0)?;
+async fn many(client: &Client, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, Error> {
+    let numbers = |of: fn(&Exchange) -> i64| -> Vec<i64> {
+        batch.iter().map(|(exchange, _)| of(exchange)).collect()
+    };
+    let texts = |of: fn(&Exchange) -> &str| -> Vec<&str> {
+        batch.iter().map(|(exchange, _)| of(exchange)).collect()
+    };
+    let ids = texts(|exchange| exchange.session.as_str());
+    let presented = numbers(|exchange| exchange.presented);
+    let exp = numbers(|exchange| exchange.exp);
+    let seen = numbers(|exchange| exchange.seen);
+    let now = numbers(|exchange| exchange.now);
+    let grace_since = numbers(|exchange| exchange.grace_since);
+    let rt_kid = texts(|exchange| exchange.rt_kid.as_str());
+    let args: [&(dyn ToSql + Sync); 7] =
+        [&ids, &presented, &exp, &seen, &now, &grace_since, &rt_kid];
+
+    let statement = client.prepare_cached(EXCHANGE_MANY.text()).await?;
+    let mut changed: Vec<Option<PgRow>> = batch.iter().map(|_| None).collect();
+    for row in client.query(&statement, &args).await? {
+        let place: i64 = row.try_get("place")?;
         // Places count from one.
         if let Some(changed) = usize::try_from(place - 1)
             .ok()
             .and_then(|at| changed.get_mut(at))
         {
-            *changed = true;
+            *changed = Some(row);
         }
     }
     Ok(changed)

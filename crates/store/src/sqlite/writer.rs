@@ -4,7 +4,7 @@
 //! The commit itself is the batching window: while the disk is busy with one batch the next one
 //! gathers, so that nobody waits for company and 256 callers share a few flushes.
 //!
-//! A rotation that comes while nobody else writes has nobody to share a flush with. Its caller borrows the
+//! An exchange that comes while nobody else writes has nobody to share a flush with. Its caller borrows the
 //! connection and commits on its own thread: handing it over and back would cost a third of its time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::Log;
 use super::signal::Signal;
-use super::unit::{Savepoint, Unit};
-use crate::sessions::{RAISE, ROTATE, rotation_args};
-use crate::{Rotation, StoreError};
+use super::unit::{self, Savepoint, Unit};
+use crate::sessions::{FOR_REFRESH, RAISE, ROTATE, rotation_args, with_user};
+use crate::sql::first;
+use crate::{Exchange, Exchanged, StoreError};
 
 /// How many jobs share a transaction at most.
 const BATCH: usize = 512;
@@ -35,12 +36,24 @@ const SWIFT: Duration = Duration::from_millis(1);
 /// requests of others, shall hardly ever be the one that waits.
 const CALM: u32 = 64;
 
+/// What becomes of an exchange.
+pub(super) type Answer = Result<Option<Box<Exchanged>>, StoreError>;
+
+/// Who waits for a commit.
+type Committed = oneshot::Sender<Result<(), StoreError>>;
+
+/// Up to how many jobs in a transaction their callers are told before the commit what becomes of their
+/// exchanges. They prepare their replies while the disk is busy, which in a small batch would leave the
+/// processor idle. In a large one it is not, and to wake everybody twice costs more than it gains.
+const EARLY: usize = 48;
+
 /// What the writer is asked to do.
 pub(super) enum Job {
     /// A boxed unit of work.
     Unit(Box<dyn Unit>),
-    /// A rotation: one statement, atomic by itself, so it goes without a box and a savepoint.
-    Rotate(Rotation, oneshot::Sender<Result<bool, StoreError>>),
+    /// An exchange: a read, and one statement that is atomic by itself, so it goes without a box and a
+    /// savepoint. Whom to tell what became of it, and whom, that this is durable.
+    Exchange(Exchange, oneshot::Sender<Answer>, Committed),
     /// Counters seen in use. Each raise stands for itself, so a failure undoes none of the others.
     Raise(
         Vec<(SessionId, i64)>,
@@ -53,17 +66,33 @@ pub(super) enum Job {
 /// A job that was done in the transaction that is open, and waits for its commit.
 enum Done {
     Unit(Box<dyn Unit>),
-    Rotate(bool, oneshot::Sender<Result<bool, StoreError>>),
+    /// With what its caller was not told yet.
+    Exchange(
+        Option<(Option<Box<Exchanged>>, oneshot::Sender<Answer>)>,
+        Committed,
+    ),
     Raise(oneshot::Sender<Result<(), StoreError>>),
 }
 
 impl Done {
+    /// Tells the caller of an exchange what it comes to, once it is committed.
+    fn tell(&mut self) {
+        if let Self::Exchange(untold, _) = self
+            && let Some((exchanged, reply)) = untold.take()
+        {
+            let _ = reply.send(Ok(exchanged));
+        }
+    }
+
     fn answer(self, commit: Result<(), StoreError>) {
         // A caller that has gone away does not want to know.
         match self {
             Self::Unit(unit) => unit.answer(commit),
-            Self::Rotate(changed, reply) => {
-                let _ = reply.send(commit.map(|()| changed));
+            Self::Exchange(untold, committed) => {
+                if let Some((exchanged, reply)) = untold {
+                    let _ = reply.send(Ok(exchanged));
+                }
+                let _ = committed.send(commit);
             }
             Self::Raise(reply) => {
                 let _ = reply.send(commit);
@@ -76,7 +105,9 @@ impl Job {
     fn refuse(self, error: StoreError) {
         match self {
             Self::Unit(unit) => unit.answer(Err(error)),
-            Self::Rotate(_, reply) => Done::Rotate(false, reply).answer(Err(error)),
+            Self::Exchange(_, reply, _) => {
+                let _ = reply.send(Err(error));
+            }
             Self::Raise(_, reply) => Done::Raise(reply).answer(Err(error)),
             Self::Stop => {}
         }
@@ -100,17 +131,17 @@ impl Desk {
         }))))
     }
 
-    /// Commits `rotation` on the calling thread, which it holds for the time of one flush. `None`, and
+    /// Commits `exchange` on the calling thread, which it holds for the time of one flush. `None`, and
     /// nothing was done, where that could take longer or hold others up: someone else is writing or was
     /// lately, the disk was slow the last time, or the log is due to begin anew. Then it belongs into the
     /// queue.
-    pub(super) fn rotate(&self, rotation: &Rotation) -> Option<Result<bool, StoreError>> {
+    pub(super) fn exchange(&self, exchange: &Exchange) -> Option<Answer> {
         // A lock that a panic left behind is the thread's to deal with, as well.
         let mut writer = self.0.try_lock().ok()?;
         let writer = writer.as_mut()?;
         let idle = writer.connection.is_autocommit() && !writer.log.is_due();
         if idle && writer.swift >= CALM && writer.alone >= SOLITUDE {
-            writer.single(rotation)
+            writer.single(exchange)
         } else {
             None
         }
@@ -180,24 +211,24 @@ impl Writer {
         }
     }
 
-    /// Does one rotation. It needs no transaction around it, because it is one statement; `None` where
-    /// another process holds the lock.
-    fn single(&mut self, rotation: &Rotation) -> Option<Result<bool, StoreError>> {
+    /// Does one exchange. It needs no transaction around it, because it writes with one statement that has
+    /// its own conditions; `None` where another process holds the lock.
+    fn single(&mut self, exchange: &Exchange) -> Option<Answer> {
         if let Err(error) = self.connection.busy_timeout(Duration::ZERO) {
             return Some(Err(error.into()));
         }
         let begin = Instant::now();
-        let changed = self.rotate(rotation);
+        let exchanged = self.exchange(exchange);
         if let Err(error) = self.connection.busy_timeout(super::open::BUSY) {
             tracing::error!(%error, "the time to wait for other processes could not be set");
         }
-        match changed {
-            Ok(changed) => {
-                if changed {
+        match exchanged {
+            Ok(exchanged) => {
+                if exchanged.is_some() {
                     self.took(begin.elapsed());
                     self.checkpoints.raise();
                 }
-                Some(Ok(changed))
+                Some(Ok(exchanged))
             }
             // The queue may wait for what a caller's thread should not, and says so where it was in vain.
             Err(StoreError::Unavailable(_)) => None,
@@ -233,6 +264,9 @@ impl Writer {
         if self.connection.is_autocommit() {
             return;
         }
+        if self.done.len() <= EARLY {
+            self.done.iter_mut().for_each(Done::tell);
+        }
         let begin = Instant::now();
         let commit = self.sql("COMMIT");
         self.took(begin.elapsed());
@@ -247,9 +281,14 @@ impl Writer {
     fn job(&mut self, job: Job) {
         match job {
             Job::Unit(unit) => self.unit(unit),
-            Job::Rotate(rotation, reply) => match self.rotate(&rotation) {
-                Ok(changed) => self.done.push(Done::Rotate(changed, reply)),
-                Err(error) => Done::Rotate(false, reply).answer(Err(error)),
+            Job::Exchange(exchange, reply, committed) => match self.exchange(&exchange) {
+                Ok(exchanged) => {
+                    let untold = Some((exchanged, reply));
+                    self.done.push(Done::Exchange(untold, committed));
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
             },
             Job::Raise(seen, reply) => match self.raise(&seen) {
                 Ok(()) => self.done.push(Done::Raise(reply)),
@@ -288,9 +327,32 @@ impl Writer {
         }
     }
 
-    fn rotate(&self, rotation: &Rotation) -> Result<bool, StoreError> {
+    /// Reads the row, asks the table, and writes what line 6 gives. On this connection the pages of the
+    /// row are warm: a reader's own has to fetch them again after each commit.
+    fn exchange(&self, exchange: &Exchange) -> Answer {
+        let found = unit::query(
+            &self.connection,
+            FOR_REFRESH,
+            &[exchange.session.as_str().into()],
+        )?;
+        let Some(mut row) = first(found) else {
+            return Ok(None);
+        };
+        let (before, user) = with_user(&mut row)?;
+        let Some(successor) = (exchange.decide)(exchange, &before, &user) else {
+            return Ok(None);
+        };
+        // Its conditions hold inside a transaction; outside of one, another process may have come between.
+        let rotation = exchange.rotation(successor);
         let mut statement = self.connection.prepare_cached(ROTATE.text())?;
-        Ok(statement.execute(params_from_iter(rotation_args(rotation)))? > 0)
+        let changed = statement.execute(params_from_iter(rotation_args(&rotation)))?;
+        Ok((changed > 0).then(|| {
+            Box::new(Exchanged {
+                before,
+                user,
+                successor,
+            })
+        }))
     }
 
     fn raise(&self, seen: &[(SessionId, i64)]) -> Result<(), StoreError> {
@@ -358,12 +420,13 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Successor;
     use crate::sqlite::open;
 
     /// A writer with one session in its file, whose thread was not started.
     struct Fixture {
         desk: Desk,
-        rotation: Rotation,
+        exchange: Exchange,
         directory: tempfile::TempDir,
     }
 
@@ -373,11 +436,12 @@ mod tests {
             let (connection, _) = open::writer(&directory.path().join("chatsdk.db")).unwrap();
             connection
                 .execute_batch(
-                    "INSERT INTO apps (id, name, created_at) VALUES ('app_a', 'Acme', 0);
-                     INSERT INTO users (app_id, id, created_at, updated_at) VALUES ('app_a', 'ann', 0, 0);
+                    "INSERT INTO apps (id, name, created_at) VALUES ('app_00000000000000000000000001', 'Acme', 0);
+                     INSERT INTO users (app_id, id, created_at, updated_at) VALUES ('app_00000000000000000000000001', 'ann', 0, 0);
                      INSERT INTO sessions (id, app_id, user_id, cur, prev, proven, rotated_at, rt_exp,
                          abs_exp, rt_kid, access_ttl, idle_ttl, created_at)
-                     VALUES ('ses_00000000000000000000000001', 'app_a', 'ann', 1, 0, 0, 0, 9, 9, 'r1', 1, 1, 0);",
+                     VALUES ('ses_00000000000000000000000001', 'app_00000000000000000000000001', 'ann', 1, 0, 0, 0, 9,
+                         9, 'r1', 1, 1, 0);",
                 )
                 .unwrap();
             let desk = Desk::new(connection, Arc::default(), Arc::default());
@@ -385,21 +449,27 @@ mod tests {
                 writer.swift = CALM;
                 writer.alone = SOLITUDE;
             });
-            let rotation = Rotation {
+            let exchange = Exchange {
                 session: "ses_00000000000000000000000001".parse().unwrap(),
                 presented: 1,
+                exp: 9,
                 seen: 0,
-                next: 2,
                 now: 5,
                 grace_since: 0,
-                rt_exp: 9,
                 rt_kid: "r1".to_owned(),
+                decide: |_, _, _| Some(Successor { next: 2, rt_exp: 9 }),
             };
             Self {
                 desk,
-                rotation,
+                exchange,
                 directory,
             }
+        }
+
+        /// What comes of the exchange on the caller's thread: whether it changed its row.
+        fn exchange(&self) -> Option<Result<bool, StoreError>> {
+            let answer = self.desk.exchange(&self.exchange)?;
+            Some(answer.map(|exchanged| exchanged.is_some()))
         }
 
         /// The counter that another process finds.
@@ -418,13 +488,36 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_that_comes_alone_is_committed_when_it_answers() {
+    fn an_exchange_that_comes_alone_is_committed_when_it_answers() {
         let fixture = Fixture::new();
-        assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(true)));
+        assert_eq!(fixture.exchange(), Some(Ok(true)));
         assert_eq!(fixture.counter(), 2);
         fixture.desk.with(|writer| writer.swift = CALM);
         // The condition does not hold any more, as in the queue.
-        assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(false)));
+        assert_eq!(fixture.exchange(), Some(Ok(false)));
+    }
+
+    /// Its caller may have been told already what it comes to; that it is not committed, it is told as well.
+    #[test]
+    fn an_exchange_whose_commit_fails_is_not_committed_and_says_so() {
+        let fixture = Fixture::new();
+        let (reply, mut answer) = oneshot::channel();
+        let (committed, mut commit) = oneshot::channel();
+        fixture.desk.with(|writer| {
+            writer
+                .connection
+                .execute_batch(
+                    "PRAGMA foreign_keys = ON;
+                     CREATE TABLE parents (id INTEGER PRIMARY KEY);
+                     CREATE TABLE children (parent INTEGER REFERENCES parents DEFERRABLE INITIALLY DEFERRED);
+                     CREATE TRIGGER orphans AFTER UPDATE ON sessions BEGIN INSERT INTO children VALUES (1); END",
+                )
+                .unwrap();
+            writer.batch(&mut vec![Job::Exchange(fixture.exchange.clone(), reply, committed)]);
+        });
+        assert!(matches!(answer.try_recv(), Ok(Ok(Some(_)))));
+        assert!(matches!(commit.try_recv(), Ok(Err(_))));
+        assert_eq!(fixture.counter(), 1);
     }
 
     #[test]
@@ -439,20 +532,20 @@ mod tests {
         for spoil in spoils {
             let fixture = Fixture::new();
             fixture.desk.with(spoil);
-            assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
+            assert_eq!(fixture.exchange(), None);
             assert_eq!(fixture.counter(), 1);
         }
 
         // Another process writes: the caller's thread does not wait for it.
         let other = open::plain(&fixture.directory.path().join("chatsdk.db")).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
+        assert_eq!(fixture.exchange(), None);
         other.execute_batch("ROLLBACK").unwrap();
         fixture.desk.with(|writer| writer.swift = CALM);
-        assert_eq!(fixture.desk.rotate(&fixture.rotation), Some(Ok(true)));
+        assert_eq!(fixture.exchange(), Some(Ok(true)));
 
         // The thread has ended.
         drop(fixture.desk.lock().take());
-        assert_eq!(fixture.desk.rotate(&fixture.rotation), None);
+        assert_eq!(fixture.exchange(), None);
     }
 }

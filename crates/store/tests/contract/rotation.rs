@@ -1,6 +1,7 @@
-//! Rotation: `design.md` §5, line 6, as the database sees it.
+//! Rotation: `design.md` §5, line 6, as the database sees it, of a row that was read before and of one that
+//! was not.
 
-use chatsdk_store::{Rotation, Session, Store};
+use chatsdk_store::{Exchange, Rotation, Session, Store, StoreError, Successor, User};
 
 use crate::harness::{NOW, add, app_id, contract, session, session_id, unit};
 
@@ -25,6 +26,40 @@ async fn one(store: &Store) -> Session {
     one
 }
 
+async fn rotate(store: &Store, rotation: Rotation) -> Result<bool, StoreError> {
+    store
+        .write(move |tx| Box::pin(async move { tx.rotate(&rotation).await }))
+        .await
+}
+
+/// The newest token of `session`, presented a minute after the mint, with a grace of ten seconds.
+fn exchange(session: &Session) -> Exchange {
+    let now = NOW + 60_000;
+    Exchange {
+        session: session.id.clone(),
+        presented: session.cur,
+        exp: session.rt_exp,
+        seen: 0,
+        now,
+        grace_since: now - 10_000,
+        rt_kid: "r2".to_owned(),
+        decide: successor,
+    }
+}
+
+/// What line 6 gives, of rows that are kept apart from its borders. All of the table, up to its borders, is
+/// put to the databases in `auth/tests/exchange.rs`.
+fn successor(exchange: &Exchange, session: &Session, user: &User) -> Option<Successor> {
+    let rotates = session.revoked_at.is_none()
+        && user.banned_at.is_none()
+        && session.proven.max(exchange.seen) <= exchange.presented
+        && !(session.prev == exchange.presented && session.rotated_at >= exchange.grace_since);
+    rotates.then(|| Successor {
+        next: (session.cur + 1).max(exchange.now),
+        rt_exp: exchange.now + session.idle_ttl.as_millis(),
+    })
+}
+
 async fn read(store: &Store, session: &Session) -> Session {
     store.session(&session.id).await.unwrap().unwrap()
 }
@@ -34,7 +69,7 @@ contract! {
         let store = database.open().await;
         let before = one(&store).await;
         let wanted = rotation(&before, before.cur);
-        assert_eq!(store.rotate(wanted.clone()).await, Ok(true));
+        assert_eq!(rotate(&store, wanted.clone()).await, Ok(true));
         let after = read(&store, &before).await;
         assert_eq!(after, Session {
             cur: wanted.next,
@@ -52,29 +87,29 @@ contract! {
         let fresh = one(&store).await;
 
         let missing = Rotation { session: session_id(), ..rotation(&fresh, fresh.cur) };
-        assert_eq!(store.rotate(missing).await, Ok(false), "there is no such session");
+        assert_eq!(rotate(&store, missing).await, Ok(false), "there is no such session");
 
         let seen = Rotation { seen: fresh.cur + 1, ..rotation(&fresh, fresh.cur) };
-        assert_eq!(store.rotate(seen).await, Ok(false), "memory saw a later counter");
+        assert_eq!(rotate(&store, seen).await, Ok(false), "memory saw a later counter");
         let seen = Rotation { seen: fresh.cur, ..rotation(&fresh, fresh.cur) };
-        assert_eq!(store.rotate(seen.clone()).await, Ok(true), "memory saw this one");
+        assert_eq!(rotate(&store, seen.clone()).await, Ok(true), "memory saw this one");
 
-        assert_eq!(store.rotate(seen.clone()).await, Ok(false), "within the grace: the same successor");
+        assert_eq!(rotate(&store, seen.clone()).await, Ok(false), "within the grace: the same successor");
         let late = Rotation { grace_since: seen.now + 1, next: seen.next + 1, ..seen.clone() };
-        assert_eq!(store.rotate(late).await, Ok(true), "after it, while the successor was not seen");
+        assert_eq!(rotate(&store, late).await, Ok(true), "after it, while the successor was not seen");
 
         store.raise_proven(vec![(fresh.id.clone(), seen.next)]).await.unwrap();
         let old = Rotation { grace_since: seen.now + 9, ..seen.clone() };
-        assert_eq!(store.rotate(old).await, Ok(false), "the successor was seen in use");
+        assert_eq!(rotate(&store, old).await, Ok(false), "the successor was seen in use");
 
         let row = read(&store, &fresh).await;
         let ahead = rotation(&row, row.cur + 5);
-        assert_eq!(store.rotate(ahead).await, Ok(true), "ahead, because a commit was lost");
+        assert_eq!(rotate(&store, ahead).await, Ok(true), "ahead, because a commit was lost");
 
         let row = read(&store, &fresh).await;
         let (app, id) = (row.app.clone(), row.id.clone());
         unit!(store, |tx| tx.revoke_session(&app, &id, "logout", NOW).await?).unwrap();
-        assert_eq!(store.rotate(rotation(&row, row.cur)).await, Ok(false), "the session was ended");
+        assert_eq!(rotate(&store, rotation(&row, row.cur)).await, Ok(false), "the session was ended");
         assert_eq!(read(&store, &row).await.cur, row.cur);
     }
 
@@ -84,7 +119,7 @@ contract! {
         let wanted = rotation(&before, before.cur);
         let rotations: Vec<_> = (0..100).map(|n| {
             let (store, wanted) = (store.clone(), Rotation { next: wanted.next + n, ..wanted.clone() });
-            tokio::spawn(async move { (store.rotate(wanted.clone()).await.unwrap(), wanted.next) })
+            tokio::spawn(async move { (rotate(&store, wanted.clone()).await.unwrap(), wanted.next) })
         }).collect();
         let mut winners = Vec::new();
         for rotation in rotations {
@@ -110,7 +145,7 @@ contract! {
                 ..rotation(session, session.cur)
             };
             let store = store.clone();
-            (refused, tokio::spawn(async move { store.rotate(wanted).await }))
+            (refused, tokio::spawn(async move { rotate(&store, wanted).await }))
         }).collect();
         for (session, (refused, rotation)) in sessions.iter().zip(rotations) {
             assert_eq!(rotation.await.unwrap(), Ok(!refused));
@@ -134,7 +169,7 @@ contract! {
                         grace_since: NOW + step * 60_000 - 10_000,
                         ..rotation(&row, row.cur)
                     };
-                    if !store.rotate(wanted).await.unwrap() {
+                    if !rotate(&store, wanted).await.unwrap() {
                         return (row, false);
                     }
                     (row.prev, row.cur) = (row.cur, next);
@@ -166,5 +201,110 @@ contract! {
         store.raise_proven(vec![(b.id.clone(), 2)]).await.unwrap();
         store.raise_proven(vec![]).await.unwrap();
         assert_eq!((read(&store, &a).await.proven, read(&store, &b).await.proven), (7, 3));
+    }
+
+    async fn an_exchange_reads_and_changes_in_one(database: Database) {
+        let store = database.open().await;
+        let before = one(&store).await;
+        let wanted = exchange(&before);
+        let exchanged = store.exchange(wanted.clone(), |it| it).await.unwrap().unwrap();
+        assert_eq!(exchanged.before, before);
+        assert_eq!((&exchanged.user.id, exchanged.user.name.as_deref()), (&before.user, Some("ann")));
+        let after = read(&store, &before).await;
+        assert_eq!(after, Session {
+            cur: exchanged.successor.next,
+            prev: wanted.presented,
+            proven: wanted.presented,
+            rotated_at: wanted.now,
+            rt_exp: exchanged.successor.rt_exp,
+            rt_kid: wanted.rt_kid.clone(),
+            ..before
+        });
+        assert_eq!(exchanged.successor, Successor { next: wanted.now, rt_exp: wanted.now + after.idle_ttl.as_millis() });
+
+        assert_eq!(store.exchange(wanted.clone(), |it| it).await, Ok(None), "within the grace: the same successor");
+        let missing = Exchange { session: session_id(), ..wanted };
+        assert_eq!(store.exchange(missing, |it| it).await, Ok(None), "there is no such session");
+        assert_eq!(read(&store, &after).await, after);
+    }
+
+    async fn of_a_hundred_exchanges_at_two_nodes_one_changes_the_row(database: Database) {
+        let nodes = [database.open().await, database.open().await];
+        for _ in 0..10 {
+            let before = one(&nodes[0]).await;
+            let asked: Vec<_> = (0..100).map(|n| {
+                let (node, wanted) = (nodes[n % 2].clone(), exchange(&before));
+                tokio::spawn(async move { node.exchange(wanted, |it| it).await.unwrap() })
+            }).collect();
+            let mut winners = Vec::new();
+            for exchange in asked {
+                winners.extend(exchange.await.unwrap());
+            }
+            assert_eq!(winners.len(), 1);
+            assert_eq!(winners[0].before, before);
+            assert_eq!(read(&nodes[1], &before).await.cur, winners[0].successor.next);
+        }
+    }
+
+    async fn everyone_is_told_what_became_of_his_own(database: Database) {
+        let store = database.open().await;
+        let app = app_id();
+        let sessions: Vec<_> = (0..200).map(|n| session(&app, &format!("user-{n}"))).collect();
+        add(&store, &sessions).await;
+        // Every third is presented after a later counter was seen in use.
+        let asked: Vec<_> = sessions.iter().enumerate().map(|(n, session)| {
+            let refused = n % 3 == 0;
+            let wanted = Exchange {
+                seen: if refused { i64::MAX } else { 0 },
+                ..exchange(session)
+            };
+            let store = store.clone();
+            (refused, tokio::spawn(async move { store.exchange(wanted, |it| it).await }))
+        }).collect();
+        for (session, (refused, exchange)) in sessions.iter().zip(asked) {
+            let exchanged = exchange.await.unwrap().unwrap();
+            assert_eq!(exchanged.as_ref().map(|of| (&of.before, &of.user.id)), (!refused).then_some((session, &session.user)));
+            assert_eq!(read(&store, session).await.prev, if refused { 0 } else { session.cur });
+        }
+    }
+
+    async fn exchanges_beside_revocations_lose_nothing(database: Database) {
+        let nodes = [database.open().await, database.open().await];
+        let app = app_id();
+        let sessions: Vec<_> = (0..40).map(|_| session(&app, "ann")).collect();
+        add(&nodes[0], &sessions).await;
+        let chains: Vec<_> = sessions.iter().cloned().enumerate().map(|(n, mut row)| {
+            let nodes = nodes.clone();
+            tokio::spawn(async move {
+                for step in 1..=30 {
+                    let now = NOW + step * 60_000;
+                    let wanted = Exchange { now, grace_since: now - 10_000, ..exchange(&row) };
+                    let presented = row.cur;
+                    match nodes[(n + step as usize) % 2].exchange(wanted, |it| it).await.unwrap() {
+                        Some(exchanged) => {
+                            assert_eq!((exchanged.before.cur, exchanged.before.prev), (row.cur, row.prev));
+                            (row.prev, row.cur) = (presented, exchanged.successor.next);
+                        }
+                        None => break,
+                    }
+                }
+                row
+            })
+        }).collect();
+        // Other writers lock the same rows, many at once and in an order of their own choosing.
+        let (a, count) = (app.clone(), sessions.len());
+        let raising = nodes[0].raise_proven(sessions.iter().rev().map(|row| (row.id.clone(), 1)).collect());
+        let ending = nodes[1].write(move |tx| Box::pin(async move {
+            tx.revoke_sessions_of_user(&a, &"ann".parse().unwrap(), None, "all", NOW).await
+        }));
+        let (raised, ended) = tokio::join!(raising, ending);
+        assert_eq!(raised, Ok(()));
+        assert_eq!(ended.map(|ended: Vec<_>| ended.len()), Ok(count));
+        for chain in chains {
+            let row = chain.await.unwrap();
+            let stored = read(&nodes[0], &row).await;
+            assert_eq!((stored.cur, stored.prev), (row.cur, row.prev), "what was answered is there, and no more");
+            assert!(stored.revoked_at.is_some());
+        }
     }
 }
