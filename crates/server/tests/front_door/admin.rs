@@ -468,55 +468,6 @@ async fn topics_are_listed_page_by_page() {
     }
 }
 
-/// As many connections as this machine allows are listed page by page while a topic that all of them listen
-/// to is published in: nobody is missed, nobody is there twice, and every subscriber hears everything in
-/// order.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_list_is_read_in_pages_while_messages_fly() {
-    const MESSAGES: u64 = 30;
-    let server = TestServer::with(
-        Database::Sqlite,
-        &[("realtime.max_connections_per_user", "0")],
-    )
-    .await;
-    let ann = server.backend.sign_in("ann").await;
-    let mut sockets = Vec::new();
-    for _ in 0..crate::common::sockets_that_fit() {
-        sockets.push(Socket::connected(server.realtime(), &ann.access).await);
-    }
-    let publishing = async {
-        for number in 1..=MESSAGES {
-            let body = json!({ "topic": "user:ann", "data": number });
-            let reply = post(&server, "/admin/publish", body).await.ok().json();
-            assert_eq!(reply["offset"], number);
-        }
-    };
-    let listing = async {
-        let (mut seen, mut pages) = (HashSet::new(), 0);
-        let mut from = Some("0".to_owned());
-        while let Some(place) = from {
-            let path = format!("/admin/connections?limit=500&user=ann&from={place}");
-            let page = get(&server, &path).await;
-            let connections = page["connections"].as_array().unwrap();
-            assert!(connections.len() <= 500);
-            for connection in connections {
-                let client = connection["client"].as_str().unwrap().to_owned();
-                assert!(seen.insert(client), "nobody is there twice");
-            }
-            pages += 1;
-            from = page["next"].as_str().map(str::to_owned);
-        }
-        assert_eq!(seen.len(), sockets.len(), "nobody is missed");
-        assert!(pages >= sockets.len() / 500);
-    };
-    tokio::join!(publishing, listing);
-    for socket in &mut sockets {
-        for number in 1..=MESSAGES {
-            assert_eq!(socket.push().await["pub"]["data"], number);
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_find_the_live_node() {
     let binary = crate::common::binary();

@@ -103,13 +103,3 @@ pub(crate) async fn dump(
         }
     }
 }
-
-/// How many sockets, both of whose ends are in this process, may be open at once: up to 10,000.
-pub(crate) fn sockets_that_fit() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let files = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"))
-        .and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
-    (files.unwrap_or(1024_usize).saturating_sub(200) / 2).min(10_000)
-}
