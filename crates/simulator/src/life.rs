@@ -596,9 +596,10 @@ impl Course {
             Fault::Both,
             Fault::Hangs,
             Fault::Slow,
+            Fault::Late,
         ];
         // What has no locks has a storage that takes no time.
-        let possible = if self.character.locks { 6 } else { 4 };
+        let possible = if self.character.locks { 7 } else { 4 };
         let fault = state.rng.pick(&all[..possible]);
         let time = match state.rng.unit() {
             chance if chance < 0.7 => state.rng.wait(10 * SECOND),
