@@ -598,8 +598,13 @@ impl Course {
             Fault::Slow,
             Fault::Late,
         ];
-        // What has no locks has a storage that takes no time.
-        let possible = if self.character.locks { 7 } else { 4 };
+        // What has no locks has a storage that takes no time. What writes after it was given up, and after the lock was let
+        // go of, is at most one's own: nobody can tell what two of them come to.
+        let possible = match (self.character.locks, self.character.most_tabs) {
+            (false, _) => 4,
+            (true, 1) => 7,
+            (true, _) => 6,
+        };
         let fault = state.rng.pick(&all[..possible]);
         let time = match state.rng.unit() {
             chance if chance < 0.7 => state.rng.wait(10 * SECOND),

@@ -198,6 +198,8 @@ impl<P: Platform> Future for Driver<P> {
             while let Poll::Ready(Some(())) = this.background.poll_next_unpin(context) {
                 progressed = true;
             }
+            // What goes on in the background begins more of it.
+            progressed |= !this.shared.background.is_empty();
             if this
                 .session
                 .as_ref()

@@ -81,6 +81,8 @@ struct Seen {
     stood: i64,
     /// Whether the last new pair counts as lost, because it could not be saved.
     wasted: bool,
+    /// How many writes were given up that may happen yet.
+    late: u32,
 }
 
 /// Why the storage did not do what it was asked.
@@ -107,13 +109,6 @@ struct Turn<P: Platform> {
     _turn: OwnedMutexGuard<()>,
 }
 
-/// What was written last, and as which write. `None`: it was removed.
-#[derive(Default)]
-struct Last {
-    number: u64,
-    record: Option<Record>,
-}
-
 pub(crate) struct Vault<P> {
     platform: Arc<P>,
     clock: Arc<ServerClock>,
@@ -124,7 +119,8 @@ pub(crate) struct Vault<P> {
     /// The logouts that this manager knows of: a tombstone of a later one ends its session.
     generation: AtomicI64,
     seen: Mutex<Seen>,
-    last: Mutex<Last>,
+    /// What was written last, where anything was. `None` in it: it was removed.
+    last: Mutex<Option<Option<Record>>>,
     /// Where the platform has no locks, changes at least take turns in here, in the order in which they were asked for.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -152,6 +148,7 @@ impl<P: Platform> Vault<P> {
                 holds: false,
                 stood: i64::MIN,
                 wasted: false,
+                late: 0,
             }),
             last: Mutex::default(),
             turn: Arc::default(),
@@ -251,12 +248,16 @@ impl<P: Platform> Vault<P> {
     /// Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the
     /// last one.
     pub(crate) async fn ready(self: &Arc<Self>) -> bool {
-        let (wasted, holds) = {
+        let (wasted, holds, late) = {
             let seen = self.seen();
-            (seen.wasted, seen.holds)
+            (seen.wasted, seen.holds, seen.late)
         };
         if !wasted {
             return true;
+        }
+        if late > 0 {
+            // The lost one may land yet: what stands there now is not to be written over it.
+            return !holds;
         }
         let what = "it could not be saved";
         self.alone(what, !holds, |record| (record, true)).await
@@ -563,12 +564,7 @@ impl<P: Platform> Vault<P> {
         record: Option<Record>,
         rank: i64,
     ) -> (Result<(), Failure>, Option<Turn<P>>) {
-        let number = {
-            let mut last = lock(&self.last);
-            last.number += 1;
-            last.record.clone_from(&record);
-            last.number
-        };
+        *lock(&self.last) = Some(record.clone());
         let (done, answer) = oneshot::channel();
         let (vault, platform) = (self.clone(), self.platform.clone());
         self.background.add(async move {
@@ -593,9 +589,12 @@ impl<P: Platform> Vault<P> {
                 }
             };
             vault.wrote(&Err(Failure::Slow), rank);
+            vault.seen().late += 1;
             let _gone = done.send((Err(Failure::Slow), turn));
-            if late.await.is_ok() {
-                vault.landed(number, record).await;
+            let landed = late.await;
+            vault.seen().late -= 1;
+            if landed.is_ok() {
+                vault.landed(record).await;
             }
         });
         match answer.await {
@@ -621,7 +620,6 @@ impl<P: Platform> Vault<P> {
     /// A write was given up long ago, and done all the same: over what was written since, a logout perhaps.
     fn landed(
         self: &Arc<Self>,
-        number: u64,
         record: Option<Record>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
@@ -629,21 +627,27 @@ impl<P: Platform> Vault<P> {
             let Ok(stands) = self.get().await else {
                 return;
             };
-            let what = |record: Option<&Record>| {
-                record.map(|record| (record.tokens.clone(), record.generation))
+            let Some(last) = lock(&self.last).clone() else {
+                return;
             };
-            let again = {
-                let last = lock(&self.last);
-                let overwrites =
-                    last.number != number && what(stands.as_ref()) == what(record.as_ref());
-                overwrites.then(|| last.record.clone())
+            if last == record || !is_same(stands.as_ref(), record.as_ref()) {
+                return;
+            }
+            let rank = |record: &Option<Record>| {
+                let rank = record.as_ref().map(|record| self.rank(record));
+                rank.unwrap_or(i64::MIN)
             };
-            if let Some(again) = again {
-                let rank = again.as_ref().map_or(i64::MIN, |record| self.rank(record));
-                let (written, _turn) = self.write(turn, again, rank).await;
-                if let Err(failure) = written {
-                    self.fail("it could not be saved", failure);
-                }
+            let generation =
+                |record: &Option<Record>| record.as_ref().map_or(0, |record| record.generation);
+            // Of two pairs the newer one stays, whichever was written last: others may go on from it already.
+            let is_newer = rank(&record) > rank(&last) && rank(&last) > i64::MIN;
+            if is_newer && generation(&record) >= generation(&last) {
+                *lock(&self.last) = Some(record);
+                return;
+            }
+            let rank = rank(&last);
+            if let (Err(failure), _turn) = self.write(turn, last, rank).await {
+                self.fail("it could not be saved", failure);
             }
         })
     }
@@ -673,5 +677,16 @@ impl<P: Platform> Vault<P> {
         let error = Arc::new(StorageError { what, cause });
         self.events.emit(&Event::StorageFailed(error.clone()));
         error
+    }
+}
+
+/// Whether both say the same of the session, whatever waits to be revoked.
+fn is_same(one: Option<&Record>, other: Option<&Record>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one.tokens == other.tokens && one.generation == other.generation
+        }
+        (None, None) => true,
+        _ => false,
     }
 }
