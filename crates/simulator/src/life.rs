@@ -123,6 +123,9 @@ impl Fate for Life {
         if let Some((session, ..)) = access_token(text).and_then(|token| claims(&token)) {
             let mut state = self.lock();
             state.refused.remove(&session);
+            // Tabs that signed in side by side have a session each: what stands there is the last that was saved, and what
+            // is lost with it.
+            state.kept.clear();
             state.kept.insert(session);
         }
         self.tell(|| {

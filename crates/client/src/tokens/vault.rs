@@ -119,8 +119,8 @@ pub(crate) struct Vault<P> {
     /// The logouts that this manager knows of: a tombstone of a later one ends its session.
     generation: AtomicI64,
     seen: Mutex<Seen>,
-    /// What was written last, where anything was. `None` in it: it was removed.
-    last: Mutex<Option<Option<Record>>>,
+    /// What was written last; `None` where that was to remove it.
+    last: Mutex<Option<Record>>,
     /// Where the platform has no locks, changes at least take turns in here, in the order in which they were asked for.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -564,7 +564,7 @@ impl<P: Platform> Vault<P> {
         record: Option<Record>,
         rank: i64,
     ) -> (Result<(), Failure>, Option<Turn<P>>) {
-        *lock(&self.last) = Some(record.clone());
+        lock(&self.last).clone_from(&record);
         let (done, answer) = oneshot::channel();
         let (vault, platform) = (self.clone(), self.platform.clone());
         self.background.add(async move {
@@ -585,12 +585,13 @@ impl<P: Platform> Vault<P> {
                         let _gone = done.send((written, turn));
                         return;
                     }
-                    Either::Right((_, write)) => write,
+                    Either::Right(((), write)) => write,
                 }
             };
             vault.wrote(&Err(Failure::Slow), rank);
             vault.seen().late += 1;
-            let _gone = done.send((Err(Failure::Slow), turn));
+            // Where nobody waits any more, the turn is let go of with it: not kept until the write lands.
+            drop(done.send((Err(Failure::Slow), turn)));
             let landed = late.await;
             vault.seen().late -= 1;
             if landed.is_ok() {
@@ -627,9 +628,7 @@ impl<P: Platform> Vault<P> {
             let Ok(stands) = self.get().await else {
                 return;
             };
-            let Some(last) = lock(&self.last).clone() else {
-                return;
-            };
+            let last = lock(&self.last).clone();
             if last == record || !is_same(stands.as_ref(), record.as_ref()) {
                 return;
             }
@@ -642,7 +641,7 @@ impl<P: Platform> Vault<P> {
             // Of two pairs the newer one stays, whichever was written last: others may go on from it already.
             let is_newer = rank(&record) > rank(&last) && rank(&last) > i64::MIN;
             if is_newer && generation(&record) >= generation(&last) {
-                *lock(&self.last) = Some(record);
+                *lock(&self.last) = record;
                 return;
             }
             let rank = rank(&last);
