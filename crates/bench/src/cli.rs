@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::clients::{self, ClientsError};
 use crate::crypto::{self, CryptoError};
 use crate::footprint::{self, FootprintError};
 use crate::http::{self, HttpError, Options, Store};
@@ -40,6 +41,14 @@ enum Command {
     Http(Product),
     /// Measure refreshes in a database of a million sessions, and while they are swept
     Million(Product),
+    /// Measure clients of the Rust crate that come back with expired tokens, and a user whose sockets are revoked
+    Clients {
+        #[command(flatten)]
+        product: Product,
+        /// How many clients and sockets
+        #[arg(long, value_name = "N", default_value_t = clients::CLIENTS)]
+        clients: usize,
+    },
     /// Measure fan-out, connects, a reconnect wave and idle connections of realtime servers
     #[command(after_long_help = REALTIME_HELP)]
     Realtime(Realtime),
@@ -296,6 +305,8 @@ enum Failure {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
+    Clients(#[from] ClientsError),
+    #[error(transparent)]
     Realtime(#[from] RealtimeError),
     #[error(transparent)]
     Crypto(#[from] CryptoError),
@@ -391,6 +402,18 @@ impl Command {
                 );
                 Ok(())
             }
+            Self::Clients { product, clients } => {
+                let (options, _scratch) = product.options()?;
+                let found =
+                    clients::measure(&options.binary, &options.work, options.rounds, clients)
+                        .await?;
+                println!(
+                    "{}\n{}",
+                    page::clients(&found),
+                    page::targets(&crate::targets::clients(&found))
+                );
+                Ok(())
+            }
             Self::Footprint(product) => {
                 let (options, _scratch) = product.options()?;
                 let footprint = footprint::measure(&options.binary, &options.work).await?;
@@ -459,6 +482,13 @@ impl All {
             options.window,
         )
         .await?;
+        let clients = clients::measure(
+            &options.binary,
+            &options.work,
+            options.rounds,
+            clients::CLIENTS,
+        )
+        .await?;
         let engine = canonical(&self.engine)?;
         let realtime = realtime::measure(&realtime::Options {
             product: Some(engine),
@@ -479,6 +509,7 @@ impl All {
             options,
             http,
             million,
+            clients,
             realtime,
             crypto,
             footprint,
@@ -718,6 +749,7 @@ mod tests {
             "chatsdk-bench refresh --url http://a/b --token-url http://a/c --connections 2",
             "chatsdk-bench refresh --url http://a/b --token x --token y",
             "chatsdk-bench load --url http://a/ --watch 1",
+            "chatsdk-bench clients --clients 100 --rounds 1",
             "chatsdk-bench floor commit --seconds 1",
             "chatsdk-bench floor sends",
             "chatsdk-bench realtime --peer a/b --subscribers 100 --wave 100 --idle 100,200",

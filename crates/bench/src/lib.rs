@@ -9,6 +9,7 @@
 //! - [`http`]: mint, refresh and an authenticated read, on SQLite and PostgreSQL, beside the floors.
 //! - [`million`]: refreshes where the database holds a million sessions, and while they are swept.
 //! - [`realtime`]: fan-out, connecting and idling of the realtime engine, beside bare sockets.
+//! - [`clients`]: clients of the Rust crate that come back with expired tokens, and a user whose sockets are revoked.
 //! - [`crypto`]: signing and verifying tokens, beside the bare primitives.
 //! - [`footprint`]: start-up time, memory, size.
 //! - [`page`]: what `docs/benchmarks.md` says, with the [`targets`] and whether they are met.
@@ -18,6 +19,7 @@
 //! [`process`] reads what it costs, [`stats`] makes one number of several, [`machine`] says where.
 
 pub mod cli;
+pub mod clients;
 pub mod crypto;
 pub mod floors;
 pub mod footprint;

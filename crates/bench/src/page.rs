@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::clients::{self, Clients};
 use crate::crypto::Crypto;
 use crate::footprint::Footprint;
 use crate::http::{Options, Request, Results};
@@ -236,6 +237,46 @@ pub fn million(million: &Million) -> String {
     )
 }
 
+/// The table of clients that come back, and of sockets that are revoked.
+pub fn clients(found: &Clients) -> String {
+    let mut table = Table::new(&[
+        "<wave",
+        "until half, s",
+        "until the last, s",
+        "a second",
+        "server CPU µs",
+        "generator CPU µs",
+    ]);
+    for (what, wave) in [
+        ("clients with expired tokens", found.back),
+        ("bare JSON echo and bare handshake", found.floor),
+    ] {
+        table.row(&[
+            what.to_owned(),
+            figure(wave.half),
+            figure(wave.seconds),
+            figure(found.count as f64 / wave.seconds),
+            figure(wave.server_cpu),
+            figure(wave.own_cpu),
+        ]);
+    }
+    format!(
+        "{count} clients of the Rust crate, `TokenManager` and `Realtime` each, in one process of one thread; the server has been down while their access \
+         tokens expired, and all begin at the same moment. A client is back when it has exchanged its refresh token at `POST /auth/refresh` and the server \
+         has accepted its socket with the new token. Requests have a connection each, {at_once} at a time. Whoever is signed out, or comes back with the \
+         old token, makes a run invalid. The floor is one request to the bare echo and one bare handshake for each. The server allows any number of \
+         connections a second here (`rate_limits = off`), where the default is a thousand.\n\n{table}\n\
+         {count} sockets of one user, revoked by `DELETE /auth/users/…/sessions`: {revoked} s from sending that until the last close frame was read, and \
+         {answered} s until its reply was. A loop of `send()` that writes as many bytes to as many sockets: {sends} s.\n",
+        count = figure(found.count as f64),
+        at_once = clients::AT_ONCE,
+        table = table.text,
+        revoked = figure(found.revoked),
+        answered = figure(found.answered),
+        sends = figure(found.sends),
+    )
+}
+
 /// The tables of the realtime engine.
 pub fn realtime(realtime: &Realtime) -> String {
     let mut table = Table::new(&[
@@ -359,6 +400,8 @@ pub struct Findings {
     pub http: Vec<Results>,
     /// A million sessions.
     pub million: Million,
+    /// Clients that come back, and sockets that are revoked.
+    pub clients: Clients,
     /// The realtime engine.
     pub realtime: Realtime,
     /// Tokens.
@@ -376,12 +419,14 @@ pub fn page(findings: &Findings) -> String {
         options,
         http: stores,
         million: many,
+        clients: wave,
         realtime: engine,
         crypto: tokens,
         footprint: rest,
     } = findings;
     let mut all = targets::http(stores);
     all.extend(targets::million(many));
+    all.extend(targets::clients(wave));
     all.extend(targets::realtime(engine));
     all.extend(targets::crypto(tokens));
     all.extend(targets::footprint(rest));
@@ -450,8 +495,9 @@ divides either by the bare JSON echo of its own run. CPU of ours includes Postgr
     );
     let _ = write!(
         text,
-        "\n## A million sessions\n\n{}\n## Realtime\n\n{}\n## Tokens\n\n{}\n## At rest\n\n{}",
+        "\n## A million sessions\n\n{}\n## Clients that come back, and sockets that are revoked\n\n{}\n## Realtime\n\n{}\n## Tokens\n\n{}\n## At rest\n\n{}",
         million(many),
+        clients(wave),
         realtime(engine),
         crypto(tokens),
         footprint(rest)

@@ -93,7 +93,13 @@ pub struct Session {
 impl Setup {
     /// Starts the server, and waits until it is ready.
     pub fn start(&self) -> Result<Product, ProductError> {
+        self.start_with(&[])
+    }
+
+    /// The same, with settings from the environment.
+    pub fn start_with(&self, settings: &[(&str, &str)]) -> Result<Product, ProductError> {
         let mut command = Command::new(&self.binary);
+        command.envs(settings.iter().copied());
         command.args([
             "serve",
             "--listen",
@@ -143,6 +149,26 @@ impl Product {
     /// The server's process id.
     pub fn pid(&self) -> u32 {
         self.program.pid()
+    }
+
+    /// Where its API is, without a slash at the end.
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// The key of its first app.
+    pub fn api_key(&self) -> Result<&str, ProductError> {
+        self.api_key.as_deref().ok_or(ProductError::Line {
+            event: "created",
+            member: "apiKey",
+        })
+    }
+
+    /// The same server, whose first start told the key.
+    #[must_use]
+    pub fn with_api_key(mut self, key: String) -> Self {
+        self.api_key = Some(key);
+        self
     }
 
     /// From starting the process to its `ready` line.
@@ -211,10 +237,7 @@ impl Product {
 
     /// Mints: each request for another user.
     pub fn mint(&self, to: &Address, next: &Arc<AtomicU64>) -> Result<Script, ProductError> {
-        let key = self.api_key.as_deref().ok_or(ProductError::Line {
-            event: "created",
-            member: "apiKey",
-        })?;
+        let key = self.api_key()?;
         let head = script::head("POST", to, &[format!("x-api-key: {key}")]);
         Ok(Script::numbered(&head, PERSON, next.clone())?)
     }

@@ -1,5 +1,6 @@
 //! The targets, and whether they are met.
 
+use crate::clients::{self, Clients};
 use crate::crypto::{Crypto, Operation};
 use crate::footprint::Footprint;
 use crate::http::{Request, Results, Store};
@@ -253,6 +254,24 @@ pub fn realtime(realtime: &Realtime) -> Vec<Target> {
     targets
 }
 
+/// The targets that clients of the Rust crate decide.
+pub fn clients(found: &Clients) -> Vec<Target> {
+    vec![
+        Target::at_most(
+            format!("{} clients come back with expired tokens", found.count),
+            clients::WAVE_LIMIT.as_secs_f64(),
+            found.back.seconds,
+            " s",
+        ),
+        Target::at_most(
+            format!("{} sockets of one user, revoked until closed", found.count),
+            clients::REVOKE_LIMIT.as_secs_f64(),
+            found.revoked,
+            " s",
+        ),
+    ]
+}
+
 /// The targets that the figures of tokens decide.
 pub fn crypto(crypto: &Crypto) -> Vec<Target> {
     let bounds = [
@@ -387,6 +406,26 @@ mod tests {
             .map(|target| target.met)
             .collect();
         assert_eq!(met, [true, false, true, false, true, true, false]);
+    }
+
+    #[test]
+    fn clients_are_measured_by_the_last_of_them() {
+        let wave = |seconds| crate::clients::Wave {
+            seconds,
+            half: 1.0,
+            server_cpu: 100.0,
+            own_cpu: 100.0,
+        };
+        let found = Clients {
+            count: 10_000,
+            back: wave(15.1),
+            floor: wave(1.0),
+            revoked: 1.0,
+            answered: 2.0,
+            sends: 0.1,
+        };
+        let met: Vec<bool> = clients(&found).iter().map(|target| target.met).collect();
+        assert_eq!(met, [false, true]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatsdk_types::{Clock as _, SystemClock};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
@@ -19,12 +19,18 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 type Configure = Box<dyn Fn(TokenManagerOptions) -> TokenManagerOptions + Send + Sync>;
 
 /// A chat client for one user at a time, on tokio. Making one starts nothing.
+///
+/// Every method is safe to drop at any point, inside of `select!` for instance: what it asked for is done all the same, or
+/// was never asked for, and no session is lost by it. Dropping the client is a [`Self::disconnect`].
+///
+/// It keeps the connection, and takes no note of what the server says over it: programs that want to know open a
+/// [`Realtime`] of their own, with a [`TokenManager`].
 pub struct ChatSdk<S: NativeStorage = MemoryStorage> {
     api_url: String,
     ws_url: String,
     platform: Arc<Native<S>>,
     configure: Configure,
-    session: Mutex<Option<Session<S>>>,
+    session: Arc<Mutex<Option<Session<S>>>>,
 }
 
 struct Session<S> {
@@ -60,7 +66,7 @@ impl<S: NativeStorage> ChatSdk<S> {
             api_url,
             platform: Arc::new(Native::new(storage)),
             configure: Box::new(|options| options),
-            session: Mutex::default(),
+            session: Arc::default(),
         }
     }
 
@@ -87,19 +93,17 @@ impl<S: NativeStorage> ChatSdk<S> {
     /// it takes newer tokens up; for another user it disconnects first.
     pub async fn connect(&self, credentials: &Credentials) -> Result<User, Error> {
         let tokens = credentials.read(SystemClock.now())?;
+        self.check()?;
         let mut session = self.session.lock().await;
-        if let Some(open) = &*session
-            && open.user_id == credentials.user_id
-        {
-            open.manager.start(tokens).await?;
-            return open.manager.user().ok_or(Error::Disconnected);
+        if let Some(other) = session.take_if(|open| open.user_id != credentials.user_id) {
+            leave(other).await;
         }
-        leave(session.take()).await;
-        let manager = session
-            .insert(self.begin(&credentials.user_id))
-            .manager
-            .clone();
-        manager.start(tokens).await?;
+        let open = session.get_or_insert_with(|| self.begin(&credentials.user_id));
+        let manager = open.manager.clone();
+        if let Err(error) = manager.start(tokens).await {
+            *session = None;
+            return Err(error);
+        }
         let ready = self.open(&mut session);
         drop(session);
         ready.await;
@@ -108,12 +112,22 @@ impl<S: NativeStorage> ChatSdk<S> {
 
     /// Goes on with the stored session of `user_id`, and connects. `None` where there is none.
     pub async fn resume(&self, user_id: &str) -> Result<Option<User>, Error> {
+        self.check()?;
         let mut session = self.session.lock().await;
-        leave(session.take()).await;
+        if let Some(open) = session.take() {
+            leave(open).await;
+        }
         let manager = session.insert(self.begin(user_id)).manager.clone();
-        if !manager.resume().await? {
-            *session = None;
-            return Ok(None);
+        match manager.resume().await {
+            Ok(true) => {}
+            Ok(false) => {
+                *session = None;
+                return Ok(None);
+            }
+            Err(error) => {
+                *session = None;
+                return Err(error);
+            }
         }
         let ready = self.open(&mut session);
         drop(session);
@@ -126,7 +140,14 @@ impl<S: NativeStorage> ChatSdk<S> {
         self.manager().await?.access_token().await
     }
 
-    /// Another token than the one in use, however long that takes.
+    /// A token that works and is not `refused`, which the server would not have. Where nothing can replace that, the
+    /// session is over.
+    pub async fn token_other_than(&self, refused: &str) -> Result<String, Error> {
+        let manager = self.manager().await?;
+        manager.token_other_than(Some(refused)).await
+    }
+
+    /// Another token than the one in use, however long that takes; the same where nothing can replace it.
     pub async fn refresh(&self) -> Result<String, Error> {
         self.manager().await?.refresh().await
     }
@@ -149,16 +170,41 @@ impl<S: NativeStorage> ChatSdk<S> {
 
     /// Closes the connection and forgets the tokens in memory. What is stored stays.
     pub async fn disconnect(&self) {
-        leave(self.session.lock().await.take()).await;
+        let open = self.session.lock().await.take();
+        if let Some(open) = open {
+            leave(open).await;
+        }
     }
 
     /// Disconnects, here and in the other processes that share the storage, forgets the stored tokens, and has
     /// the server revoke the session. Done when that was tried; it is tried again until it is answered.
     pub async fn logout(&self) {
-        if let Some(mut session) = self.session.lock().await.take() {
-            session.realtime = None;
-            session.manager.logout().await;
+        let mut session = self.session.clone().lock_owned().await;
+        if let Some(open) = session.take() {
+            log_out(open, session).await;
         }
+    }
+
+    /// The same for `user_id`, connected or not: ends the session that is stored, too.
+    pub async fn logout_user(&self, user_id: &str) {
+        let mut session = self.session.clone().lock_owned().await;
+        let open = session.take_if(|open| open.user_id == user_id);
+        log_out(open.unwrap_or_else(|| self.begin(user_id)), session).await;
+    }
+
+    /// Whether the address can be one.
+    fn check(&self) -> Result<(), Error> {
+        let read = self.api_url.parse::<hyper::Uri>().ok();
+        let is_one = read.is_some_and(|url| {
+            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
+        });
+        if is_one {
+            return Ok(());
+        }
+        Err(Error::InvalidInput {
+            field: "api_url",
+            why: "Expected the address of the API, like https://chat.example.com.".to_owned(),
+        })
     }
 
     async fn manager(&self) -> Result<TokenManager<Native<S>>, Error> {
@@ -181,14 +227,20 @@ impl<S: NativeStorage> ChatSdk<S> {
     /// Opens the socket; what is answered waits until it is connected, closed, or has had time enough.
     fn open(&self, session: &mut Option<Session<S>>) -> impl Future<Output = ()> + use<S> {
         let watched = session.as_mut().map(|session| {
-            let manager = session.manager.clone();
-            let realtime = Realtime::open(&self.ws_url, manager, self.platform.clone());
-            let watched = realtime.watch();
-            session.realtime = Some(realtime);
-            watched
+            let closed = |open: &Realtime| open.state() == ConnectionState::Closed;
+            // One that was closed when the last session ended does not open again.
+            if session.realtime.as_ref().is_none_or(closed) {
+                let manager = session.manager.clone();
+                let mut opened = Realtime::open(&self.ws_url, manager, self.platform.clone());
+                opened.ignore_pushes();
+                session.realtime = Some(opened);
+            }
+            session.realtime.as_ref().map(Realtime::watch)
         });
         async move {
-            let Some(mut watched) = watched else { return };
+            let Some(Some(mut watched)) = watched else {
+                return;
+            };
             let settled = watched.wait_for(|state| {
                 matches!(state, ConnectionState::Connected | ConnectionState::Closed)
             });
@@ -197,9 +249,21 @@ impl<S: NativeStorage> ChatSdk<S> {
     }
 }
 
-async fn leave<S: NativeStorage>(session: Option<Session<S>>) {
-    if let Some(mut session) = session {
-        session.realtime = None;
-        session.manager.stop().await;
-    }
+async fn leave<S: NativeStorage>(mut session: Session<S>) {
+    session.realtime = None;
+    session.manager.stop().await;
+}
+
+/// Logs out. Who connects next begins after the tombstone, also where this is dropped.
+async fn log_out<S: NativeStorage>(
+    mut session: Session<S>,
+    turn: OwnedMutexGuard<Option<Session<S>>>,
+) {
+    session.realtime = None;
+    let (noted, asked) = session.manager.begin_logout();
+    tokio::spawn(async move {
+        let _driver_gone = noted.await;
+        drop(turn);
+    });
+    let _driver_gone = asked.await;
 }

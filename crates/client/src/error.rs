@@ -78,20 +78,72 @@ pub struct RefreshError {
 pub enum EndReason {
     /// The server said so, with one of the codes that [`ErrorCode::ends_session`] names.
     Refused(ErrorCode),
-    /// The access token has expired, and there is no refresh token.
+    /// The server would not have the access token any more, and there is no refresh token.
     RefreshTokenMissing,
+    /// Your backend says that nobody is signed in there: [`HostError::SessionEnded`].
+    HostSessionEnded,
     /// The user logged out, in another process.
     LoggedOut,
 }
 
 impl EndReason {
+    /// What to say of it. Never speaks of the network: apps tell by that word.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Refused(ErrorCode::RefreshTokenExpired) => {
+                "Refresh token expired: sign in again."
+            }
+            Self::Refused(ErrorCode::RefreshTokenReused) => {
+                "Refresh token used twice: sign in again."
+            }
+            Self::Refused(ErrorCode::SessionRevoked) => "The session was ended: sign in again.",
+            Self::Refused(ErrorCode::UserBanned) => "This user is banned.",
+            Self::Refused(_) => "Refresh token invalid: sign in again.",
+            Self::RefreshTokenMissing => {
+                "The access token has expired and there is no refresh token: sign in again."
+            }
+            Self::HostSessionEnded => {
+                "Your backend has no session of this user any more: sign in again."
+            }
+            Self::LoggedOut => "The user logged out.",
+        }
+    }
+
     /// The stable name of it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Refused(code) => code.as_str(),
             Self::RefreshTokenMissing => "refresh_token_missing",
+            Self::HostSessionEnded => "host_session_ended",
             Self::LoggedOut => "logged_out",
         }
+    }
+}
+
+/// Why your backend gave no pair, where it keeps the refresh token: see
+/// [`TokenManagerOptions::refresh_tokens`](crate::TokenManagerOptions::refresh_tokens).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// Nobody is signed in there any more, which ends the session.
+    #[error("your backend says that nobody is signed in")]
+    SessionEnded,
+    /// Anything else, which passes: it is asked again.
+    #[error("{0}")]
+    Failed(
+        /// For people. What looks like a token in it is blotted out.
+        String,
+    ),
+}
+
+impl From<String> for HostError {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<&str> for HostError {
+    fn from(why: &str) -> Self {
+        Self::Failed(why.to_owned())
     }
 }
 

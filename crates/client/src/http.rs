@@ -44,12 +44,17 @@ pub(crate) struct Problem {
 }
 
 /// Sends `body` as JSON.
-pub(crate) async fn post<P: Platform>(platform: &P, url: &str, body: &Value) -> Answer {
+pub(crate) async fn post<P: Platform>(
+    platform: &P,
+    url: &str,
+    authorization: Option<&str>,
+    body: &Value,
+) -> Answer {
     let (sent_wall, sent_mono) = (platform.wall(), platform.mono());
     let reply = within(
         platform,
         REQUEST_TIMEOUT,
-        platform.post(url, body.to_string()),
+        platform.post(url, authorization, body.to_string()),
     )
     .await;
     let took = (platform.wall() - sent_wall)
@@ -59,8 +64,11 @@ pub(crate) async fn post<P: Platform>(platform: &P, url: &str, body: &Value) -> 
         None => AnswerKind::Unreachable(format!("no answer within {REQUEST_TIMEOUT} ms")),
         Some(Err(why)) => AnswerKind::Unreachable(why.0),
         Some(Ok(reply)) => {
-            let parsed: Option<Value> = serde_json::from_str(&reply.body).ok();
             let status = reply.status;
+            let parsed: Option<Value> = match status {
+                204 => Some(Value::Null),
+                _ => serde_json::from_str(&reply.body).ok(),
+            };
             let media_type = reply.content_type.split(';').next().unwrap_or_default();
             let is_problem = media_type
                 .trim()

@@ -23,7 +23,7 @@ mod within;
 
 #[cfg(feature = "native")]
 pub use client::ChatSdk;
-pub use error::{EndReason, Error, RefreshError, RefreshErrorKind, StorageError};
+pub use error::{EndReason, Error, HostError, RefreshError, RefreshErrorKind, StorageError};
 pub use events::{Event, Events};
 pub use tokens::{
     Credentials, Driver, TokenManager, TokenManagerOptions, TokenState, Tokens, User,

@@ -15,7 +15,7 @@ pub trait Platform: Send + Sync + 'static {
     /// Where pairs are kept between runs, and shared with other processes.
     type Storage: Storage;
     /// Holds a lock until it is dropped.
-    type Guard: Send;
+    type Guard: Send + 'static;
     /// What happens outside that a session should know of.
     type Signals: Signals;
 
@@ -37,10 +37,12 @@ pub trait Platform: Send + Sync + 'static {
         30_000
     }
 
-    /// Sends `body`, which is JSON, with POST to `url`. Dropping it gives it up.
+    /// Sends `body`, which is JSON, with POST to `url`, and with the header `Authorization` where one is given.
+    /// Dropping it gives it up.
     fn post(
         &self,
         url: &str,
+        authorization: Option<&str>,
         body: String,
     ) -> impl Future<Output = Result<HttpReply, Unreachable>> + Send;
 
@@ -78,8 +80,10 @@ pub trait Platform: Send + Sync + 'static {
 
 /// A place for one text, which holds secrets.
 ///
-/// A `set` or `remove` that is dropped before it is done has happened, or will never happen, or happens before any
-/// later call on this storage.
+/// It may fail, hang, or do late what it was given up for. What was asked of it is polled to its end for as long as the
+/// [`Driver`](crate::Driver) lives, also where a session was closed meanwhile, so that a write that lands after five
+/// seconds, over what was written since, is noticed and undone. A `set` or `remove` that is dropped unfinished, with the
+/// driver, has happened or never will.
 pub trait Storage: Send + Sync + 'static {
     /// What `set` was last given, or `None` of nothing.
     fn get(&self) -> impl Future<Output = Result<Option<String>, StorageFault>> + Send;
@@ -89,6 +93,17 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Forgets the text. Called where a newer one could not be kept.
     fn remove(&self) -> impl Future<Output = Result<(), StorageFault>> + Send;
+
+    /// Whether what it keeps is gone with the process.
+    fn is_volatile(&self) -> bool {
+        false
+    }
+
+    /// Whether other processes may use it. What nobody else can have read may be taken out of it where a newer pair
+    /// cannot be kept, and that used unsaved.
+    fn is_shared(&self) -> bool {
+        true
+    }
 }
 
 /// Why a storage did not do what it was asked.
@@ -160,6 +175,11 @@ pub enum PeerMessage {
         /// How far the server's clock is ahead of the device's, in ms.
         offset: Millis,
     },
-    /// The user logged out.
-    SignedOut,
+    /// The user logged out. Those who know of as many logouts, and have another session, were not meant.
+    SignedOut {
+        /// How many logouts there have been, this one included.
+        generation: i64,
+        /// The session that was ended, where it is known.
+        session: Option<String>,
+    },
 }

@@ -3,6 +3,7 @@
 //! by one refresh: only the answer to that can end a session.
 
 use std::borrow::Cow;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use tokio_tungstenite::tungstenite::{
     Error as SocketError, Message, client::IntoClientRequest as _,
 };
 
+use crate::events::{Event, Events};
 use crate::native::{Stream, dial};
 use crate::platform::Platform;
-use crate::tokens::{TokenManager, backoff};
+use crate::tokens::{LONGEST, TokenManager, backoff, read_claims};
 
 /// How the connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const PING_GRACE: Duration = Duration::from_secs(10);
 /// How long the answer to an in-band refresh is waited for.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many pushes wait for whoever takes them.
+const PUSHES: usize = 1_024;
 /// A connection that stood for so long has healed what was wrong before it.
 const CALM: Duration = Duration::from_mins(1);
 
@@ -50,7 +54,7 @@ const CALM: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Realtime {
     state: watch::Receiver<ConnectionState>,
-    pushes: mpsc::UnboundedReceiver<Push>,
+    pushes: mpsc::Receiver<Push>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -59,7 +63,7 @@ impl Realtime {
     /// runtime that this is called on.
     pub fn open<P: Platform>(url: &str, tokens: TokenManager<P>, platform: Arc<P>) -> Self {
         let (state, watched) = watch::channel(ConnectionState::Connecting);
-        let (pushes, received) = mpsc::unbounded_channel();
+        let (pushes, received) = mpsc::channel(PUSHES);
         let connection = Connection {
             url: url.to_owned(),
             tokens,
@@ -89,10 +93,19 @@ impl Realtime {
         self.state.clone()
     }
 
-    /// The next thing that the server says unasked; `None` when the connection is closed. They wait until
-    /// they are taken.
+    /// The next thing that the server says unasked; `None` when the connection is closed. As many as 1 024 wait until
+    /// they are taken; then nothing more is read, and a server that is not read from hangs up in the end. Who wants none
+    /// of them says so: [`Self::ignore_pushes`]. Safe to drop: what was not answered is still there.
     pub async fn push(&mut self) -> Option<Push> {
         self.pushes.recv().await
+    }
+}
+
+impl Realtime {
+    /// Lets go of what the server says unasked.
+    pub fn ignore_pushes(&mut self) {
+        self.pushes.close();
+        while self.pushes.try_recv().is_ok() {}
     }
 }
 
@@ -106,6 +119,8 @@ impl Drop for Realtime {
 enum Lost {
     /// The server would not have the token.
     Refused,
+    /// The tokens speak for another session now.
+    Overtaken,
     /// Anything else.
     Weather,
 }
@@ -115,7 +130,7 @@ struct Connection<P> {
     tokens: TokenManager<P>,
     platform: Arc<P>,
     state: watch::Sender<ConnectionState>,
-    pushes: mpsc::UnboundedSender<Push>,
+    pushes: mpsc::Sender<Push>,
 }
 
 type Socket = WebSocketStream<Stream>;
@@ -124,11 +139,17 @@ impl<P: Platform> Connection<P> {
     async fn run(self) {
         let mut refused: Option<String> = None;
         let mut failures = 0;
+        let mut events = self.tokens.events();
         // An error says that the session is over or closed.
         while let Ok(token) = self.tokens.token_other_than(refused.as_deref()).await {
             let began = Instant::now();
             let mut sent = token;
-            let lost = self.connection(&mut sent).await;
+            let lost = self.connection(&mut sent, &mut events).await;
+            if matches!(lost, Lost::Overtaken) {
+                // Nobody is told of the gap unless it lasts.
+                refused = None;
+                continue;
+            }
             self.state.send_replace(ConnectionState::Offline);
             if began.elapsed() >= CALM {
                 failures = 0;
@@ -138,7 +159,7 @@ impl<P: Platform> Connection<P> {
             refused = is_refused.then_some(sent);
             // The first refusal is answered at once: the wait for another token is wait enough.
             if !is_refused || failures > 1 {
-                let pause = backoff(failures, self.platform.random());
+                let pause = backoff(failures, self.platform.random(), LONGEST);
                 sleep(Duration::from_millis(pause.unsigned_abs())).await;
             }
         }
@@ -146,7 +167,7 @@ impl<P: Platform> Connection<P> {
     }
 
     /// One connection, from opening to loss. `sent` is the token that the server was last shown.
-    async fn connection(&self, sent: &mut String) -> Lost {
+    async fn connection(&self, sent: &mut String, events: &mut Events) -> Lost {
         let patience = Instant::now() + OPEN_TIMEOUT;
         let Ok(Some(mut socket)) = timeout_at(patience, self.upgrade()).await else {
             return Lost::Weather;
@@ -165,6 +186,7 @@ impl<P: Platform> Connection<P> {
             silence: OPEN_TIMEOUT,
             pong: false,
         };
+        let session = read_claims(sent).and_then(|claims| claims.sid);
         let mut next_id = 1;
         // The in-band refresh that is not answered yet, and until when it has to be.
         let mut asked: Option<(u32, Instant)> = None;
@@ -177,6 +199,8 @@ impl<P: Platform> Connection<P> {
             let frame = tokio::select! {
                 frame = socket.next() => frame,
                 () = sleep_until(give_up) => return Lost::Weather,
+                // Somebody signed the same user in anew: what is open still belongs to the old session.
+                () = self.overtaken(events, session.as_deref()) => return Lost::Overtaken,
                 token = self.next_token(refresh_at, sent) => {
                     let Ok(token) = token else { return Lost::Weather };
                     *sent = token;
@@ -213,7 +237,7 @@ impl<P: Platform> Connection<P> {
                         PushBody::Disconnect(push) => return lost(push.code),
                         PushBody::Refresh(push) => terms.renew(push.expires, push.ttl),
                         _ => {
-                            let _nobody_listens = self.pushes.send(push);
+                            let _nobody_listens = self.pushes.send(push).await;
                         }
                     },
                     Ok(ServerMessage::Reply(reply)) => match reply.body {
@@ -242,6 +266,22 @@ impl<P: Platform> Connection<P> {
         }
     }
 
+    /// Waits until the tokens speak for another session than `ours`.
+    async fn overtaken(&self, events: &mut Events, ours: Option<&str>) {
+        while let Some(event) = events.next().await {
+            if !matches!(event, Event::Refreshed { .. }) {
+                continue;
+            }
+            // The event may be of long ago; what counts is whose token is in use.
+            let tokens = self.tokens.tokens();
+            let theirs = tokens.and_then(|tokens| read_claims(&tokens.access_token)?.sid);
+            if ours.is_some() && theirs.is_some() && theirs.as_deref() != ours {
+                return;
+            }
+        }
+        pending::<()>().await;
+    }
+
     async fn upgrade(&self) -> Option<Socket> {
         let request = self.url.as_str().into_client_request().ok()?;
         let stream = dial(request.uri()).await.ok()?;
@@ -254,7 +294,7 @@ impl<P: Platform> Connection<P> {
     /// Another token, when it is time for one.
     async fn next_token(&self, at: Instant, sent: &str) -> Result<String, crate::Error> {
         sleep_until(at).await;
-        self.tokens.token_other_than(Some(sent)).await
+        self.tokens.other_than(Some(sent), true).await
     }
 }
 
@@ -268,7 +308,9 @@ struct Terms {
 
 impl Terms {
     fn renew(&mut self, expires: bool, ttl: u32) {
-        self.refresh_at = expires.then(|| Instant::now() + Duration::from_secs(ttl.into()));
+        // A token that nothing can replace is shown again: not in a circle.
+        let ttl = Duration::from_secs(ttl.max(1).into());
+        self.refresh_at = expires.then(|| Instant::now() + ttl);
     }
 }
 

@@ -188,3 +188,79 @@ async fn an_unreachable_server_ends_nothing() {
     assert_eq!(standing(&server.backend, &sdk).await, "200");
     assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signs_in_anew_after_an_end_with_a_socket_of_the_new_session() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let sdk = server.backend.device(MemoryStorage::default());
+    let body = json!({ "userId": "ann" });
+    sdk.connect(&server.backend.credentials(&body).await)
+        .await
+        .unwrap();
+    let over = sdk.events().await.unwrap();
+    let response = server
+        .backend
+        .request("DELETE", "/auth/users/ann/sessions")
+        .send()
+        .await;
+    response.ok();
+    until(over, ended).await;
+
+    let tokens = server.backend.credentials(&body).await;
+    sdk.connect(&tokens).await.unwrap();
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
+    assert_eq!(standing(&server.backend, &sdk).await, "200");
+
+    // Another session of the same user: what is open belongs to it from now on.
+    let first = sdk.access_token().await.unwrap();
+    server.clock.advance(1_000);
+    sdk.connect(&server.backend.credentials(&body).await)
+        .await
+        .unwrap();
+    assert_ne!(sdk.access_token().await.unwrap(), first);
+    assert_eq!(standing(&server.backend, &sdk).await, "200");
+    sdk.logout().await;
+    assert!(matches!(sdk.access_token().await, Err(Error::NotConnected)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_stored_is_logged_out_without_a_connect() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ann.tokens");
+    let sdk = server.backend.device(FileStorage::new(&path).unwrap());
+    sdk.connect(
+        &server
+            .backend
+            .credentials(&json!({ "userId": "ann" }))
+            .await,
+    )
+    .await
+    .unwrap();
+    let token = sdk.access_token().await.unwrap();
+    sdk.disconnect().await;
+
+    let other = server.backend.device(FileStorage::new(&path).unwrap());
+    other.logout_user("ann").await;
+    assert_eq!(sdk.resume("ann").await.unwrap(), None);
+    let person = Person {
+        address: server.backend.address,
+        access: token,
+        refresh: String::new(),
+        session: String::new(),
+    };
+    assert_eq!(person.standing().await, "401 token_revoked");
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_said_at_once() {
+    let sdk = ChatSdk::new("chat.example.com");
+    let refused = sdk.resume("ann").await;
+    assert!(matches!(
+        refused,
+        Err(Error::InvalidInput {
+            field: "api_url",
+            ..
+        })
+    ));
+}

@@ -57,6 +57,8 @@ pub enum Fault {
     Hangs,
     /// Each takes two seconds.
     Slow,
+    /// A write takes eight seconds, which is longer than anybody waits for it.
+    Late,
     /// The first pair of a session is kept; its successors are not, and nobody is told: no honest storage
     /// does that.
     Lies,
@@ -69,7 +71,14 @@ pub trait Network: Send + Sync {
     /// Whether the device knows that it is offline.
     fn online(&self) -> bool;
     /// Takes a request of `from`, and sees to a reply.
-    fn send(&self, from: ProcId, path: &str, body: &str, reply: ReplyTo);
+    fn send(
+        &self,
+        from: ProcId,
+        path: &str,
+        authorization: Option<&str>,
+        body: &str,
+        reply: ReplyTo,
+    );
 }
 
 /// Where the reply to a request goes. Dropped, the connection broke.
@@ -282,10 +291,11 @@ async fn at_point(device: &Device, process: ProcId, point: Point) {
 
 impl VirtualStorage {
     /// Waits as long as the storage takes. For ever, where it hangs.
-    async fn take_time(&self) {
+    async fn take_time(&self, writes: bool) {
         let delay = match self.shared.fault() {
             Fault::Hangs => return pending().await,
             Fault::Slow => 2_000,
+            Fault::Late if writes => 8_000,
             _ if self.instant => 0,
             _ => self.device.fate.storage_delay(),
         };
@@ -304,13 +314,13 @@ impl Storage for VirtualStorage {
             Fault::Stale => Ok(self.first.clone()),
             _ => Ok(self.shared.text()),
         };
-        self.take_time().await;
+        self.take_time(false).await;
         at_point(&self.device, self.process, Point::Read).await;
         text
     }
 
     async fn set(&self, text: String) -> Result<(), StorageFault> {
-        self.take_time().await;
+        self.take_time(true).await;
         at_point(&self.device, self.process, Point::Saving).await;
         match self.shared.fault() {
             Fault::Writes | Fault::Full | Fault::Both => {
@@ -336,7 +346,7 @@ impl Storage for VirtualStorage {
     }
 
     async fn remove(&self) -> Result<(), StorageFault> {
-        self.take_time().await;
+        self.take_time(true).await;
         match self.shared.fault() {
             Fault::Writes | Fault::Both => Err(StorageFault("read-only".to_owned())),
             _ => {
@@ -386,11 +396,18 @@ impl Platform for VirtualPlatform {
         self.traits.tick
     }
 
-    async fn post(&self, url: &str, body: String) -> Result<HttpReply, Unreachable> {
+    async fn post(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+        body: String,
+    ) -> Result<HttpReply, Unreachable> {
         let path = url.find("/auth/").map_or(url, |at| &url[at..]).to_owned();
         self.point(Point::Sending).await;
         let (reply, answer) = oneshot::channel();
-        self.device.network.send(self.process, &path, &body, reply);
+        self.device
+            .network
+            .send(self.process, &path, authorization, &body, reply);
         self.point(Point::Sent).await;
         let answer = answer
             .await

@@ -123,6 +123,9 @@ impl Fate for Life {
         if let Some((session, ..)) = access_token(text).and_then(|token| claims(&token)) {
             let mut state = self.lock();
             state.refused.remove(&session);
+            // Tabs that signed in side by side have a session each: what stands there is the last that was saved, and what
+            // is lost with it.
+            state.kept.clear();
             state.kept.insert(session);
         }
         self.tell(|| {
@@ -596,9 +599,15 @@ impl Course {
             Fault::Both,
             Fault::Hangs,
             Fault::Slow,
+            Fault::Late,
         ];
-        // What has no locks has a storage that takes no time.
-        let possible = if self.character.locks { 6 } else { 4 };
+        // What has no locks has a storage that takes no time. What writes after it was given up, and after the lock was let
+        // go of, is at most one's own: nobody can tell what two of them come to.
+        let possible = match (self.character.locks, self.character.most_tabs) {
+            (false, _) => 4,
+            (true, 1) => 7,
+            (true, _) => 6,
+        };
         let fault = state.rng.pick(&all[..possible]);
         let time = match state.rng.unit() {
             chance if chance < 0.7 => state.rng.wait(10 * SECOND),

@@ -58,7 +58,14 @@ impl Network for Wire {
         !(state.weather.knows && now < state.weather.offline_until)
     }
 
-    fn send(&self, from: ProcId, path: &str, body: &str, reply: ReplyTo) {
+    fn send(
+        &self,
+        from: ProcId,
+        path: &str,
+        _authorization: Option<&str>,
+        body: &str,
+        reply: ReplyTo,
+    ) {
         let life = &self.0;
         let now = life.world.now();
         let (path, body) = (path.to_owned(), body.to_owned());

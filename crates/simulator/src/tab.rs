@@ -68,6 +68,12 @@ impl Tab {
                     return;
                 }
                 let tokens = manager.tokens();
+                life.tell(|| {
+                    let session = tokens
+                        .as_ref()
+                        .and_then(|tokens| claims(&tokens.access_token));
+                    format!("{platform:?} logs out of {session:?}")
+                });
                 if let Some((session, ..)) = tokens.and_then(|tokens| claims(&tokens.access_token))
                 {
                     let mut state = life.lock();

@@ -37,7 +37,6 @@ enum Job {
 pub struct FileStorage {
     path: PathBuf,
     jobs: mpsc::Sender<Job>,
-    last: tokio::sync::Mutex<Option<Stamp>>,
 }
 
 impl FileStorage {
@@ -53,11 +52,7 @@ impl FileStorage {
                     work(&file, job);
                 }
             })?;
-        Ok(Self {
-            path,
-            jobs,
-            last: tokio::sync::Mutex::default(),
-        })
+        Ok(Self { path, jobs })
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> io::Result<T> {
@@ -187,8 +182,13 @@ impl Drop for FileLock {
     }
 }
 
+/// What somebody has seen of a file.
+#[derive(Debug, Default)]
+pub struct FileSeen(Option<Stamp>);
+
 impl NativeStorage for FileStorage {
     type Guard = FileLock;
+    type Seen = FileSeen;
 
     async fn lock(&self, name: &str) -> FileLock {
         let kind = name.rsplit(':').next().unwrap_or_default();
@@ -202,12 +202,11 @@ impl NativeStorage for FileStorage {
         }
     }
 
-    async fn changed(&self) {
-        let mut last = self.last.lock().await;
+    async fn changed(&self, seen: &mut FileSeen) {
         loop {
             // Where it cannot be known now, it may be later.
             if let Ok(now) = self.ask(Job::Stamp).await {
-                let before = last.replace(now);
+                let before = seen.0.replace(now);
                 if before.is_some_and(|before| before != now) {
                     return;
                 }

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, RETRY_AFTER};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, RETRY_AFTER};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 
@@ -14,7 +14,11 @@ use crate::platform::HttpReply;
 /// The longest reply that is read, in bytes. Token replies have a few thousand.
 const MAX_BODY: usize = 1 << 20;
 
-pub(super) async fn post(url: &str, body: String) -> io::Result<HttpReply> {
+pub(super) async fn post(
+    url: &str,
+    authorization: Option<&str>,
+    body: String,
+) -> io::Result<HttpReply> {
     let uri: Uri = url.parse().map_err(io::Error::other)?;
     let stream = dial(&uri).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -22,8 +26,11 @@ pub(super) async fn post(url: &str, body: String) -> io::Result<HttpReply> {
         .map_err(io::Error::other)?;
     let host = uri.authority().map_or("", |authority| authority.as_str());
     let target = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::builder()
-        .method(Method::POST)
+    let mut head = Request::builder().method(Method::POST);
+    if let Some(authorization) = authorization {
+        head = head.header(AUTHORIZATION, authorization);
+    }
+    let request = head
         .uri(target)
         .header(HOST, host.rsplit('@').next().unwrap_or_default())
         .header(CONTENT_TYPE, "application/json")

@@ -31,14 +31,23 @@ impl Storage for MemoryStorage {
         *lock(&self.0) = None;
         Ok(())
     }
+
+    fn is_volatile(&self) -> bool {
+        true
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 impl NativeStorage for MemoryStorage {
     type Guard = ();
+    type Seen = ();
 
     async fn lock(&self, _name: &str) {}
 
-    async fn changed(&self) {
+    async fn changed(&self, _seen: &mut ()) {
         pending::<()>().await;
     }
 }

@@ -15,21 +15,23 @@ use chatsdk_types::{Clock as _, Millis, SystemClock, SystemEntropy, entropy};
 use crate::platform::{HttpReply, Platform, Signal, Signals, Storage, Unreachable};
 
 pub(crate) use dial::{Stream, dial};
-pub use file::{FileLock, FileStorage};
+pub use file::{FileLock, FileSeen, FileStorage};
 pub use memory::MemoryStorage;
 
 /// A storage that programs can use: with locks between those that share it, and a way to notice that
 /// another one wrote.
 pub trait NativeStorage: Storage {
     /// Holds a lock until it is dropped.
-    type Guard: Send;
+    type Guard: Send + 'static;
 
     /// Waits for the lock `name`.
     fn lock(&self, name: &str) -> impl Future<Output = Self::Guard> + Send;
 
-    /// Waits until the text is another one than when this was last called; for ever where nobody else can
-    /// write.
-    fn changed(&self) -> impl Future<Output = ()> + Send;
+    /// What somebody who listens has seen of it.
+    type Seen: Default + Send + 'static;
+
+    /// Waits until the text is another one than `seen`; for ever where nobody else can write. Safe to drop.
+    fn changed(&self, seen: &mut Self::Seen) -> impl Future<Output = ()> + Send;
 }
 
 /// The platform of a program that runs on tokio.
@@ -50,9 +52,12 @@ impl<S: NativeStorage> Native<S> {
 }
 
 /// Signals of a program: its storage changes.
-pub struct NativeSignals<S>(Arc<S>);
+pub struct NativeSignals<S: NativeStorage> {
+    storage: Arc<S>,
+    seen: S::Seen,
+}
 
-impl<S> fmt::Debug for NativeSignals<S> {
+impl<S: NativeStorage> fmt::Debug for NativeSignals<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NativeSignals").finish_non_exhaustive()
     }
@@ -60,7 +65,7 @@ impl<S> fmt::Debug for NativeSignals<S> {
 
 impl<S: NativeStorage> Signals for NativeSignals<S> {
     async fn next(&mut self) -> Signal {
-        self.0.changed().await;
+        self.storage.changed(&mut self.seen).await;
         Signal::StorageChanged
     }
 }
@@ -87,8 +92,13 @@ impl<S: NativeStorage> Platform for Native<S> {
         tokio::time::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0))).await;
     }
 
-    async fn post(&self, url: &str, body: String) -> Result<HttpReply, Unreachable> {
-        let reply = http::post(url, body).await;
+    async fn post(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+        body: String,
+    ) -> Result<HttpReply, Unreachable> {
+        let reply = http::post(url, authorization, body).await;
         reply.map_err(|error| Unreachable(error.to_string()))
     }
 
@@ -101,6 +111,9 @@ impl<S: NativeStorage> Platform for Native<S> {
     }
 
     fn signals(&self) -> NativeSignals<S> {
-        NativeSignals(self.storage.clone())
+        NativeSignals {
+            storage: self.storage.clone(),
+            seen: S::Seen::default(),
+        }
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use super::lock;
 use super::manager::{Command, Reply, Shared, TokenState};
 use super::pair::{Origin, Pair, Tokens};
-use super::revoke::{revoke_later, revoke_once};
 use super::session::{Session, Task};
+use super::vault::Ended;
 use crate::error::Error;
 use crate::platform::{PeerMessage, Platform};
 
@@ -54,25 +54,30 @@ impl<P: Platform> Driver<P> {
                 Some(session) => session.spawn(session.clone().token(min_ttl, reply)),
                 None => self.refuse(reply),
             },
-            Command::OtherThan(refused, reply) => match &self.session {
-                Some(session) => session.token_other_than(refused, reply),
+            Command::OtherThan { not, ending, reply } => match &self.session {
+                Some(session) => session.token_other_than(not, ending, reply),
                 None => self.refuse(reply),
             },
             Command::Stop(done) => {
                 self.leave();
                 let _gone = done.send(());
             }
-            Command::Logout(done) => {
-                let pair = lock(&self.shared.view).pair.clone();
-                self.shared.platform.tell(PeerMessage::SignedOut);
+            Command::Logout { noted, asked } => {
+                let starting = self.session.as_ref().and_then(|session| session.starting());
+                let pair = lock(&self.shared.view).pair.clone().or(starting);
                 self.leave();
                 let shared = self.shared.clone();
-                self.shared.background(async move {
-                    let (platform, url) = (&*shared.platform, &shared.api_url);
-                    let waiting = shared.vault.end(pair.as_deref()).await;
-                    let left = revoke_once(platform, url, &shared.vault, waiting).await;
-                    let _gone = done.send(());
-                    revoke_later(platform, url, &shared.vault, left).await;
+                self.shared.background.add(async move {
+                    let Ended { revoke, generation } = shared.vault.end(pair.as_deref()).await;
+                    // After the tombstone: who hears of it may sign in anew at once, and has to find it.
+                    shared.platform.tell(PeerMessage::SignedOut {
+                        generation,
+                        session: pair.and_then(|pair| pair.sid.clone()),
+                    });
+                    let _gone = noted.send(());
+                    shared.revoker.present(&shared, revoke).await;
+                    let _gone = asked.send(());
+                    shared.revoker.go_on(&shared).await;
                 });
             }
         }
@@ -90,7 +95,7 @@ impl<P: Platform> Driver<P> {
             return;
         };
         if let Some(session) = &self.session
-            && lock(&shared.view).pair.is_some()
+            && (lock(&shared.view).pair.is_some() || session.starting().is_some())
         {
             let again = session.clone();
             session.spawn(async move {
@@ -100,6 +105,7 @@ impl<P: Platform> Driver<P> {
             return;
         }
         let session = self.open();
+        session.start_with(&pair);
         let first = session.clone();
         session.spawn(async move {
             first.begin(pair).await;
@@ -110,6 +116,16 @@ impl<P: Platform> Driver<P> {
     fn resume(&mut self, reply: Reply<bool>) {
         if self.session.is_some() && lock(&self.shared.view).pair.is_some() {
             let _gone = reply.send(Ok(true));
+            return;
+        }
+        if let Some(session) = &self.session
+            && session.starting().is_some()
+        {
+            let begun = session.clone();
+            session.spawn(async move {
+                begun.begun().await;
+                let _gone = reply.send(Ok(true));
+            });
             return;
         }
         let session = self.open();
@@ -178,11 +194,12 @@ impl<P: Platform> Future for Driver<P> {
                 }
                 progressed |= this.tasks_were_begun();
             }
-            let begun = std::mem::take(&mut *lock(&this.shared.background));
-            this.background.extend(begun);
+            this.background.extend(this.shared.background.take());
             while let Poll::Ready(Some(())) = this.background.poll_next_unpin(context) {
                 progressed = true;
             }
+            // What goes on in the background begins more of it.
+            progressed |= !this.shared.background.is_empty();
             if this
                 .session
                 .as_ref()
@@ -191,7 +208,7 @@ impl<P: Platform> Future for Driver<P> {
                 this.forget();
                 progressed = true;
             }
-            if handles_gone && this.background.is_empty() {
+            if handles_gone && this.background.is_empty() && this.shared.background.is_empty() {
                 return Poll::Ready(());
             }
             if !progressed {
@@ -215,6 +232,6 @@ impl<P> Drop for Driver<P> {
         if let Some(session) = &self.session {
             session.take_spawned();
         }
-        lock(&self.shared.background).clear();
+        drop(self.shared.background.take());
     }
 }

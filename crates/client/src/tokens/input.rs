@@ -24,6 +24,17 @@ pub struct Credentials {
     pub expires_at: Option<Millis>,
 }
 
+/// When a token expires, in ms since the Unix epoch: as a host says it, in milliseconds or seconds, or else by the
+/// token's own `exp`, in seconds.
+pub(crate) fn expiry(said: Option<Millis>, exp: Option<i64>) -> Option<Millis> {
+    match said.filter(|time| *time > 0) {
+        // That many milliseconds are in 1973: these are seconds.
+        Some(time) if time < 100_000_000_000 => Some(time * 1_000),
+        Some(time) => Some(time),
+        None => exp.map(|exp| exp.saturating_mul(1_000)),
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -70,26 +81,17 @@ impl Credentials {
         if claims.sub != self.user_id {
             return Err(Error::UserMismatch);
         }
-        let from_token = claims.exp.map(|exp| exp.saturating_mul(1_000));
-        let given = self.expires_at.filter(|time| *time > 0).map(|time| {
-            // That many milliseconds are in 1973: these are seconds.
-            if time < 100_000_000_000 {
-                time * 1_000
-            } else {
-                time
-            }
-        });
-        let expires_at = match (given, from_token) {
-            (Some(given), Some(from_token)) if given > now.saturating_add(YEAR) => from_token,
-            (Some(given), _) => given,
-            (None, Some(from_token)) => from_token,
-            (None, None) => {
-                return invalid(
-                    "expires_at",
-                    "Neither expires_at nor the token says when the token expires.",
-                );
-            }
+        let Some(mut expires_at) = expiry(self.expires_at, claims.exp) else {
+            return invalid(
+                "expires_at",
+                "Neither expires_at nor the token says when the token expires.",
+            );
         };
+        if let Some(exp) = claims.exp
+            && expires_at > now.saturating_add(YEAR)
+        {
+            expires_at = exp.saturating_mul(1_000);
+        }
         Ok(Tokens {
             access_token: self.token.clone(),
             refresh_token,

@@ -1,19 +1,20 @@
 //! The handle of a session.
 
 use std::fmt;
-use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use chatsdk_types::Millis;
 use tokio::sync::{mpsc, oneshot};
 
+use super::background::Background;
 use super::clocks::ServerClock;
 use super::driver::Driver;
 use super::lock;
 use super::options::TokenManagerOptions;
 use super::pair::{Pair, Tokens, User};
+use super::revoke::Revoker;
 use super::schedule::effective_buffer;
-use super::session::Task;
 use super::vault::Vault;
 use crate::error::{Error, RefreshError, StorageError};
 use crate::events::{Emitter, Event, Events};
@@ -67,13 +68,13 @@ pub(crate) struct Shared<P> {
     pub(crate) platform: Arc<P>,
     pub(crate) clock: Arc<ServerClock>,
     pub(crate) events: Arc<Emitter>,
-    pub(crate) vault: Vault<P>,
+    pub(crate) vault: Arc<Vault<P>>,
+    pub(crate) revoker: Revoker,
     pub(crate) options: TokenManagerOptions,
     pub(crate) api_url: String,
     pub(crate) refresh_lock: String,
     pub(super) view: Mutex<View>,
-    /// What goes on after the session, and is not polled yet.
-    pub(super) background: Mutex<Vec<Task>>,
+    pub(crate) background: Arc<Background>,
 }
 
 impl<P: Platform> Shared<P> {
@@ -122,7 +123,8 @@ impl<P: Platform> Shared<P> {
 
     pub(crate) fn report(&self, error: &RefreshError) {
         if let Some(on_refresh_error) = &self.options.on_refresh_error {
-            on_refresh_error(error);
+            // The app's panic is its own: the session must not die of it.
+            let _its_own = catch_unwind(AssertUnwindSafe(|| on_refresh_error(error)));
         }
     }
 
@@ -132,10 +134,6 @@ impl<P: Platform> Shared<P> {
             cause: StorageFault(crate::redact::redact(why)),
         };
         self.events.emit(&Event::StorageFailed(Arc::new(error)));
-    }
-
-    pub(crate) fn background(&self, task: impl Future<Output = ()> + Send + 'static) {
-        lock(&self.background).push(Box::pin(task));
     }
 
     /// Why there is no token.
@@ -153,9 +151,19 @@ pub(super) enum Command {
     Start(Tokens, Reply<()>),
     Resume(Reply<bool>),
     Token(Millis, Reply<String>),
-    OtherThan(Option<String>, Reply<String>),
+    OtherThan {
+        not: Option<String>,
+        /// It was not refused, but is about to end: it will do where nothing can replace it.
+        ending: bool,
+        reply: Reply<String>,
+    },
     Stop(oneshot::Sender<()>),
-    Logout(oneshot::Sender<()>),
+    Logout {
+        /// The tombstone stands.
+        noted: oneshot::Sender<()>,
+        /// The server was asked.
+        asked: oneshot::Sender<()>,
+    },
 }
 
 /// Keeps one user's access token alive from [`TokenManager::start`] to [`TokenManager::stop`], as long as
@@ -185,23 +193,30 @@ impl<P: Platform> fmt::Debug for TokenManager<P> {
 
 impl<P: Platform> TokenManager<P> {
     /// A manager, and the future that does its work: spawn it. Dropping the future is what the death of the
-    /// process would be; it ends by itself when the last handle is gone.
+    /// process would be. It ends by itself when the last handle is gone, and what was begun is done: a write that
+    /// hangs, and a logout that the server was not told of yet, keep it.
+    ///
+    /// Every method is safe to drop at any point: what it asked for is done all the same, or was never asked for, and
+    /// nothing is lost of a session by it.
     pub fn new(platform: Arc<P>, options: TokenManagerOptions) -> (Self, Driver<P>) {
         let name = format!("chatsdk:{}:{}", options.api_url, options.user_id);
         let clock = Arc::new(ServerClock::default());
         let events = Arc::new(Emitter::default());
-        let vault = Vault::new(
+        let background = Arc::new(Background::default());
+        let vault = Arc::new(Vault::new(
             platform.clone(),
             clock.clone(),
             events.clone(),
+            background.clone(),
             &options.user_id,
             format!("{name}:save"),
-        );
+        ));
         let shared = Arc::new(Shared {
             platform,
             clock,
             events,
             vault,
+            revoker: Revoker::default(),
             api_url: options.api_url.clone(),
             options,
             refresh_lock: format!("{name}:refresh"),
@@ -210,7 +225,7 @@ impl<P: Platform> TokenManager<P> {
                 pair: None,
                 last_error: None,
             }),
-            background: Mutex::default(),
+            background,
         });
         let (commands, receiver) = mpsc::unbounded_channel();
         let driver = Driver::new(shared.clone(), receiver);
@@ -244,7 +259,7 @@ impl<P: Platform> TokenManager<P> {
     }
 
     /// Begins with the pair that the host gave, or with a newer one of the same session that is in storage.
-    /// Does not wait for a refresh. Started already, it takes the pair up where that is newer.
+    /// Does not wait for a refresh. Started already, or just being started, it takes the pair up where that is newer.
     pub async fn start(&self, given: Tokens) -> Result<(), Error> {
         self.ask(|reply| Command::Start(given, reply)).await
     }
@@ -255,7 +270,8 @@ impl<P: Platform> TokenManager<P> {
     }
 
     /// A token that works now. At once while the one in use lives, and refreshed behind where its end is
-    /// near; waits for a refresh where it has ended.
+    /// near; waits for a refresh where it has ended. Where there is nothing to refresh it with, the token in use,
+    /// whatever this device takes for the time.
     pub async fn access_token(&self) -> Result<String, Error> {
         self.access_token_for(MIN_TTL).await
     }
@@ -268,23 +284,36 @@ impl<P: Platform> TokenManager<P> {
         };
         let now = self.shared.clock.now(&*self.shared.platform);
         let left = pair.life_left(now);
+        if !self.shared.options.can_refresh(&pair.tokens) {
+            return Ok(pair.tokens.access_token.clone());
+        }
         if left > 0 && left > min_ttl.min(effective_buffer(pair.ttl, self.shared.buffer())) {
             return Ok(pair.tokens.access_token.clone());
         }
         self.ask(|reply| Command::Token(min_ttl, reply)).await
     }
 
-    /// A token that works now and is not `refused`, however long that takes. Fails when the session ends or
-    /// is closed.
+    /// A token that works now and is not `refused`, which the server would not have, however long that takes. Fails when
+    /// the session ends or is closed. Where there is nothing to get another one with, this ends the session.
     pub async fn token_other_than(&self, refused: Option<&str>) -> Result<String, Error> {
-        let refused = refused.map(str::to_owned);
-        self.ask(|reply| Command::OtherThan(refused, reply)).await
+        self.other_than(refused, false).await
     }
 
-    /// Another token than the one in use, however long that takes.
+    /// Another token than the one in use, however long that takes; the same where nothing can replace it.
     pub async fn refresh(&self) -> Result<String, Error> {
         let tokens = self.tokens().ok_or_else(|| self.shared.why_not())?;
-        self.token_other_than(Some(&tokens.access_token)).await
+        self.other_than(Some(&tokens.access_token), true).await
+    }
+
+    /// See [`Self::token_other_than`]; `ending` says that it was not refused and is about to end.
+    pub(crate) async fn other_than(
+        &self,
+        not: Option<&str>,
+        ending: bool,
+    ) -> Result<String, Error> {
+        let not = not.map(str::to_owned);
+        self.ask(|reply| Command::OtherThan { not, ending, reply })
+            .await
     }
 
     /// Closes the session here. What is stored stays, for the next start.
@@ -296,12 +325,18 @@ impl<P: Platform> TokenManager<P> {
     }
 
     /// Ends the session for every process that shares the storage, and has the server revoke it: done when it
-    /// was asked, and goes on asking where it did not answer.
+    /// was asked, and goes on asking where it did not answer. Works without a start too, for the session that is stored.
     pub async fn logout(&self) {
-        let (done, asked) = oneshot::channel();
-        if self.commands.send(Command::Logout(done)).is_ok() {
-            let _driver_gone = asked.await;
-        }
+        let _driver_gone = self.begin_logout().1.await;
+    }
+
+    /// Logs out. The first is told when that is noted in the storage, the second when the server was asked.
+    pub(crate) fn begin_logout(&self) -> (oneshot::Receiver<()>, oneshot::Receiver<()>) {
+        let (noted, when_noted) = oneshot::channel();
+        let (asked, when_asked) = oneshot::channel();
+        // Where the driver is gone, both are told so.
+        let _gone = self.commands.send(Command::Logout { noted, asked });
+        (when_noted, when_asked)
     }
 
     /// Why there is no token: what ended the session, or that there is none.

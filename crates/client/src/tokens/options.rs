@@ -7,12 +7,13 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use super::pair::Tokens;
-use crate::error::RefreshError;
+use crate::error::{HostError, RefreshError};
 
 type OnTokenRefresh = Box<dyn Fn(Tokens) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 type OnRefreshError = Box<dyn Fn(&RefreshError) + Send + Sync>;
-type RefreshTokens = Box<dyn Fn() -> BoxFuture<'static, Result<Value, String>> + Send + Sync>;
+type RefreshTokens = Box<dyn Fn() -> BoxFuture<'static, Result<Value, HostError>> + Send + Sync>;
 type InUse = Box<dyn Fn() -> bool + Send + Sync>;
+
 /// What a [`TokenManager`](super::TokenManager) is made of.
 pub struct TokenManagerOptions {
     /// Address of the API, without a slash at its end.
@@ -46,8 +47,10 @@ impl TokenManagerOptions {
         self
     }
 
-    /// Told of each new pair before it is used, once and in order; waited for, up to 5 s. An error is
-    /// reported as [`Event::StorageFailed`](crate::Event::StorageFailed); refreshing does not depend on it.
+    /// Told of each new pair before it is used, once and in order; waited for, up to 5 s, and dropped then. An error, a
+    /// panic and a lack of time are reported as [`Event::StorageFailed`](crate::Event::StorageFailed). Where nothing
+    /// else keeps the pair (see [`Storage::is_volatile`](crate::platform::Storage::is_volatile)) it is then told of
+    /// the pair again, ten times at most, before that is used; elsewhere refreshing does not depend on it.
     #[must_use]
     pub fn on_token_refresh<F>(mut self, call: impl Fn(Tokens) -> F + Send + Sync + 'static) -> Self
     where
@@ -57,7 +60,8 @@ impl TokenManagerOptions {
         self
     }
 
-    /// Told when the session ended, and once in each outage that outlives the access token.
+    /// Told when the session ended, and once in each outage that outlives the access token. The events tell the same.
+    /// It may panic: that is its own affair.
     #[must_use]
     pub fn on_refresh_error(
         mut self,
@@ -68,11 +72,12 @@ impl TokenManagerOptions {
     }
 
     /// Asks your backend for the next pair, where it keeps the refresh token: answers a token reply, in
-    /// which `refreshToken` may be absent.
+    /// which `refreshToken` may be absent, or our server's problem document as it came. Waited for up to 10 s, and
+    /// dropped then. [`HostError::SessionEnded`] ends the session; any other error, and a panic, pass.
     #[must_use]
     pub fn refresh_tokens<F>(mut self, call: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Value, String>> + Send + 'static,
+        F: Future<Output = Result<Value, HostError>> + Send + 'static,
     {
         self.refresh_tokens = Some(Box::new(move || Box::pin(call())));
         self
@@ -83,6 +88,13 @@ impl TokenManagerOptions {
     pub fn in_use(mut self, call: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.in_use = Box::new(call);
         self
+    }
+}
+
+impl TokenManagerOptions {
+    /// Whether anything can be got in exchange for these.
+    pub(crate) fn can_refresh(&self, tokens: &Tokens) -> bool {
+        !tokens.refresh_token.is_empty() || self.refresh_tokens.is_some()
     }
 }
 

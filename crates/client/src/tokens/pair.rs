@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::clocks::Now;
+use super::input::expiry;
 use super::jwt::{read_claims, whole};
 
 /// A pair of tokens, as your backend got it from `POST /auth/tokens`. May be stored as JSON.
@@ -138,7 +139,7 @@ impl Pair {
         user_id: &str,
         body: &Value,
         now: Now,
-        refresh_token_optional: bool,
+        hosted: bool,
     ) -> Result<Arc<Self>, &'static str> {
         let body = body.as_object().ok_or("the reply is not a JSON object")?;
         let access_token = match body.get("accessToken") {
@@ -146,16 +147,24 @@ impl Pair {
             _ => return Err("the reply has no accessToken"),
         };
         let refresh_token = match body.get("refreshToken") {
-            Some(Value::String(token)) if !token.is_empty() || refresh_token_optional => {
-                token.clone()
-            }
-            None | Some(Value::Null) if refresh_token_optional => String::new(),
+            Some(Value::String(token)) if !token.is_empty() || hosted => token.clone(),
+            None | Some(Value::Null) if hosted => String::new(),
             _ => return Err("the reply has no refreshToken"),
         };
-        let expires_at = body
-            .get("expiresAt")
-            .and_then(whole)
-            .ok_or("the reply has no expiresAt")?;
+        // The server gives a number. A backend passes on what it likes, as to `connect`; where that is a date in words,
+        // the token itself says the same.
+        let said = body.get("expiresAt");
+        let expires_at = if hosted {
+            let number =
+                said.and_then(|said| whole(said).or_else(|| said.as_str()?.trim().parse().ok()));
+            expiry(
+                number,
+                read_claims(&access_token).and_then(|claims| claims.exp),
+            )
+        } else {
+            said.and_then(whole).filter(|time| *time != 0)
+        };
+        let expires_at = expires_at.ok_or("the reply has no expiresAt")?;
         let ttl = body
             .get("expiresIn")
             .and_then(Value::as_f64)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::clocks::{Now, ServerClock};
 use super::jwt::whole;
 use super::pair::Pair;
-use crate::error::RefreshErrorKind;
+use crate::error::{EndReason, HostError, RefreshErrorKind};
 use crate::http::{AnswerKind, post};
 use crate::platform::Platform;
 
@@ -44,11 +44,11 @@ impl Trouble {
     }
 }
 
-/// The server's word that the session is over.
+/// The word that the session is over: the server's, or the host's.
 #[derive(Debug)]
 pub(crate) struct Fatal {
-    pub(crate) code: ErrorCode,
-    pub(crate) status: u16,
+    pub(crate) reason: EndReason,
+    pub(crate) status: Option<u16>,
     pub(crate) request_id: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn request_pair<P: Platform>(
 ) -> Verdict {
     let url = format!("{api_url}/auth/refresh");
     let body = json!({ "refreshToken": refresh_token, "sentAt": stamp.server });
-    let answer = post(platform, &url, &body).await;
+    let answer = post(platform, &url, None, &body).await;
     let (sent_wall, took) = (answer.sent_wall, answer.took);
     let learn = |time: Option<&Value>| clock.learn(time.and_then(whole), sent_wall, took);
     match answer.kind {
@@ -111,8 +111,8 @@ pub(crate) async fn request_pair<P: Platform>(
             }
             if let Some(code) = fatal(status, &code) {
                 return Verdict::Fatal(Fatal {
-                    code,
-                    status,
+                    reason: EndReason::Refused(code),
+                    status: Some(status),
                     request_id: problem.request_id,
                 });
             }
@@ -147,6 +147,50 @@ pub(crate) async fn request_pair<P: Platform>(
                 Err(why) => trouble(RefreshErrorKind::Protocol, why),
             }
         }
+    }
+}
+
+/// What the host's own function came to, for hosts that keep the refresh token on their backend. Only two things end the
+/// session: [`HostError::SessionEnded`], and our server's own final word that the backend passed on.
+pub(crate) fn judge_host<P: Platform>(
+    platform: &P,
+    clock: &ServerClock,
+    user_id: &str,
+    answer: Result<Value, HostError>,
+) -> Verdict {
+    let body = match answer {
+        Ok(body) => body,
+        Err(HostError::SessionEnded) => {
+            return Verdict::Fatal(Fatal {
+                reason: EndReason::HostSessionEnded,
+                status: None,
+                request_id: None,
+            });
+        }
+        Err(HostError::Failed(why)) => {
+            let why = format!("refresh_tokens failed: {why}");
+            return trouble(RefreshErrorKind::Network, why);
+        }
+    };
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let status = body.get("status").and_then(Value::as_u64);
+    if let (Some(code), Some(status)) = (text("code"), status.and_then(|s| u16::try_from(s).ok()))
+        && let Some(code) = fatal(status, code)
+    {
+        return Verdict::Fatal(Fatal {
+            reason: EndReason::Refused(code),
+            status: Some(status),
+            request_id: text("requestId").map(str::to_owned),
+        });
+    }
+    match Pair::from_reply(user_id, &body, clock.now(platform), true) {
+        Ok(pair) => {
+            // It was made a moment ago, whatever this device takes for the time.
+            let server_time = pair.tokens.expires_at.saturating_sub(pair.left);
+            clock.learn(Some(server_time), platform.wall(), 0);
+            Verdict::Pair(pair)
+        }
+        Err(why) => trouble(RefreshErrorKind::Protocol, format!("refresh_tokens: {why}")),
     }
 }
 

@@ -13,6 +13,11 @@ pub(crate) fn jitter(buffer: Millis, random: f64) -> Millis {
     (random * (buffer / 10).min(30_000) as f64) as Millis
 }
 
+/// How much later than a program that somebody looks at one in the background refreshes.
+pub(crate) fn patience(buffer: Millis) -> Millis {
+    (buffer / 5).min(60_000)
+}
+
 /// How long after a pair was saved nobody asks for the next one, whatever happens. Longer than a request
 /// may be old (15 s) and its estimate of the server's clock ahead (5 s) together: a request of a frozen
 /// process that wakes within it is told that it is stale, and never taken for a thief's.
@@ -20,9 +25,12 @@ pub(crate) fn floor(ttl: Millis) -> Millis {
     (ttl / 4).min(21_000).max(ttl / 100)
 }
 
-/// How long to wait after `failures` failures in a row: full jitter, doubling up to a minute.
-pub(crate) fn backoff(failures: u32, random: f64) -> Millis {
-    let ceiling = (1_000_i64 << failures.saturating_sub(1).min(16)).min(60_000);
+/// The longest pause after a failure, in ms, unless somebody asks for longer ones.
+pub(crate) const LONGEST: Millis = 60_000;
+
+/// How long to wait after `failures` failures in a row: full jitter, doubling up to `longest`.
+pub(crate) fn backoff(failures: u32, random: f64, longest: Millis) -> Millis {
+    let ceiling = (1_000_i64 << failures.saturating_sub(1).min(16)).min(longest);
     ((random * ceiling as f64) as Millis).max(250)
 }
 
@@ -47,8 +55,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        assert_eq!(backoff(1, 0.0), 250);
-        assert_eq!(backoff(3, 0.5), 2_000);
-        assert_eq!(backoff(1_000, 0.5), 30_000);
+        assert_eq!(backoff(1, 0.0, LONGEST), 250);
+        assert_eq!(backoff(3, 0.5, LONGEST), 2_000);
+        assert_eq!(backoff(1_000, 0.5, LONGEST), 30_000);
+        assert_eq!(backoff(1_000, 0.5, 3_600_000), 1_800_000);
     }
 }

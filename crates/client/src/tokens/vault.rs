@@ -1,19 +1,25 @@
 //! The storage of one user's pair, shared with other processes: every change is a compare-and-save under
 //! one lock, so that an older pair never replaces a newer one and nothing is saved after a logout.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chatsdk_types::Millis;
+use futures_util::future::{Either, select};
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
+use super::background::Background;
 use super::clocks::ServerClock;
 use super::lock;
 use super::pair::Pair;
 use super::record::Record;
+use super::revoke::bearer;
 use crate::error::StorageError;
 use crate::events::{Emitter, Event};
 use crate::platform::{Platform, Storage as _, StorageFault};
-use crate::within::{hold, within};
+use crate::within::within;
 
 /// No storage may hold a session up for longer than this, in ms.
 const STORAGE_TIMEOUT: Millis = 5_000;
@@ -50,6 +56,15 @@ pub(crate) enum Stored {
     Unknown,
 }
 
+/// What a logout left to do.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What waits to be revoked: refresh tokens, or `Bearer` and an access token where there is no other.
+    pub(crate) revoke: Vec<String>,
+    /// How many logouts there have been, this one included.
+    pub(crate) generation: i64,
+}
+
 /// What a change comes to: what to write, if anything, and what to answer.
 type Change<T> = (Option<Record>, T);
 
@@ -66,6 +81,8 @@ struct Seen {
     stood: i64,
     /// Whether the last new pair counts as lost, because it could not be saved.
     wasted: bool,
+    /// How many writes were given up that may happen yet.
+    late: u32,
 }
 
 /// Why the storage did not do what it was asked.
@@ -85,17 +102,27 @@ impl From<Failure> for StorageFault {
     }
 }
 
+/// The right to change what stands there. It goes with the write that is made by it, so that nobody comes in between
+/// who would not come in between where the session lives on.
+struct Turn<P: Platform> {
+    _lock: Option<P::Guard>,
+    _turn: OwnedMutexGuard<()>,
+}
+
 pub(crate) struct Vault<P> {
     platform: Arc<P>,
     clock: Arc<ServerClock>,
     events: Arc<Emitter>,
+    background: Arc<Background>,
     user_id: String,
     lock: String,
-    /// Logouts that this manager knew of when it connected.
+    /// The logouts that this manager knows of: a tombstone of a later one ends its session.
     generation: AtomicI64,
     seen: Mutex<Seen>,
-    /// Where the platform has no locks, changes at least take turns in here.
-    turn: tokio::sync::Mutex<()>,
+    /// What was written last; `None` where that was to remove it.
+    last: Mutex<Option<Record>>,
+    /// Where the platform has no locks, changes at least take turns in here, in the order in which they were asked for.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<P: Platform> Vault<P> {
@@ -103,6 +130,7 @@ impl<P: Platform> Vault<P> {
         platform: Arc<P>,
         clock: Arc<ServerClock>,
         events: Arc<Emitter>,
+        background: Arc<Background>,
         user_id: &str,
         lock: String,
     ) -> Self {
@@ -110,6 +138,7 @@ impl<P: Platform> Vault<P> {
             platform,
             clock,
             events,
+            background,
             user_id: user_id.to_owned(),
             lock,
             generation: AtomicI64::new(0),
@@ -119,8 +148,10 @@ impl<P: Platform> Vault<P> {
                 holds: false,
                 stood: i64::MIN,
                 wasted: false,
+                late: 0,
             }),
-            turn: tokio::sync::Mutex::new(()),
+            last: Mutex::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -147,10 +178,15 @@ impl<P: Platform> Vault<P> {
         pair.rank <= seen.stood || now - since < UNREADABLE_PATIENCE || locked
     }
 
+    /// Whether what it keeps outlives the process.
+    pub(crate) fn is_durable(&self) -> bool {
+        !self.platform.storage().is_volatile()
+    }
+
     /// Begins a session with the pair that the app gave, whatever was logged out before. Where the storage
     /// has a newer pair of the same session, answers that; of another session the app's word stands. Answers
     /// as well whether the pair is in the storage.
-    pub(crate) async fn begin(&self, given: Arc<Pair>) -> (Arc<Pair>, bool) {
+    pub(crate) async fn begin(self: &Arc<Self>, given: Arc<Pair>) -> (Arc<Pair>, bool) {
         let otherwise = (given.clone(), false);
         self.alone("it could not be opened", otherwise, |record| {
             let stored = self.enter(record.as_ref());
@@ -181,9 +217,8 @@ impl<P: Platform> Vault<P> {
 
     /// From here on, only later logouts count. Answers the stored pair.
     fn enter(&self, record: Option<&Record>) -> Option<Arc<Pair>> {
-        let mine = record.filter(|record| record.user_id == self.user_id);
-        let generation = mine.map_or(0, |record| record.generation);
-        self.generation.store(generation, Ordering::Relaxed);
+        let mine = self.mine(record);
+        self.knows(mine);
         if let Some(offset) = mine.and_then(|record| record.offset) {
             self.clock.assume(offset);
         }
@@ -191,14 +226,18 @@ impl<P: Platform> Vault<P> {
     }
 
     /// Saves a pair that another process has, and may go on from. See [`Self::save`].
-    pub(crate) async fn save_theirs(&self, given: &Arc<Pair>) -> Saved {
+    pub(crate) async fn save_theirs(self: &Arc<Self>, given: &Arc<Pair>) -> Saved {
         self.note(given.rank);
         self.save(given, || true).await
     }
 
     /// Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any
     /// more when the lock is ours. From the moment of saving on, nobody asks for the next pair for a while.
-    pub(crate) async fn save(&self, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
+    pub(crate) async fn save(
+        self: &Arc<Self>,
+        given: &Arc<Pair>,
+        fresh: impl FnOnce() -> bool,
+    ) -> Saved {
         let saved = self.try_save(given, fresh).await;
         if let Saved::Failed { safe } = saved {
             self.seen().wasted = !safe;
@@ -208,96 +247,97 @@ impl<P: Platform> Vault<P> {
 
     /// Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the
     /// last one.
-    pub(crate) async fn ready(&self) -> bool {
-        let (wasted, holds) = {
+    pub(crate) async fn ready(self: &Arc<Self>) -> bool {
+        let (wasted, holds, late) = {
             let seen = self.seen();
-            (seen.wasted, seen.holds)
+            (seen.wasted, seen.holds, seen.late)
         };
         if !wasted {
             return true;
+        }
+        if late > 0 {
+            // The lost one may land yet: what stands there now is not to be written over it.
+            return !holds;
         }
         let what = "it could not be saved";
         self.alone(what, !holds, |record| (record, true)).await
     }
 
-    async fn try_save(&self, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
+    async fn try_save(self: &Arc<Self>, given: &Arc<Pair>, fresh: impl FnOnce() -> bool) -> Saved {
         let what = "a refreshed pair could not be saved";
-        self.in_turn(async {
-            let record = match self.get().await {
-                Ok(record) => record,
-                Err(failure) => {
-                    self.fail(what, failure);
-                    let safe = self.is_alone() && !self.seen().holds;
-                    return Saved::Failed { safe };
-                }
-            };
-            if !fresh() {
-                return Saved::Late;
+        let turn = self.turn().await;
+        let record = match self.get().await {
+            Ok(record) => record,
+            Err(failure) => {
+                self.fail(what, failure);
+                let safe = self.is_alone() && !self.seen().holds;
+                return Saved::Failed { safe };
             }
-            let pair = given.received(given.received_at.max(self.platform.wall()));
-            // Another user signed in here since, into a storage with room for one: theirs stays.
-            if record
-                .as_ref()
-                .is_some_and(|record| record.user_id != self.user_id)
-            {
-                return Saved::Kept(pair);
+        };
+        if !fresh() {
+            return Saved::Late;
+        }
+        let pair = given.received(given.received_at.max(self.platform.wall()));
+        // Another user signed in here since, into a storage with room for one: theirs stays.
+        if record
+            .as_ref()
+            .is_some_and(|record| record.user_id != self.user_id)
+        {
+            return Saved::Kept(pair);
+        }
+        match self.judge(record.as_ref()) {
+            Stored::SignedOut => return Saved::SignedOut,
+            Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
+                let same = stored.tokens.access_token == pair.tokens.access_token;
+                return if same {
+                    Saved::Kept(pair)
+                } else {
+                    Saved::Newer(stored)
+                };
             }
-            match self.judge(record.as_ref()) {
-                Stored::SignedOut => return Saved::SignedOut,
-                Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
-                    let same = stored.tokens.access_token == pair.tokens.access_token;
-                    return if same {
-                        Saved::Kept(pair)
-                    } else {
-                        Saved::Newer(stored)
-                    };
-                }
-                Stored::Pair(_) | Stored::Unknown => {}
-            }
-            let next = self.record(Some(&pair), record.as_ref());
-            match self.set(&next, pair.rank).await {
-                Ok(()) => Saved::Kept(pair),
-                Err(failure) => {
-                    // A write that hangs may win over a removal, or lose against it: nobody knows what a
-                    // restart would read.
-                    let hangs = matches!(failure, Failure::Slow);
-                    self.fail(what, failure);
-                    let safe = if hangs {
-                        self.is_alone() && !self.seen().holds
-                    } else {
-                        self.is_alone() && self.withdraw(record.as_ref()).await
-                    };
-                    Saved::Failed { safe }
-                }
-            }
-        })
-        .await
+            Stored::Pair(_) | Stored::Unknown => {}
+        }
+        let next = self.record(Some(&pair), record.as_ref());
+        let (written, turn) = self.write(turn, Some(next), pair.rank).await;
+        let Err(failure) = written else {
+            return Saved::Kept(pair);
+        };
+        // A write that hangs may win over a removal, or lose against it: nobody knows what a restart would read.
+        let hangs = matches!(failure, Failure::Slow);
+        self.fail(what, failure);
+        let safe = match turn {
+            Some(turn) if !hangs && self.is_alone() => self.withdraw(turn, record.as_ref()).await,
+            _ => self.is_alone() && !self.seen().holds,
+        };
+        Saved::Failed { safe }
     }
 
     /// Whether nobody goes on from an older pair when one is used unsaved: others who have it can be told of the newer
-    /// one, or there was none for them to have.
+    /// one, or there was none for them to have, or there are no others.
     fn is_alone(&self) -> bool {
-        self.platform.has_peers() || self.seen().stood == i64::MIN
+        let storage = self.platform.storage();
+        self.platform.has_peers() || self.seen().stood == i64::MIN || !storage.is_shared()
     }
 
     /// A pair could not be saved. Takes the older one out of the storage, so that no later start presents a token
     /// that the server has seen overtaken. Answers whether none is there any more.
-    async fn withdraw(&self, record: Option<&Record>) -> bool {
+    async fn withdraw(self: &Arc<Self>, turn: Turn<P>, record: Option<&Record>) -> bool {
         if record.is_none_or(|record| record.tokens.is_none()) {
             return true;
         }
         // A shorter text may fit where the pair did not.
         let empty = self.record(None, record);
-        if self.set(&empty, i64::MIN).await.is_ok() {
-            return true;
+        match self.write(turn, Some(empty), i64::MIN).await {
+            (Ok(()), _) => true,
+            (Err(_), Some(turn)) => self.remove(turn).await,
+            (Err(_), None) => false,
         }
-        let remove = self.platform.storage().remove();
-        match self.answer(remove).await {
-            Ok(()) => {
-                self.seen().holds = false;
-                true
-            }
-            Err(failure) => {
+    }
+
+    async fn remove(self: &Arc<Self>, turn: Turn<P>) -> bool {
+        match self.write(turn, None, i64::MIN).await {
+            (Ok(()), _) => true,
+            (Err(failure), _) => {
                 self.fail("it could not be cleared", failure);
                 false
             }
@@ -305,7 +345,7 @@ impl<P: Platform> Vault<P> {
     }
 
     /// Forgets `dead`, which the server refused for good, unless a newer pair has taken its place.
-    pub(crate) async fn discard(&self, dead: &Pair) {
+    pub(crate) async fn discard(self: &Arc<Self>, dead: &Pair) {
         self.alone("a dead pair could not be removed", (), |record| {
             let Some(record) = record.filter(|record| record.user_id == self.user_id) else {
                 return (None, ());
@@ -321,47 +361,76 @@ impl<P: Platform> Vault<P> {
     }
 
     /// Logs out: leaves a tombstone that stops every later save of those who do not know of it yet, and
-    /// puts the newest refresh token into the outbox of sessions to revoke. Answers the outbox.
-    pub(crate) async fn end(&self, current: Option<&Pair>) -> Vec<String> {
-        let token = current
-            .map(|pair| pair.tokens.refresh_token.clone())
-            .filter(|token| !token.is_empty());
-        let otherwise: Vec<String> = token.iter().cloned().collect();
-        self.alone("a logout could not be noted", otherwise, |record| {
-            let mine = record
-                .as_ref()
-                .filter(|record| record.user_id == self.user_id);
-            let stored = mine.and_then(|record| record.pair(self.clock.now(&*self.platform)));
-            let newest = match (&stored, current) {
-                (Some(stored), Some(current)) if stored.sid == current.sid => {
-                    Some(stored.tokens.refresh_token.clone())
-                }
-                _ => token,
-            };
-            let mut revoke = record
-                .as_ref()
-                .map(|record| record.revoke.clone())
-                .unwrap_or_default();
-            if let Some(newest) =
-                newest.filter(|token| !token.is_empty() && !revoke.contains(token))
-            {
-                revoke.push(newest);
+    /// puts what ends the session, and the one that is stored, into the outbox.
+    pub(crate) async fn end(self: &Arc<Self>, current: Option<&Pair>) -> Ended {
+        let what = "a logout could not be noted";
+        let turn = self.turn().await;
+        let record = match self.get().await {
+            Ok(record) => record,
+            Err(failure) => {
+                self.fail(what, failure);
+                return self.ended(current, None, Vec::new());
             }
-            let known = mine.map_or(0, |record| record.generation);
-            let generation = self.generation.load(Ordering::Relaxed).max(known) + 1;
-            self.generation.store(generation, Ordering::Relaxed);
-            // In a storage with room for one, another user's pair is not ours to remove.
-            let mut kept = match &record {
-                Some(record) if mine.is_none() => record.clone(),
-                _ => self.record(None, record.as_ref()),
-            };
-            kept.revoke.clone_from(&revoke);
-            (Some(kept), revoke)
-        })
-        .await
+        };
+        let mine = self.mine(record.as_ref());
+        self.knows(mine);
+        let stored = mine.and_then(|record| record.pair(self.clock.now(&*self.platform)));
+        let before = record.as_ref().map(|record| record.revoke.clone());
+        let ended = self.ended(current, stored.as_deref(), before.unwrap_or_default());
+        // In a storage with room for one, another user's pair is not ours to remove.
+        let mut kept = match &record {
+            Some(record) if mine.is_none() => record.clone(),
+            _ => self.record(None, record.as_ref()),
+        };
+        kept.revoke.clone_from(&ended.revoke);
+        let rank = self.rank(&kept);
+        if let (Err(failure), turn) = self.write(turn, Some(kept), rank).await {
+            self.fail(what, failure);
+            // Better no tombstone than a pair.
+            if let Some(turn) = turn.filter(|_| mine.is_some()) {
+                self.remove(turn).await;
+            }
+        }
+        ended
     }
 
-    /// The refresh tokens that wait to be revoked.
+    /// There is one more logout. Of one session any token will do to revoke it.
+    fn ended(&self, current: Option<&Pair>, stored: Option<&Pair>, before: Vec<String>) -> Ended {
+        let mut revoke = before;
+        let same = matches!((current, stored), (Some(a), Some(b)) if a.sid == b.sid);
+        for pair in [current.filter(|_| !same), stored].into_iter().flatten() {
+            let tokens = &pair.tokens;
+            let credential = if tokens.refresh_token.is_empty() {
+                bearer(&tokens.access_token)
+            } else {
+                tokens.refresh_token.clone()
+            };
+            if !revoke.contains(&credential) {
+                revoke.push(credential);
+            }
+        }
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        Ended { revoke, generation }
+    }
+
+    /// The logouts that this manager knows of.
+    pub(crate) fn generation(&self) -> i64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a logout that another process told of, where the storage is not shared with it.
+    pub(crate) async fn heed(self: &Arc<Self>, generation: i64) {
+        self.generation.fetch_max(generation, Ordering::Relaxed);
+        self.alone("a logout could not be noted", (), |record| {
+            let older = self
+                .mine(record.as_ref())
+                .is_some_and(|mine| mine.generation < generation);
+            (older.then(|| self.record(None, record.as_ref())), ())
+        })
+        .await;
+    }
+
+    /// What waits to be revoked.
     pub(crate) async fn outbox(&self) -> Vec<String> {
         match self.get().await {
             Ok(Some(record)) => record.revoke,
@@ -370,7 +439,7 @@ impl<P: Platform> Vault<P> {
     }
 
     /// The server has answered the revocation of `refresh_token`.
-    pub(crate) async fn revoked(&self, refresh_token: &str) {
+    pub(crate) async fn revoked(self: &Arc<Self>, refresh_token: &str) {
         self.alone("a logout could not be ticked off", (), |record| {
             let Some(mut record) = record else {
                 return (None, ());
@@ -404,22 +473,33 @@ impl<P: Platform> Vault<P> {
         }
     }
 
+    fn mine<'r>(&self, record: Option<&'r Record>) -> Option<&'r Record> {
+        record.filter(|record| record.user_id == self.user_id)
+    }
+
+    /// There were so many logouts.
+    fn knows(&self, mine: Option<&Record>) {
+        let generation = mine.map_or(0, |record| record.generation);
+        self.generation.fetch_max(generation, Ordering::Relaxed);
+    }
+
     /// Runs `change` on what stands there, under the lock. Answers `otherwise` where the storage fails.
     async fn alone<T>(
-        &self,
+        self: &Arc<Self>,
         what: &'static str,
         otherwise: T,
         change: impl FnOnce(Option<Record>) -> Change<T>,
     ) -> T {
+        let turn = self.turn().await;
         let work = async {
             let (write, answer) = change(self.get().await?);
             if let Some(record) = write {
                 let rank = self.rank(&record);
-                self.set(&record, rank).await?;
+                self.write(turn, Some(record), rank).await.0?;
             }
             Ok::<T, Failure>(answer)
         };
-        match self.in_turn(work).await {
+        match work.await {
             Ok(answer) => answer,
             Err(failure) => {
                 self.fail(what, failure);
@@ -428,9 +508,18 @@ impl<P: Platform> Vault<P> {
         }
     }
 
-    async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
-        let _turn = self.turn.lock().await;
-        hold(&*self.platform, &self.lock, STORAGE_TIMEOUT, work).await
+    async fn turn(&self) -> Turn<P> {
+        let turn = self.turn.clone().lock_owned().await;
+        // Without the lock where it cannot be had in time: a frozen process must not stop the others.
+        let lock = within(
+            &*self.platform,
+            STORAGE_TIMEOUT,
+            self.platform.lock(&self.lock),
+        );
+        Turn {
+            _lock: lock.await,
+            _turn: turn,
+        }
     }
 
     /// The rank of the pair of this user in `record`; the lowest where there is none.
@@ -466,12 +555,58 @@ impl<P: Platform> Vault<P> {
         Ok(record)
     }
 
-    /// Writes `record`, which holds a pair of this user of `rank`; the lowest where it holds none.
-    async fn set(&self, record: &Record, rank: i64) -> Result<(), Failure> {
-        let written = self
-            .answer(self.platform.storage().set(record.text()))
-            .await;
-        match &written {
+    /// Writes `record`, which holds a pair of this user of `rank`, or the lowest where it holds none; removes where
+    /// there is nothing to write. Goes on to its end, with the right to it, when whoever asked is gone. Gives the right
+    /// back otherwise, also where that is not known yet after [`STORAGE_TIMEOUT`].
+    async fn write(
+        self: &Arc<Self>,
+        turn: Turn<P>,
+        record: Option<Record>,
+        rank: i64,
+    ) -> (Result<(), Failure>, Option<Turn<P>>) {
+        lock(&self.last).clone_from(&record);
+        let (done, answer) = oneshot::channel();
+        let (vault, platform) = (self.clone(), self.platform.clone());
+        self.background.add(async move {
+            let text = record.as_ref().map(Record::text);
+            let write = Box::pin(async {
+                let storage = platform.storage();
+                match text {
+                    Some(text) => storage.set(text).await,
+                    None => storage.remove().await,
+                }
+            });
+            let late = {
+                let limit = pin!(platform.sleep(STORAGE_TIMEOUT));
+                match select(write, limit).await {
+                    Either::Left((written, _)) => {
+                        let written = written.map_err(Failure::Fault);
+                        vault.wrote(&written, rank);
+                        let _gone = done.send((written, turn));
+                        return;
+                    }
+                    Either::Right(((), write)) => write,
+                }
+            };
+            vault.wrote(&Err(Failure::Slow), rank);
+            vault.seen().late += 1;
+            // Where nobody waits any more, the turn is let go of with it: not kept until the write lands.
+            drop(done.send((Err(Failure::Slow), turn)));
+            let landed = late.await;
+            vault.seen().late -= 1;
+            if landed.is_ok() {
+                vault.landed(record).await;
+            }
+        });
+        match answer.await {
+            Ok((written, turn)) => (written, Some(turn)),
+            Err(_) => (Err(Failure::Slow), None),
+        }
+    }
+
+    /// What came of a write is noted, whoever still waits for it.
+    fn wrote(&self, written: &Result<(), Failure>, rank: i64) {
+        match written {
             Ok(()) => {
                 self.note(rank);
                 let mut seen = self.seen();
@@ -481,7 +616,39 @@ impl<P: Platform> Vault<P> {
             Err(Failure::Slow) => self.note(rank),
             Err(Failure::Fault(_)) => {}
         }
-        written
+    }
+
+    /// A write was given up long ago, and done all the same: over what was written since, a logout perhaps.
+    fn landed(
+        self: &Arc<Self>,
+        record: Option<Record>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let turn = self.turn().await;
+            let Ok(stands) = self.get().await else {
+                return;
+            };
+            let last = lock(&self.last).clone();
+            if last == record || !is_same(stands.as_ref(), record.as_ref()) {
+                return;
+            }
+            let rank = |record: &Option<Record>| {
+                let rank = record.as_ref().map(|record| self.rank(record));
+                rank.unwrap_or(i64::MIN)
+            };
+            let generation =
+                |record: &Option<Record>| record.as_ref().map_or(0, |record| record.generation);
+            // Of two pairs the newer one stays, whichever was written last: others may go on from it already.
+            let is_newer = rank(&record) > rank(&last) && rank(&last) > i64::MIN;
+            if is_newer && generation(&record) >= generation(&last) {
+                *lock(&self.last) = record;
+                return;
+            }
+            let rank = rank(&last);
+            if let (Err(failure), _turn) = self.write(turn, last, rank).await {
+                self.fail("it could not be saved", failure);
+            }
+        })
     }
 
     async fn answer<T>(
@@ -509,5 +676,16 @@ impl<P: Platform> Vault<P> {
         let error = Arc::new(StorageError { what, cause });
         self.events.emit(&Event::StorageFailed(error.clone()));
         error
+    }
+}
+
+/// Whether both say the same of the session, whatever waits to be revoked.
+fn is_same(one: Option<&Record>, other: Option<&Record>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            one.tokens == other.tokens && one.generation == other.generation
+        }
+        (None, None) => true,
+        _ => false,
     }
 }

@@ -239,7 +239,7 @@ fn begin(
                 let answer = answer.await.unwrap_or(Err(Unreachable("gone".to_owned())));
                 let answer = answer.map_err(|why| why.to_string())?;
                 if answer.status != 200 {
-                    return Err(format!("the backend answered {}", answer.status));
+                    return Err(format!("the backend answered {}", answer.status).into());
                 }
                 let mut body: Value = serde_json::from_str(&answer.body).unwrap();
                 body.as_object_mut().unwrap().remove("refreshToken");
@@ -270,10 +270,17 @@ fn begin(
             }
         });
     }
-    // Callbacks of errors cannot fail or hang in Rust.
-    if how("onRefreshError")? != "absent" {
+    // Callbacks of errors cannot hang in Rust.
+    let on_error = how("onRefreshError")?;
+    if on_error != "absent" {
         let log = log.clone();
-        made = made.on_refresh_error(move |error| log.lock().unwrap().errors.push(error.clone()));
+        made = made.on_refresh_error(move |error| {
+            log.lock().unwrap().errors.push(error.clone());
+            if on_error == "throw" {
+                // A panic that the hook does not print.
+                std::panic::resume_unwind(Box::new("the callback of the app fails"));
+            }
+        });
     }
     let (manager, driver) = TokenManager::new(platform, made);
     device.world.begin(process, driver);

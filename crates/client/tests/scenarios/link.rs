@@ -326,14 +326,22 @@ impl Network for Wire {
         self.0.lock().online
     }
 
-    fn send(&self, from: ProcId, path: &str, body: &str, reply: ReplyTo) {
+    fn send(
+        &self,
+        from: ProcId,
+        path: &str,
+        authorization: Option<&str>,
+        body: &str,
+        reply: ReplyTo,
+    ) {
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let kind = if path.ends_with("/auth/refresh") {
             Kind::Refresh
         } else {
             Kind::Revoke
         };
-        let token = body["refreshToken"].as_str().unwrap_or_default();
+        let bearer = authorization.and_then(|said| said.strip_prefix("Bearer "));
+        let token = bearer.or(body["refreshToken"].as_str()).unwrap_or_default();
         self.0
             .request(kind, token, body["sentAt"].as_i64(), from, reply);
     }

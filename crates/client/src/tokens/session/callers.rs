@@ -6,7 +6,7 @@ use chatsdk_types::Millis;
 use tokio::sync::oneshot;
 
 use super::{Session, State, Waiter};
-use crate::error::Error;
+use crate::error::{EndReason, Error};
 use crate::platform::Platform;
 use crate::tokens::schedule::effective_buffer;
 
@@ -24,6 +24,9 @@ impl<P: Platform> Session<P> {
         let flight = {
             let mut state = self.state();
             let pair = state.pair.clone().ok_or(Error::NotConnected)?;
+            if !self.can_refresh(&pair) {
+                return Ok(pair.tokens.access_token.clone());
+            }
             let left = pair.life_left(self.now());
             if left > 0 {
                 let margin = min_ttl.min(effective_buffer(pair.ttl, self.shared.buffer()));
@@ -50,12 +53,30 @@ impl<P: Platform> Session<P> {
         }
     }
 
-    /// A token that works and is not `refused`, however long that takes.
+    /// A token that works and is not `refused`, however long that takes. The token of a pair that nothing can replace
+    /// will do while it was not refused, whatever this device takes for the time: no clock ends a session. See
+    /// `Command::OtherThan` for `ending`.
     pub(crate) fn token_other_than(
         &self,
         refused: Option<String>,
+        ending: bool,
         reply: oneshot::Sender<Result<String, Error>>,
     ) {
+        let only = self
+            .state()
+            .pair
+            .clone()
+            .filter(|pair| !self.can_refresh(pair));
+        if let Some(pair) = only {
+            let token = &pair.tokens.access_token;
+            let answer = if ending || Some(token) != refused.as_ref() {
+                Ok(token.clone())
+            } else {
+                Err(self.end(EndReason::RefreshTokenMissing, None, None).into())
+            };
+            let _gone = reply.send(answer);
+            return;
+        }
         let mut state = self.state();
         if let Some(pair) = &state.pair
             && Some(&pair.tokens.access_token) != refused.as_ref()

@@ -9,30 +9,35 @@ use crate::error::{EndReason, Error, RefreshError, RefreshErrorKind};
 use crate::events::Event;
 use crate::platform::Platform;
 use crate::tokens::manager::TokenState;
+use crate::tokens::pair::Pair;
 use crate::tokens::request::Trouble;
-use crate::tokens::schedule::backoff;
+use crate::tokens::schedule::{LONGEST, backoff};
 
 /// The longest that a failure is waited after, in ms.
 const LONGEST_PAUSE: Millis = 3_600_000;
 
 impl<P: Platform> Session<P> {
-    /// A refresh came to nothing. The session is kept, and the next try is set.
-    pub(super) fn failed(&self, trouble: Trouble) {
+    /// A refresh of `old` came to nothing. The session is kept, and the next try is set.
+    pub(super) fn failed(&self, trouble: Trouble, old: &Arc<Pair>) {
         let (now, platform) = (self.now(), self.platform());
         let mut state = self.state();
         let Some(pair) = state.pair.clone() else {
             return;
         };
+        let usable = pair.is_usable(now);
+        // One that was adopted meanwhile needs no second try: it is not due.
+        if usable && !Arc::ptr_eq(&pair, old) {
+            return;
+        }
         if state.failures == 0 {
             state.failing_since = now.mono;
         }
         state.failures += 1;
         let attempt = state.failures;
-        let usable = pair.is_usable(now);
         let slow = trouble.kind == RefreshErrorKind::Configuration
             || trouble.status == Some(400)
             || !platform.online();
-        let delay = backoff(attempt, platform.random())
+        let delay = backoff(attempt, platform.random(), LONGEST)
             .max(trouble.retry_after)
             .max(if slow { 60_000 } else { 0 })
             .min(LONGEST_PAUSE);
@@ -58,6 +63,7 @@ impl<P: Platform> Session<P> {
             && (patient || trouble.kind == RefreshErrorKind::Configuration);
         state.reported |= tell;
         drop(state);
+        self.kick.notify_one();
         self.shared.set_state(if usable {
             TokenState::Stale
         } else {
@@ -72,14 +78,13 @@ impl<P: Platform> Session<P> {
     pub(super) fn end(
         &self,
         reason: EndReason,
-        message: &str,
         status: Option<u16>,
         request_id: Option<String>,
-    ) {
+    ) -> Arc<RefreshError> {
         let error = Arc::new(RefreshError {
             kind: RefreshErrorKind::Fatal,
             ended: Some(reason),
-            message: message.to_owned(),
+            message: reason.sentence().to_owned(),
             attempt: self.state().failures + 1,
             status,
             request_id,
@@ -87,11 +92,13 @@ impl<P: Platform> Session<P> {
         self.state().last_error = Some(error.clone());
         self.close(&error.clone().into());
         self.shared.over(TokenState::Ended, Some(error.clone()));
-        self.shared.report(&error);
+        // In this order: the app may sign the user in anew out of its callback.
         self.shared.events.emit(&Event::Ended {
             reason,
-            error: Some(error),
+            error: Some(error.clone()),
         });
+        self.shared.report(&error);
+        error
     }
 
     pub(super) fn signed_out(&self) {

@@ -21,13 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use chatsdk_types::Millis;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::clocks::Now;
 use super::lock;
 use super::manager::Shared;
 use super::pair::Pair;
-use super::revoke::revoke_later;
 use super::vault::Vault;
 use crate::error::{Error, RefreshError};
 use crate::platform::{Platform, Signals as _};
@@ -45,8 +44,10 @@ pub(crate) struct Session<P> {
     kick: Notify,
     /// Lets the pause before a refresh end early.
     wake: Notify,
-    /// The rank of the newest pair that the host was told of. Pairs are told of one at a time, in order.
-    told: tokio::sync::Mutex<i64>,
+    /// Pairs are told of one at a time, in order.
+    telling: tokio::sync::Mutex<()>,
+    /// What it is being begun with, until it has begun.
+    starting: watch::Sender<Option<Arc<Pair>>>,
 }
 
 #[derive(Default)]
@@ -56,6 +57,10 @@ struct State {
     jitter: Millis,
     /// The last pair that somebody else told of; in use once the host was told of it too.
     heard: Option<Arc<Pair>>,
+    /// The rank of the newest pair that the host was told of.
+    told: Option<i64>,
+    /// How often in a row the host could not take note.
+    misses: u32,
     /// Somebody asks for a refresh before it is due.
     wanted: bool,
     running: bool,
@@ -63,6 +68,8 @@ struct State {
     retry_at: Option<Millis>,
     /// Not before this moment of the monotonic clock may a retry come: the server said so.
     retry_not_before: Millis,
+    /// Not before this moment is a retry brought forward again.
+    calm_until: Millis,
     /// Who waits until the refresh that runs has come to something.
     flight: Vec<oneshot::Sender<()>>,
     waiters: Vec<Waiter>,
@@ -101,7 +108,8 @@ impl<P: Platform> Session<P> {
             closed: AtomicBool::new(false),
             kick: Notify::new(),
             wake: Notify::new(),
-            told: tokio::sync::Mutex::new(i64::MIN),
+            telling: tokio::sync::Mutex::default(),
+            starting: watch::Sender::new(None),
         }
     }
 
@@ -135,7 +143,7 @@ impl<P: Platform> Session<P> {
         &self.shared.platform
     }
 
-    pub(crate) fn vault(&self) -> &Vault<P> {
+    pub(crate) fn vault(&self) -> &Arc<Vault<P>> {
         &self.shared.vault
     }
 
@@ -146,6 +154,22 @@ impl<P: Platform> Session<P> {
             (Some(pair), Some(heard)) if heard.rank > pair.rank => Some(heard.clone()),
             (pair, _) => pair.clone(),
         }
+    }
+
+    /// It is about to begin with `given`.
+    pub(crate) fn start_with(&self, given: &Arc<Pair>) {
+        self.starting.send_replace(Some(given.clone()));
+    }
+
+    /// What it is being begun with; `None` once it has begun.
+    pub(crate) fn starting(&self) -> Option<Arc<Pair>> {
+        self.starting.borrow().clone()
+    }
+
+    /// Waits until it has begun.
+    pub(crate) async fn begun(&self) {
+        let mut starting = self.starting.subscribe();
+        let _never_closed = starting.wait_for(Option::is_none).await;
     }
 
     /// Begins with the pair that the host gave, or with a newer one of the same session that is in storage.
@@ -162,8 +186,10 @@ impl<P: Platform> Session<P> {
                 self.save_later(pair);
             }
         } else {
-            self.accept(pair).await;
+            let kept = self.vault().is_durable();
+            self.accept(pair, kept).await;
         }
+        self.starting.send_replace(None);
         self.clone().go_on();
     }
 
@@ -187,14 +213,15 @@ impl<P: Platform> Session<P> {
     fn go_on(self: Arc<Self>) {
         self.spawn(self.clone().schedule());
         let shared = self.shared.clone();
-        self.spawn(async move {
-            let waiting = shared.vault.outbox().await;
-            revoke_later(&*shared.platform, &shared.api_url, &shared.vault, waiting).await;
-        });
+        // Goes on after the session.
+        self.shared
+            .background
+            .add(async move { shared.revoker.flush(&shared).await });
     }
 
     /// Takes up a pair that the host got meanwhile, where it is newer than the one in use.
     pub(crate) async fn offer(self: Arc<Self>, given: Arc<Pair>) {
+        self.begun().await;
         if self
             .state()
             .pair
@@ -202,7 +229,8 @@ impl<P: Platform> Session<P> {
             .is_some_and(|pair| given.rank > pair.rank)
         {
             let (newest, _stored) = self.vault().begin(given).await;
-            self.adopt(newest).await;
+            // The app has it.
+            self.adopt(newest, true).await;
         }
     }
 

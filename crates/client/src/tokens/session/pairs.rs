@@ -5,14 +5,18 @@ use std::sync::Arc;
 use chatsdk_types::Millis;
 
 use super::Session;
+use crate::error::RefreshErrorKind;
 use crate::platform::Platform;
 use crate::tokens::pair::{Origin, Pair, Tokens};
+use crate::tokens::request::Trouble;
 use crate::tokens::schedule::{effective_buffer, jitter};
 use crate::tokens::vault::Saved;
-use crate::within::within;
+use crate::within::{guarded, within};
 
 /// How long the host's `on_token_refresh` is waited for, in ms.
 const CALLBACK_TIMEOUT: Millis = 5_000;
+/// A token that lives no longer, in ms, is about to end.
+const LAST_MINUTE: Millis = 60_000;
 /// Pauses before a failed save is tried again, in ms; the last one again and again, because a pair that is in
 /// memory alone is lost with the process.
 const SAVE_RETRIES: [Millis; 4] = [1_000, 5_000, 30_000, 300_000];
@@ -27,31 +31,26 @@ impl<P: Platform> Session<P> {
         Pair::make(&self.shared.options.user_id, tokens, self.now(), origin)
     }
 
-    /// Takes up a pair that somebody else got, where it is newer.
-    pub(super) async fn adopt(&self, pair: Arc<Pair>) {
+    /// Takes up a pair that somebody else got, where it is newer. See [`Self::accept`].
+    pub(super) async fn adopt(&self, pair: Arc<Pair>, kept: bool) {
         let newer = |current: &Arc<Pair>| pair.rank > current.rank;
         if self.state().pair.as_ref().is_some_and(newer) {
-            self.accept(pair).await;
+            self.accept(pair, kept).await;
         }
     }
 
-    /// Tells the host of `pair`, and then uses it. It is saved already.
-    pub(super) async fn accept(&self, pair: Arc<Pair>) {
-        {
-            let mut told = self.told.lock().await;
-            if let Some(on_token_refresh) = &self.shared.options.on_token_refresh
-                && pair.rank > *told
+    /// Tells the host of `pair`, and then uses it. It is saved already. `kept` says whether the next start finds it,
+    /// though the host may not have taken note of it.
+    pub(super) async fn accept(&self, pair: Arc<Pair>, kept: bool) {
+        if let Some(why) = self.tell_host(&pair).await {
+            self.shared.callback_failed(&why);
+            let old = self.state().pair.clone();
+            // As with one that could not be saved: once it was used, the older one of the app would be a thief's.
+            if let Some(old) = old.filter(|_| !kept && !pair.tokens.refresh_token.is_empty())
+                && self.tells_again(old.life_left(self.now()))
             {
-                *told = pair.rank;
-                let call = on_token_refresh(pair.tokens.clone());
-                let why = match within(self.platform(), CALLBACK_TIMEOUT, call).await {
-                    Some(Ok(())) => None,
-                    Some(Err(why)) => Some(why),
-                    None => Some(format!("no answer within {CALLBACK_TIMEOUT} ms")),
-                };
-                if let Some(why) = why {
-                    self.shared.callback_failed(&why);
-                }
+                let trouble = Trouble::new(RefreshErrorKind::Storage, "on_token_refresh failed");
+                return self.failed(trouble, &old);
             }
         }
         let newer = self
@@ -62,6 +61,47 @@ impl<P: Platform> Session<P> {
         if newer {
             self.publish(&pair);
         }
+    }
+
+    /// Tells the host of `pair`, unless it was told of it, and waits until it has taken note. Answers why it could not.
+    /// Other than in the TypeScript core, whose callbacks cannot be stopped, one that takes too long is dropped, so that
+    /// nothing can be taken note of late.
+    async fn tell_host(&self, pair: &Pair) -> Option<String> {
+        let call = self.shared.options.on_token_refresh.as_ref()?;
+        let _in_order = self.telling.lock().await;
+        {
+            let mut state = self.state();
+            if state.told.is_some_and(|told| pair.rank <= told) {
+                return None;
+            }
+            state.told = Some(pair.rank);
+        }
+        let call = guarded(|| call(pair.tokens.clone()));
+        let why = match within(self.platform(), CALLBACK_TIMEOUT, call).await {
+            Some(Some(Ok(()))) => {
+                self.state().misses = 0;
+                return None;
+            }
+            Some(Some(Err(why))) => why,
+            Some(None) => "it panicked".to_owned(),
+            None => format!("no answer within {CALLBACK_TIMEOUT} ms"),
+        };
+        self.state().misses += 1;
+        Some(why)
+    }
+
+    /// Whether a pair that the host could not take note of is told of again before it is used, where the host alone
+    /// keeps it. A host that never can shall not lock its users out: there are ten tries, or three where the pair in use
+    /// ends, which lives for `left` ms.
+    fn tells_again(&self, left: Millis) -> bool {
+        let mut state = self.state();
+        let again = state.misses < if left > LAST_MINUTE { 10 } else { 3 };
+        if again {
+            state.told = None;
+        } else {
+            state.misses = 0;
+        }
+        again
     }
 
     /// Uses `pair` from now on.
@@ -107,7 +147,10 @@ impl<P: Platform> Session<P> {
                 }
                 match session.vault().save(&pair, || true).await {
                     Saved::Failed { .. } => {}
-                    Saved::Newer(newer) => return session.adopt(newer).await,
+                    Saved::Newer(newer) => {
+                        let kept = session.vault().is_durable();
+                        return session.adopt(newer, kept).await;
+                    }
                     Saved::SignedOut => return session.signed_out(),
                     Saved::Kept(_) | Saved::Late => return,
                 }

@@ -14,20 +14,24 @@ impl<P: Platform> Session<P> {
     pub(super) fn on_signal(self: Arc<Self>, signal: Signal) {
         match signal {
             Signal::Peer(message) => self.on_peer(message),
-            Signal::StorageChanged => {
-                let session = self.clone();
-                self.spawn(async move { session.look().await });
-            }
+            Signal::StorageChanged => self.look_soon(),
             // Everybody comes back at the same moment; not everybody has to ask at the same moment.
             Signal::Online(true) => self.resume((self.platform().random() * 3_000.0) as Millis),
             Signal::Online(false) => {}
-            Signal::Resumed => self.resume(0),
+            Signal::Resumed => {
+                self.resume(0);
+                // A program that was frozen has heard nothing: of pairs, nor of a logout.
+                self.look_soon();
+            }
         }
     }
 
     fn on_peer(self: Arc<Self>, message: PeerMessage) {
         match message {
-            PeerMessage::SignedOut => self.signed_out(),
+            PeerMessage::SignedOut {
+                generation,
+                session,
+            } => self.on_logout(generation, session.as_deref()),
             PeerMessage::Who => {
                 let pair = self.state().pair.clone();
                 if let Some(pair) = pair {
@@ -56,6 +60,25 @@ impl<P: Platform> Session<P> {
         }
     }
 
+    /// Somebody tells of a logout: of this session, or of one that came after every logout that this process knows of.
+    fn on_logout(&self, generation: i64, session: Option<&str>) {
+        let sid = self.state().pair.as_ref().and_then(|pair| pair.sid.clone());
+        let ours = session.is_some() && session == sid.as_deref();
+        if !ours && generation <= self.vault().generation() {
+            return;
+        }
+        let shared = self.shared.clone();
+        self.shared
+            .background
+            .add(async move { shared.vault.heed(generation).await });
+        self.signed_out();
+    }
+
+    fn look_soon(self: Arc<Self>) {
+        let session = self.clone();
+        self.spawn(async move { session.look().await });
+    }
+
     pub(super) fn tell_peers(&self, pair: &Pair) {
         self.platform().tell(PeerMessage::Tokens {
             tokens: pair.tokens.clone(),
@@ -74,16 +97,22 @@ impl<P: Platform> Session<P> {
         let saved = self.vault().save_theirs(&pair).await;
         match outcome_of(saved, pair) {
             Outcome::SignedOut => self.signed_out(),
-            Outcome::Pair { pair, .. } => self.adopt(pair).await,
+            Outcome::Pair { pair, .. } => {
+                let kept = self.vault().is_durable();
+                self.adopt(pair, kept).await;
+            }
             Outcome::Fatal { .. } | Outcome::Trouble(_) => {}
         }
     }
 
-    /// Somebody else changed the storage.
+    /// Somebody else may have changed the storage.
     async fn look(&self) {
         match self.vault().read().await {
             Stored::SignedOut => self.signed_out(),
-            Stored::Pair(Some(pair)) => self.adopt(pair).await,
+            Stored::Pair(Some(pair)) => {
+                let kept = self.vault().is_durable();
+                self.adopt(pair, kept).await;
+            }
             Stored::Pair(None) | Stored::Unknown => {}
         }
     }

@@ -8,11 +8,15 @@ use futures_util::future::select;
 
 use super::{Session, State};
 use crate::platform::Platform;
+use crate::tokens::manager::TokenState;
 use crate::tokens::pair::Pair;
-use crate::tokens::schedule::effective_buffer;
+use crate::tokens::schedule::{effective_buffer, patience};
 
 /// So many refreshes in a minute may be forced before they are due.
 const EARLY_PER_MINUTE: usize = 10;
+
+/// So long after a retry was brought forward no other one is, in ms: focus and networks flap.
+const CALM: Millis = 5_000;
 
 /// What the schedule does next.
 enum Step {
@@ -50,13 +54,31 @@ impl<P: Platform> Session<P> {
         let Some(pair) = state.pair.clone() else {
             return Step::Wait(platform.tick());
         };
+        if !self.can_refresh(&pair) {
+            state.wanted = false;
+            drop(state);
+            let left = pair.life_left(now);
+            if left <= 0 {
+                // By this device's clock, which may be wrong: the server's refusal is what ends it.
+                self.shared.set_state(TokenState::Expired);
+                return Step::Wait(platform.tick());
+            }
+            return Step::Wait(left.min(platform.tick()));
+        }
         let wait = if state.wanted {
             0
         } else if let Some(at) = state.retry_at {
             (at - now.mono).min(platform.tick())
         } else {
-            let wait = self.due(&state, &pair) - pair.elapsed(now);
-            let idle = !platform.visible() && !(self.shared.options.in_use)();
+            let hidden = !platform.visible();
+            let idle = hidden && !(self.shared.options.in_use)();
+            // Who is looked at goes first; what they get is everybody's.
+            let courtesy = if hidden {
+                patience(effective_buffer(pair.ttl, self.shared.buffer()))
+            } else {
+                0
+            };
+            let wait = self.due(&state, &pair) + courtesy - pair.elapsed(now);
             match wait {
                 1.. => wait.min(platform.tick()),
                 _ if idle => platform.tick(),
@@ -74,22 +96,25 @@ impl<P: Platform> Session<P> {
 
     /// When the pair in use is to be refreshed, in ms since it was taken up.
     pub(super) fn due(&self, state: &State, pair: &Pair) -> Millis {
-        if !self.can_refresh(pair) {
-            return pair.left;
-        }
         pair.left - effective_buffer(pair.ttl, self.shared.buffer()) + state.jitter
     }
 
     pub(super) fn can_refresh(&self, pair: &Pair) -> bool {
-        !pair.tokens.refresh_token.is_empty() || self.shared.options.refresh_tokens.is_some()
+        self.shared.options.can_refresh(&pair.tokens)
     }
 
-    /// It may have slept, or the network is back: what waited for a retry goes `delay` ms from now.
+    /// It may have slept, or the network is back: what waited for a retry goes `delay` ms from now, unless it goes sooner.
     pub(super) fn resume(&self, delay: Millis) {
         let mono = self.now().mono;
         let mut state = self.state();
-        if state.retry_at.is_some() {
-            state.retry_at = Some((mono + delay).max(state.retry_not_before));
+        if let Some(retry_at) = state.retry_at {
+            let sooner = (mono + delay)
+                .max(state.retry_not_before)
+                .max(state.calm_until);
+            if sooner < retry_at {
+                state.calm_until = sooner + CALM;
+                state.retry_at = Some(sooner);
+            }
         }
         drop(state);
         self.kick.notify_one();
