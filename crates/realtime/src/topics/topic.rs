@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) ended: bool,
     /// The number of the last event.
     number: u64,
+    /// The offset of the last publication that has one.
+    newest: u64,
     slots: Vec<Option<Arc<Subscription>>>,
     free: Vec<u32>,
     stream: Option<Box<Stream>>,
@@ -170,6 +172,9 @@ impl Topic {
         epoch: Option<Arc<str>>,
         delta: bool,
     ) {
+        if publication.offset > 0 {
+            inner.newest = publication.offset;
+        }
         let before = if delta {
             inner.last.replace(Arc::clone(&publication))
         } else {
@@ -275,16 +280,25 @@ impl Topic {
         }
     }
 
-    /// Those of its subscribers who count offsets; with nobody among them it is watched no longer.
+    /// Those of its subscribers who count offsets.
     pub(crate) fn counting(&self) -> Vec<Arc<Subscription>> {
+        let inner = lock(&self.inner);
+        inner.counting().map(Arc::clone).collect()
+    }
+
+    /// Whether it goes on to be watched, because somebody counts. Asked by whoever has watched it, once: from a
+    /// "no" on the next one who counts has it watched.
+    pub(crate) fn stays_watched(&self) -> bool {
         let mut inner = lock(&self.inner);
-        let counting: Vec<_> = inner
-            .subscribers()
-            .filter(|subscription| subscription.terms.positioned)
-            .map(Arc::clone)
-            .collect();
-        inner.watched = !counting.is_empty();
-        counting
+        let counts = inner.counting().next().is_some();
+        inner.watched = counts;
+        counts
+    }
+
+    /// Whether a task is delivering publications up to this offset, or later ones.
+    pub(crate) fn delivers_up_to(&self, offset: u64) -> bool {
+        let inner = lock(&self.inner);
+        inner.sweeping && inner.newest >= offset
     }
 
     /// The events that the sweeping task delivers next; `None`: there are none, and the task has ended.
@@ -428,6 +442,11 @@ impl Inner {
     /// Those who listen.
     pub(crate) fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscription>> {
         self.slots.iter().flatten()
+    }
+
+    fn counting(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.subscribers()
+            .filter(|subscription| subscription.terms.positioned)
     }
 
     /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls

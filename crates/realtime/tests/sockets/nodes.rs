@@ -441,3 +441,71 @@ async fn orders_hold_on_every_node() {
         .disconnect_here(&ANN, &DisconnectCode::ForceDisconnect.into());
     socket.settle().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_got_lost_in_many_topics_is_found_out_in_all_of_them_in_time() {
+    const TOPICS: usize = 1000;
+    let options = recoverable();
+    let cluster = Cluster::default();
+    let config = Config {
+        ping_interval: Duration::ZERO,
+        max_channels: TOPICS,
+        max_commands_per_second: 0,
+        ..Config::default()
+    };
+    let one = cluster.node(config.clone()).await;
+    let two = cluster.node(config).await;
+    two.authority.topics("t", granted(options.clone()));
+    let (mut socket, _) = two.connected("app/ann/s1/never").await;
+    for topic in 0..TOPICS {
+        let wish = json!({ "id": 2, "subscribe": { "channel": format!("t{topic}") } });
+        assert!(socket.ask(&wish.to_string()).await["subscribe"].is_object());
+    }
+    cluster.lose(1, TOPICS);
+    for topic in 0..TOPICS {
+        let channel = format!("t{topic}");
+        let publish = Publish::new("app", &channel, Payload::new("1"), &options);
+        one.handle().publish(publish).await.expect("published");
+    }
+    let listens = |stats: &Stats| stats.subscriptions.load(Ordering::Relaxed) > 0;
+    let reading = tokio::spawn(async move {
+        for _ in 0..TOPICS {
+            let push = socket.hear_line().await;
+            assert_eq!(push["push"]["unsubscribe"]["code"], 2500, "{push}");
+        }
+    });
+    let took = two.pass_until(|stats| !listens(stats)).await;
+    reading.await.expect("each is told");
+    assert!(took <= Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_delivery_here_is_not_lost() {
+    let options = TopicOptions {
+        presence: false,
+        ..recoverable()
+    };
+    let (cluster, one, two) = two(&options).await;
+    let mut clients = Vec::new();
+    for _ in 0..1800 {
+        clients.push(Counting::new(&two).await);
+    }
+    let begin = tokio::time::Instant::now();
+    let mut said = 0;
+    // A delivery to so many takes turns with other tasks; time passes between them, as on a busy machine.
+    while begin.elapsed() < Duration::from_secs(40) {
+        cluster.delay(1);
+        say(&one, &options, said).await.expect("published");
+        said += 1;
+        tokio::time::advance(Duration::from_millis(100)).await;
+        cluster.arrive(1, |_| {});
+        for _ in 0..12 {
+            tokio::time::advance(Duration::from_millis(600)).await;
+        }
+    }
+    let listening = two.handle().stats().subscriptions.load(Ordering::Relaxed);
+    assert_eq!(listening, clients.len() as u64);
+    for client in &mut clients {
+        assert_eq!(client.listen(said as usize).await, None);
+    }
+}
