@@ -8,8 +8,8 @@
 //! A connection is read by one task (`transport::websocket`), written by whoever has something to say,
 //! looked at by the wheel, and closed by any of them: the first close counts, later ones do nothing.
 //!
-//! Locks are taken in the order hub, topic, subscription, state, outbound or ring; a later one never
-//! waits for an earlier.
+//! Locks are taken in the order hub, topic, list of subscriptions, subscription, state, outbound or ring; a
+//! later one never waits for an earlier.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};

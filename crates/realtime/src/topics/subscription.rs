@@ -225,16 +225,14 @@ impl Subscription {
         }
     }
 
-    /// To Gone, for this reason if there is one that the client must be told; whether the caller has to
-    /// tell it, because the reply is out. The reason for one that was still Joining is told by whoever sends its reply.
-    pub(crate) fn end(&self, why: Option<UnsubscribeCode>) -> bool {
+    /// To Gone. The reason of one that was still Joining is told by whoever sends its reply, if there is one.
+    pub(crate) fn end(&self, why: Option<UnsubscribeCode>) {
         let mut state = lock(&self.state);
         let was = std::mem::replace(&mut state.phase, Phase::Gone);
         state.rare = None;
         if was == Phase::Joining {
             state.ended = why;
         }
-        matches!(was, Phase::Live | Phase::Lost)
     }
 
     /// Notes that others are told of it; `false`: it is over, and they must not be. Called with the topic
