@@ -136,16 +136,16 @@ impl Subscriptions {
         Err(true)
     }
 
-    /// Takes this very subscription away, and does `last` before anybody can have its channel; `false`: it was
+    /// Takes this very subscription away, and does `tell` before anybody can have its channel; `false`: it was
     /// taken away.
-    fn take_this(&self, subscription: &Arc<Subscription>, last: impl FnOnce()) -> bool {
+    fn take_this(&self, subscription: &Arc<Subscription>, tell: impl FnOnce()) -> bool {
         let mut list = lock(&self.0);
         let at = list.entries.iter().position(
             |entry| matches!(entry, Entry::Held(held) if Arc::ptr_eq(held, subscription)),
         );
         if let Some(at) = at {
             list.entries.swap_remove(at);
-            last();
+            tell();
         }
         at.is_some()
     }
