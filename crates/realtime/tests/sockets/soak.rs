@@ -96,7 +96,10 @@ async fn listen(addr: SocketAddr, seed: u64, count: usize) -> Vec<u64> {
                         result["was_recovering"], result["recovered"],
                         "nothing is out of reach: {line}"
                     );
-                    epoch = result["epoch"].as_str().expect("an epoch").to_owned();
+                    result["epoch"]
+                        .as_str()
+                        .expect("an epoch")
+                        .clone_into(&mut epoch);
                     for publication in result["publications"].as_array().into_iter().flatten() {
                         take(publication, &mut heard, &mut offset);
                     }
