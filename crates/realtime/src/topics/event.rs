@@ -73,8 +73,13 @@ impl Backlog {
         given_up
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
+    fn pop(&mut self) -> Option<Event> {
+        self.pop_if(|_| true)
+    }
+
+    /// Takes the oldest event, if it is `wanted`.
+    pub(crate) fn pop_if(&mut self, wanted: impl FnOnce(&Event) -> bool) -> Option<Event> {
+        let event = self.events.pop_front_if(|event| wanted(event))?;
         self.bytes -= event.size();
         Some(event)
     }

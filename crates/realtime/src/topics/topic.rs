@@ -20,16 +20,12 @@ use crate::broker::{Announcement, BrokerError, Kept, Outgoing, TopicName};
 use crate::engine::Shared;
 use crate::lock;
 use crate::stats::Stats;
-use crate::topics::batch::MAX_EVENTS;
+use crate::topics::batch;
 use crate::topics::event::{Backlog, Event, What};
 use crate::topics::link::Link;
 use crate::topics::options::{History, Keep};
 use crate::topics::subscription::Subscription;
 use crate::topics::sweep;
-
-/// A payload is at most so long in one frame together with others, in bytes: clients refuse frames of
-/// more than a MiB.
-const BATCH_BYTES: usize = 256 * 1024;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -295,12 +291,7 @@ impl Topic {
         let mut inner = lock(&self.inner);
         let before = inner.waiting.bytes();
         let mut events = Vec::new();
-        let mut bytes = 0;
-        while events.len() < MAX_EVENTS
-            && bytes < BATCH_BYTES
-            && let Some(event) = inner.waiting.pop()
-        {
-            bytes += event.size();
+        while let Some(event) = inner.waiting.pop_if(|it| batch::has_room_for(it, &events)) {
             events.push(event);
         }
         Stats::subtract(&stats.backlog_bytes, before - inner.waiting.bytes());

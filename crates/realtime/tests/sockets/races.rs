@@ -384,3 +384,42 @@ async fn the_end_of_a_subscription_is_told_before_the_next_one_begins() {
         thread.join().expect("no panic");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_for_a_new_subscriber_is_not_too_much_for_it() {
+    let options = TopicOptions {
+        history: History::Host,
+        delta: true,
+        ..TopicOptions::default()
+    };
+    let server = announcing(&options).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    server.authority.past_gate.forget_permits(1);
+    let wish = r#"{"id":2,"subscribe":{"channel":"t","positioned":true,"delta":"fossil"}}"#;
+    socket.say(wish).await;
+    server.authority.recovering.notified().await;
+    // In a string, as clients get them that were promised differences, they are twice as long.
+    let data = format!("[{}\"\"]", "\"\",".repeat(14_000));
+    for offset in 1..=16 {
+        let mut publish = Publish::new("app", "t", Payload::new(data.clone()), &options);
+        publish.position = at(&options, offset).position;
+        server.handle().publish(publish);
+    }
+    // All of them are delivered, which is to say kept.
+    let waiting = &server.handle().stats().backlog_bytes;
+    while waiting.load(Ordering::Relaxed) > 0 {
+        tokio::task::yield_now().await;
+    }
+    server.authority.past_gate.add_permits(1);
+    // They are more than it could be sent at once: it is asked to come again.
+    loop {
+        let Heard::Text(frame) = socket.hear().await else {
+            panic!("no text");
+        };
+        assert!(frame.len() < 1024 * 1024, "{}", frame.len());
+        if frame.contains(r#""code":2500"#) {
+            break;
+        }
+    }
+    socket.settle().await;
+}
