@@ -63,8 +63,8 @@ pub struct Config {
     pub max_history_bytes: usize,
     /// How many bytes those of one app may take up; above it its oldest publications go. 0: any number.
     pub max_history_bytes_per_app: usize,
-    /// How many clients a presence reply names at most; where more are there it is error 106, and their
-    /// number can be asked for. 0: any number.
+    /// How many clients a presence reply names at most; where more are there, or more than a frame holds, it
+    /// is error 106, and their number can be asked for. 0: any number.
     pub max_presence: usize,
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.

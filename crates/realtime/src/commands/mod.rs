@@ -226,9 +226,9 @@ impl<A: Authority> Session<A> {
     }
 }
 
-/// How long a payload of a client may be as it is sent to others: they refuse frames of more than a MiB, and there
-/// is more in a frame. What was not compressed is shorter in any case, unless the host allows longer messages.
-const MAX_PAYLOAD: usize = 900 * 1024;
+/// How much of a frame what is of clients may take up, as it is sent: frames of more than a MiB are refused, and
+/// there is more in one.
+const MAX_FRAME: usize = 900 * 1024;
 
 /// How many bytes of publications one reply carries at most: clients refuse frames of more than a MiB.
 const MAX_REPLY: usize = 512 * 1024;

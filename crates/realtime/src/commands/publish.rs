@@ -5,7 +5,7 @@ use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
 use crate::broker::{Outgoing, TopicName};
-use crate::commands::{MAX_PAYLOAD, Session, escaped};
+use crate::commands::{MAX_FRAME, Session, escaped};
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -44,7 +44,7 @@ impl<A: Authority> Session<A> {
         } else {
             payload.bytes().len()
         };
-        if size > MAX_PAYLOAD {
+        if size > MAX_FRAME {
             return Err(ErrorCode::LimitExceeded.into());
         }
         // What the authority was told of the client is what it has allowed.

@@ -27,11 +27,13 @@ impl Event {
 }
 
 impl What {
-    /// Bytes of payload.
+    /// Bytes of payload, or of what the host says of a client.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Publication { publication, .. } => publication.data.bytes().len(),
-            Self::Join(_) | Self::Leave(_) => 0,
+            Self::Join(info) | Self::Leave(info) => {
+                info.conn_info.bytes().len() + info.chan_info.bytes().len()
+            }
         }
     }
 
