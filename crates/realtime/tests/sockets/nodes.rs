@@ -509,3 +509,24 @@ async fn what_waits_for_its_delivery_here_is_not_lost() {
         assert_eq!(client.listen(said as usize).await, None);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_stays_linked_for_a_moment_after_the_last_one_has_left() {
+    let options = recoverable();
+    let (cluster, _one, two) = two(&options).await;
+    let pass = async |millis| {
+        let begin = tokio::time::Instant::now();
+        let wait = Duration::from_millis(millis);
+        two.pass_until(|_| begin.elapsed() >= wait).await;
+    };
+    // Each comes back within a second, though not within one of the first one's leaving.
+    for _ in 0..3 {
+        drop(listening(&two, "s2").await);
+        two.empty().await;
+        pass(700).await;
+        assert_eq!(cluster.subscribed(1), 1);
+    }
+    pass(500).await;
+    assert_eq!(cluster.subscribed(1), 0);
+    assert_eq!(two.handle().topics(), 0);
+}
