@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chatsdk_realtime::{
     BrokerError, Config, DisconnectCode, History, Payload, Position, Publication, Publish,
-    Recovered, Stats, TopicOptions, UnsubscribeCode,
+    Recovered, Stats, TopicOptions, UnsubscribeCode, Whom,
 };
 use serde_json::{Value, json};
 
@@ -529,4 +529,37 @@ async fn a_topic_stays_linked_for_a_moment_after_the_last_one_has_left() {
     pass(500).await;
     assert_eq!(cluster.subscribed(1), 0);
     assert_eq!(two.handle().topics(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_answers_late_leaves_nothing_behind() {
+    let options = recoverable();
+    let (cluster, _one, two) = two(&options).await;
+    let (mut client, _) = two.connected("app/ann/s1/never").await;
+    let (mut pushed, _) = two.connected("app/bob/s2/never").await;
+    let gate = cluster.hold();
+    client.say(r#"{"id":2,"subscribe":{"channel":"t"}}"#).await;
+    let bob = Whom::User {
+        app: "app",
+        user: "bob",
+    };
+    let grant = granted(options.clone());
+    assert_eq!(two.handle().subscribe(&bob, "t", &grant, None), 1);
+    while two.handle().listeners("app", "t") < 2 {
+        tokio::task::yield_now().await;
+    }
+    // One is gone, and of the other it is taken back, before the broker answers.
+    two.handle().unsubscribe(&bob, "t", UnsubscribeCode::Server);
+    drop(client);
+    gate.close();
+    let listens = |stats: &Stats| stats.subscriptions.load(Ordering::Relaxed) > 0;
+    two.pass_until(|stats| !listens(stats)).await;
+    two.pass_until(|_| cluster.subscribed(1) == 0).await;
+    assert_eq!((two.handle().topics(), cluster.present("t")), (0, 0));
+    pushed.settle().await;
+    // It all works as before.
+    cluster.hold().close();
+    let mut again = Counting::new(&two).await;
+    say(&two, &options, 7).await.expect("published");
+    assert_eq!(again.listen(1).await, None);
 }
