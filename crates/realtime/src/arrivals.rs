@@ -34,7 +34,7 @@ impl Shared {
     /// Whether one more connection may come now.
     pub(crate) fn has_room(&self) -> bool {
         let most = self.config.max_connections;
-        if most > 0 && self.hub.count(&crate::engine::Whom::Everyone) >= most {
+        if most > 0 && self.hub.count(&crate::handle::Whom::Everyone) >= most {
             return false;
         }
         let per_second = u64::from(self.config.max_connections_per_second);

@@ -30,8 +30,8 @@ pub struct Config {
     /// The longest message of a client, in bytes; a longer one closes the connection with 1009.
     pub max_message_bytes: usize,
     /// From how many bytes on messages are compressed for the WebSockets of clients that offer it; shorter ones
-    /// gain little. What such a client compresses may inflate to ten times `max_message_bytes`. 0: no
-    /// offer is accepted.
+    /// gain little. What such a client compresses may inflate to ten times `max_message_bytes`; a payload that
+    /// clients could not be sent in one frame is refused with error 106. 0: no offer is accepted.
     pub compress_from: usize,
     /// How many bytes may wait for a full socket before the connection is closed with 3008.
     pub max_queue_bytes: usize,
@@ -63,8 +63,8 @@ pub struct Config {
     pub max_history_bytes: usize,
     /// How many bytes those of one app may take up; above it its oldest publications go. 0: any number.
     pub max_history_bytes_per_app: usize,
-    /// How many clients a presence reply names at most; where more are there it is error 106, and their
-    /// number can be asked for. 0: any number.
+    /// How many clients a presence reply names at most; where more are there, or more than a frame holds, it
+    /// is error 106, and their number can be asked for. 0: any number.
     pub max_presence: usize,
     /// How many publications one reply carries at most: of history, and of what was missed. Half a MiB of
     /// them is the bound in any case.

@@ -22,7 +22,7 @@ use chatsdk_types::Millis;
 use crate::authority::Identity;
 use crate::broker::order::Target;
 use crate::connection::Connection;
-use crate::engine::Whom;
+use crate::handle::Whom;
 use crate::lock;
 
 #[derive(Debug, Default)]

@@ -32,10 +32,12 @@ mod commands;
 pub mod config;
 mod connection;
 pub mod engine;
+pub mod handle;
 mod hub;
 pub mod listing;
 pub mod origin;
 mod outbound;
+pub mod publish;
 mod server_side;
 pub mod stats;
 mod subscriptions;
@@ -60,9 +62,11 @@ pub use chatsdk_protocol::{
     ReplyError, UnsubscribeCode,
 };
 pub use config::Config;
-pub use engine::{Engine, Handle, Publish, Published, Whom};
+pub use engine::Engine;
+pub use handle::{Handle, Whom};
 pub use listing::{ConnectionView, Listed, TopicView, Transport};
 pub use origin::OriginPolicy;
+pub use publish::{Publish, Published};
 pub use stats::Stats;
 pub use topics::options::{History, Keep, Recovery, TopicOptions};
 pub use transport::body::Body;

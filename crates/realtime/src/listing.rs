@@ -12,7 +12,7 @@ use chatsdk_types::Millis;
 
 use crate::authority::Identity;
 use crate::connection::Connection;
-use crate::engine::Handle;
+use crate::handle::Handle;
 use crate::lock;
 use crate::topics::TopicCursor;
 use crate::transport::Shape;

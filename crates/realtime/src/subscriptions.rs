@@ -114,26 +114,38 @@ impl Subscriptions {
             .is_some_and(|subscription| subscription.is_live())
     }
 
-    /// Takes the subscription to `channel` away, or the reservation for it; whether there was any.
-    pub(crate) fn take(&self, channel: &str) -> (bool, Option<Arc<Subscription>>) {
+    /// Takes the subscription to `channel` away, or the reservation for it.
+    pub(crate) fn take(&self, channel: &str) -> Option<Arc<Subscription>> {
         let mut list = lock(&self.0);
-        match list.position(channel) {
-            None => (false, None),
-            Some(at) => match list.entries.swap_remove(at) {
-                Entry::Asking(..) => (true, None),
-                Entry::Held(held) => (true, Some(held)),
-            },
+        let at = list.position(channel)?;
+        match list.entries.swap_remove(at) {
+            Entry::Asking(..) => None,
+            Entry::Held(held) => Some(held),
         }
     }
 
-    /// Takes this very subscription away; `false`: it was.
-    fn take_this(&self, subscription: &Arc<Subscription>) -> bool {
+    /// The subscription to `channel`. Otherwise takes the reservation for it away, and answers whether there
+    /// was one.
+    fn get_or_cancel(&self, channel: &str) -> Result<Arc<Subscription>, bool> {
+        let mut list = lock(&self.0);
+        let at = list.position(channel).ok_or(false)?;
+        if let Entry::Held(held) = &list.entries[at] {
+            return Ok(Arc::clone(held));
+        }
+        list.entries.swap_remove(at);
+        Err(true)
+    }
+
+    /// Takes this very subscription away, and does `tell` before anybody can have its channel; `false`: it was
+    /// taken away.
+    fn take_this(&self, subscription: &Arc<Subscription>, tell: impl FnOnce()) -> bool {
         let mut list = lock(&self.0);
         let at = list.entries.iter().position(
             |entry| matches!(entry, Entry::Held(held) if Arc::ptr_eq(held, subscription)),
         );
         if let Some(at) = at {
             list.entries.swap_remove(at);
+            tell();
         }
         at.is_some()
     }
@@ -216,51 +228,44 @@ impl Connection {
         }
     }
 
-    /// Ends a subscription that was taken out of the list.
+    /// Leaves the topic of a subscription, unless that has happened.
     pub(crate) fn leave(&self, subscription: &Arc<Subscription>) {
         self.leave_because(subscription, None);
     }
 
-    /// The same, for a reason that the client must be told; whether the caller has to, because the reply
-    /// to its subscribe command is out.
-    fn leave_because(
-        &self,
-        subscription: &Arc<Subscription>,
-        why: Option<UnsubscribeCode>,
-    ) -> bool {
-        let was_live = subscription.end(why);
+    /// The same, for a reason that the client must be told.
+    fn leave_because(&self, subscription: &Arc<Subscription>, why: Option<UnsubscribeCode>) {
+        subscription.end(why);
         let topic = &subscription.topic;
         {
             let mut inner = lock(&topic.inner);
-            let left = inner.leave(subscription, self.shared.wheel.now());
+            if !inner.leave(subscription, self.shared.wheel.now()) {
+                return;
+            }
             let broker = &self.shared.broker;
-            if left && broker.is_shared() {
+            if broker.is_shared() {
                 if subscription.options.presence {
                     let client = &subscription.info.client;
                     self.shared.see_through(broker.leave(topic.name(), client));
                 }
                 self.shared.unlink_when_idle(topic, &inner);
             }
-            if left && subscription.was_announced() {
+            if subscription.was_announced() {
                 let leave = Announcement::Leave(Arc::clone(&subscription.info));
                 topic.announce(&mut inner, &self.shared, leave);
             }
         }
         self.shared.topics.release_if_idle(topic);
         Stats::subtract(&self.shared.stats.subscriptions, 1);
-        was_live
     }
 
     /// Ends the subscription to `channel`, or what is becoming one, and tells the client; `false`:
     /// there was none.
     pub(crate) fn unsubscribe(self: &Arc<Self>, channel: &str, why: UnsubscribeCode) -> bool {
-        let (was, subscription) = self.subscriptions.take(channel);
-        if let Some(subscription) = subscription
-            && self.leave_because(&subscription, Some(why))
-        {
-            self.tell_end(&subscription, why);
+        match self.subscriptions.get_or_cancel(channel) {
+            Ok(subscription) => self.end(&subscription, why),
+            Err(was_reserved) => was_reserved,
         }
-        was
     }
 
     /// A publication is missing in `subscription`: the client has to begin it again.
@@ -290,11 +295,19 @@ impl Connection {
         }
     }
 
-    fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, why: UnsubscribeCode) {
-        if self.subscriptions.take_this(subscription) {
-            self.leave_because(subscription, None);
-            self.tell_end(subscription, why);
-        }
+    /// Ends `subscription` and tells the client; `false`: somebody else has taken it away. One whose reply is
+    /// not out yet is told of by whoever sends it.
+    ///
+    /// The client may begin another one of the same channel at any time. It does not before this one has left
+    /// its topic, so that no one is taken for gone who has come back; nor before the push is out, which would be
+    /// taken for the other one's.
+    fn end(self: &Arc<Self>, subscription: &Arc<Subscription>, why: UnsubscribeCode) -> bool {
+        self.leave_because(subscription, Some(why));
+        self.subscriptions.take_this(subscription, || {
+            if subscription.ended_early().is_none() {
+                self.tell_end(subscription, why);
+            }
+        })
     }
 
     /// Tells the client that a subscription has ended.
@@ -312,7 +325,10 @@ mod tests {
         let subscriptions = Subscriptions::default();
         let first = subscriptions.reserve("t", 9);
         assert_eq!(subscriptions.reserve("t", 9), Err(Taken::Already));
-        assert!(subscriptions.take("t").0, "somebody ends it");
+        assert!(
+            matches!(subscriptions.get_or_cancel("t"), Err(true)),
+            "somebody ends it"
+        );
         let second = subscriptions.reserve("t", 9);
         assert_ne!(first, second);
         let (Ok(first), Ok(second)) = (first, second) else {

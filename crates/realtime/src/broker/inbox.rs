@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use crate::broker::order::Order;
 use crate::broker::publication::Publication;
 use crate::broker::{Announcement, TopicName};
-use crate::engine::{Handle, Shared};
+use crate::engine::Shared;
+use crate::handle::Handle;
 use crate::topics::event::What;
 
 /// A node's end of its broker. It does not keep the engine: once that is gone, what comes is dropped.

@@ -31,6 +31,7 @@ use crate::topics::options::{History, Keep};
 
 /// Keeps topics, and carries what is said in them. Every method takes note of what it is asked when it is
 /// called: calls of one topic take effect in their order, and dropping an [`Answer`] takes nothing back.
+/// Each is answered in the end, be it with an error: clients wait for it, and the others of its topic behind them.
 /// None of them may wait, or call the inbox: they are called under locks.
 pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Called once, before everything else: where what is said elsewhere comes to.
@@ -51,6 +52,7 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// The first client of this node wants to listen. Everything that is published once this is answered
     /// comes to the inbox, until [`Broker::unsubscribe`]; after a loss of the link to the broker, too.
+    /// It is asked again after an error, of this or of [`Broker::unsubscribe`], whether that took effect or not.
     fn subscribe(&self, topic: TopicName<'_>) -> Answer<()>;
 
     /// Nobody on this node has listened for a moment.

@@ -7,7 +7,7 @@ use chatsdk_types::Millis;
 
 use crate::authority::Grant;
 use crate::broker::publication::Position;
-use crate::engine::{Handle, Whom};
+use crate::handle::{Handle, Whom};
 
 /// An order that holds on every node.
 #[derive(Debug, Clone)]

@@ -226,6 +226,10 @@ impl<A: Authority> Session<A> {
     }
 }
 
+/// How much of a frame what is of clients may take up, as it is sent: frames of more than a MiB are refused, and
+/// there is more in one.
+const MAX_FRAME: usize = 900 * 1024;
+
 /// How many bytes of publications one reply carries at most: clients refuse frames of more than a MiB.
 const MAX_REPLY: usize = 512 * 1024;
 

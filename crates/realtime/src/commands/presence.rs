@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chatsdk_protocol::command::ChannelRequest;
 use chatsdk_protocol::reply::{PresenceResult, PresenceStatsResult};
-use chatsdk_protocol::{ErrorCode, ReplyBody};
+use chatsdk_protocol::{ClientInfo, ErrorCode, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest};
 use crate::broker::TopicName;
-use crate::commands::Session;
+use crate::commands::{MAX_FRAME, Session};
 
 impl<A: Authority> Session<A> {
     pub(super) async fn presence(
@@ -27,6 +27,10 @@ impl<A: Authority> Session<A> {
         };
         let present = self.engine.shared().broker.present(topic, most).await?;
         let present = present.ok_or(ErrorCode::LimitExceeded)?;
+        let bytes: usize = present.iter().map(|info| size(info)).sum();
+        if bytes > MAX_FRAME {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
         let presence = present
             .iter()
             .map(|info| (Arc::clone(&info.client), (**info).clone()))
@@ -66,4 +70,11 @@ impl<A: Authority> Session<A> {
             Err(ErrorCode::NotAvailable.into())
         }
     }
+}
+
+/// How many bytes an entry takes up in a reply, about.
+fn size(info: &ClientInfo) -> usize {
+    /// The id, which is its name as well, brackets and the names of the members.
+    const AROUND: usize = 160;
+    AROUND + info.user.len() + info.conn_info.bytes().len() + info.chan_info.bytes().len()
 }

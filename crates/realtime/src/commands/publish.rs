@@ -5,7 +5,7 @@ use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
 use crate::broker::{Outgoing, TopicName};
-use crate::commands::Session;
+use crate::commands::{MAX_FRAME, Session, escaped};
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -38,6 +38,15 @@ impl<A: Authority> Session<A> {
             // Only the host can give it its place.
             return Err(ErrorCode::NotAvailable.into());
         }
+        let payload = request.data.to_payload();
+        let size = if options.delta {
+            escaped(payload.bytes())
+        } else {
+            payload.bytes().len()
+        };
+        if size > MAX_FRAME {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
         // What the authority was told of the client is what it has allowed.
         let info = self
             .connection
@@ -47,7 +56,7 @@ impl<A: Authority> Session<A> {
             .or_else(|| self.connection.info().cloned());
         let shared = self.engine.shared();
         let publication = Publication {
-            data: request.data.to_payload(),
+            data: payload,
             info,
             ..Publication::default()
         };

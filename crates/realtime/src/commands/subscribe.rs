@@ -23,8 +23,8 @@ use crate::engine::Shared;
 use crate::stats::Stats;
 use crate::subscriptions::{Reservation, Taken};
 use crate::topics::options::{History, Recovery, TopicOptions};
+use crate::topics::past::Past;
 use crate::topics::subscription::{Subscription, Terms};
-use crate::topics::topic::Past;
 
 /// A subscription to be.
 pub(super) struct Wanted<'a> {

@@ -9,11 +9,12 @@ use crate::commands::Session;
 impl<A: Authority> Session<A> {
     pub(super) fn unsubscribe(&mut self, request: &UnsubscribeRequest<'_>) -> ReplyBody {
         // To leave a channel that one is not in is no error.
-        if let (_, Some(subscription)) = self.connection.subscriptions.take(&request.channel) {
-            self.joining
-                .retain(|(joining, _)| !std::sync::Arc::ptr_eq(joining, &subscription));
+        if let Some(subscription) = self.connection.subscriptions.take(&request.channel) {
             self.connection.leave(&subscription);
         }
+        // One whose reply is not out yet does not begin; nor is the client told of its end any more.
+        self.joining
+            .retain(|(joining, _)| *joining.topic.channel != *request.channel);
         ReplyBody::Unsubscribe
     }
 }

@@ -15,9 +15,19 @@ use crate::transport::Shape;
 /// How many events share a frame.
 pub(crate) const MAX_EVENTS: usize = 16;
 
+/// How many bytes of payload do: clients refuse frames of more than a MiB, and in a string a payload may be twice
+/// as long.
+const MAX_BYTES: usize = 256 * 1024;
+
 /// How many different frames are remembered; subscribers with filters of their own could need any
 /// number.
 const MAX_FRAMES: usize = 64;
+
+/// Whether `event` goes into the frame of `events`.
+pub(crate) fn has_room_for(event: &Event, events: &[Event]) -> bool {
+    let bytes: usize = events.iter().map(Event::size).sum();
+    events.is_empty() || (events.len() < MAX_EVENTS && bytes + event.size() <= MAX_BYTES)
+}
 
 /// Which events of a batch a subscriber is sent: bit 0 is the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

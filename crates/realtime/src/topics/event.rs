@@ -27,11 +27,13 @@ impl Event {
 }
 
 impl What {
-    /// Bytes of payload.
+    /// Bytes of payload, or of what the host says of a client.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Publication { publication, .. } => publication.data.bytes().len(),
-            Self::Join(_) | Self::Leave(_) => 0,
+            Self::Join(info) | Self::Leave(info) => {
+                info.conn_info.bytes().len() + info.chan_info.bytes().len()
+            }
         }
     }
 
@@ -73,8 +75,13 @@ impl Backlog {
         given_up
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
+    fn pop(&mut self) -> Option<Event> {
+        self.pop_if(|_| true)
+    }
+
+    /// Takes the oldest event, if it is `wanted`.
+    pub(crate) fn pop_if(&mut self, wanted: impl FnOnce(&Event) -> bool) -> Option<Event> {
+        let event = self.events.pop_front_if(|event| wanted(event))?;
         self.bytes -= event.size();
         Some(event)
     }

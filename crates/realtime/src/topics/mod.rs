@@ -2,7 +2,7 @@
 //!
 //! - [`options`]: how a topic behaves.
 //! - `topic`: one topic: its subscribers, its stream, what waits to be delivered.
-//! - `subscription`: one client in one topic.
+//! - `subscription`: one client in one topic. `past`: what it is told of the past when it begins.
 //! - `event`, `batch`: what is delivered, encoded once for all that are alike.
 //! - `sweep`: the delivery.
 //! - `janitor`: lets old history go.
@@ -16,6 +16,7 @@ pub(crate) mod event;
 pub(crate) mod janitor;
 pub(crate) mod link;
 pub mod options;
+pub(crate) mod past;
 pub(crate) mod positions;
 pub(crate) mod subscription;
 pub(crate) mod sweep;

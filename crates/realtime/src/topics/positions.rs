@@ -7,13 +7,15 @@
 //! A publication may be on its way just then, which is no loss. Who seems to have missed something is looked
 //! at again after a moment: whoever has not come as far as the topic stood at the first look has lost
 //! something. (Servers that compare once, with the newest position, make clients subscribe again for nothing
-//! where much is said.) A broker that does not answer says nothing about what its topics hold.
+//! where much is said.) Nor is lost what has come to this node and waits for its delivery, however long that
+//! takes: on a machine that is too busy already, everybody would come again. A broker that does not answer says
+//! nothing about what its topics hold.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::{Authority, RecoverRequest};
@@ -31,7 +33,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many topics are compared at a time.
+/// How many questions are asked at a time. Those who wait for their second look ask none: after a loss of the
+/// link to the broker, all topics do.
 const AT_ONCE: usize = 64;
 
 /// See the module's text. All topics wait equally long, so that the queue is in the order of their moments,
@@ -92,6 +95,7 @@ pub(crate) async fn work<A: Authority>(
                 let Some(topic) = topic.upgrade() else {
                     continue;
                 };
+                let places = Arc::clone(&places);
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                     return;
                 };
@@ -99,12 +103,11 @@ pub(crate) async fn work<A: Authority>(
                 tokio::spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = check(&*authority, &engine, &topic) => {}
+                        () = check(&*authority, &engine, &topic, place, &places) => {}
                     }
-                    if !topic.counting().is_empty() {
+                    if topic.stays_watched() {
                         engine.positions.watch(&topic, &engine);
                     }
-                    drop(place);
                 });
                 continue;
             }
@@ -128,7 +131,14 @@ pub(crate) async fn work<A: Authority>(
 /// A subscription, and how far it was before the question.
 type Looked = (Arc<Subscription>, Reached);
 
-async fn check<A: Authority>(authority: &A, shared: &Shared, topic: &Arc<Topic>) {
+/// Compares `topic`. `place` is for its first question, one of `places` for the second.
+async fn check<A: Authority>(
+    authority: &A,
+    shared: &Shared,
+    topic: &Arc<Topic>,
+    place: OwnedSemaphorePermit,
+    places: &Semaphore,
+) {
     let all = look(topic.counting());
     let Some((first, _)) = all.first() else {
         return;
@@ -137,24 +147,38 @@ async fn check<A: Authority>(authority: &A, shared: &Shared, topic: &Arc<Topic>)
     let Some(top) = top(authority, shared, topic, &options).await else {
         return;
     };
-    let suspects: Vec<Arc<Subscription>> = all
-        .into_iter()
-        .filter(|(subscription, before)| is_lost(subscription, before, &top, &top))
-        .map(|(subscription, _)| subscription)
-        .collect();
+    drop(place);
+    let suspects = lost(topic, all, &top, &top);
     if suspects.is_empty() {
         return;
     }
     tokio::time::sleep(MOMENT).await;
+    let Ok(_place) = places.acquire().await else {
+        return;
+    };
     let suspects = look(suspects);
     let Some(now) = self::top(authority, shared, topic, &options).await else {
         return;
     };
-    for (subscription, before) in suspects {
-        if is_lost(&subscription, &before, &top, &now) {
-            subscription.connection.lost_track(&subscription);
-        }
+    for subscription in lost(topic, suspects, &top, &now) {
+        subscription.connection.lost_track(&subscription);
     }
+}
+
+/// Those who seem to have lost something, when the topic stood `first` and stands `now`.
+fn lost(
+    topic: &Topic,
+    looked: Vec<Looked>,
+    first: &Position,
+    now: &Position,
+) -> Vec<Arc<Subscription>> {
+    // Before it is seen how far they are: a delivery that ends in between shows there.
+    let is_here = topic.delivers_up_to(first.offset);
+    looked
+        .into_iter()
+        .filter(|(subscription, before)| is_lost(subscription, before, first, now, is_here))
+        .map(|(subscription, _)| subscription)
+        .collect()
 }
 
 fn look(subscriptions: Vec<Arc<Subscription>>) -> Vec<Looked> {
@@ -168,12 +192,14 @@ fn look(subscriptions: Vec<Arc<Subscription>>) -> Vec<Looked> {
 }
 
 /// Whether `subscription`, which was at `before`, has not come to where the topic stood `first`, or was further
-/// than it is `now`, or counts in another epoch.
+/// than it is `now`, or counts in another epoch. `is_here`: it is brought to where the topic stood, or to a gap
+/// that shows by itself.
 fn is_lost(
     subscription: &Subscription,
     before: &Reached,
     first: &Position,
     now: &Position,
+    is_here: bool,
 ) -> bool {
     let Some(reached) = subscription.reached() else {
         return false;
@@ -184,7 +210,8 @@ fn is_lost(
     if first.epoch != now.epoch {
         return other(before) && other(&reached);
     }
-    other(&reached) || reached.offset < first.offset || before.offset > now.offset
+    let behind = reached.offset < first.offset && !is_here;
+    other(&reached) || behind || before.offset > now.offset
 }
 
 /// Where `topic` stands; `None`: it cannot be told now.

@@ -18,7 +18,7 @@ use chatsdk_types::Millis;
 use crate::broker::publication::{ClientInfo, Position};
 use crate::connection::Connection;
 use crate::lock;
-use crate::topics::batch::{Batch, MAX_EVENTS, Plan};
+use crate::topics::batch::{self, Batch, Plan};
 use crate::topics::event::{Event, What};
 use crate::topics::options::TopicOptions;
 use crate::topics::topic::Topic;
@@ -187,7 +187,10 @@ impl Subscription {
         }
         let mut kept = kept.into_iter().peekable();
         while kept.peek().is_some() {
-            let events = kept.by_ref().take(MAX_EVENTS).collect();
+            let mut events = Vec::new();
+            while let Some(event) = kept.next_if(|it| batch::has_room_for(it, &events)) {
+                events.push(event);
+            }
             self.pass_on(&mut state, &mut Batch::new(events, Arc::clone(&self.topic)))?;
         }
         Ok(())
@@ -208,7 +211,10 @@ impl Subscription {
             Phase::Live => self.pass_on(&mut state, batch),
             Phase::Joining => {
                 let seen = state.seen;
-                let most = self.connection.shared.config.max_queue_bytes;
+                // It goes out at once when the reply does, before the client can have read any of it. In a
+                // string, as with differences, it may be twice as long.
+                let share = if self.terms.delta { 4 } else { 2 };
+                let most = self.connection.shared.config.max_queue_bytes / share;
                 let rare = state.rare.get_or_insert_default();
                 for event in batch.events().iter().filter(|event| event.number > seen) {
                     let bytes = rare.kept_bytes + event.size();
@@ -225,16 +231,14 @@ impl Subscription {
         }
     }
 
-    /// To Gone, for this reason if there is one that the client must be told; whether the caller has to
-    /// tell it, because the reply is out. The reason for one that was still Joining is told by whoever sends its reply.
-    pub(crate) fn end(&self, why: Option<UnsubscribeCode>) -> bool {
+    /// To Gone. The reason of one that was still Joining is told by whoever sends its reply, if there is one.
+    pub(crate) fn end(&self, why: Option<UnsubscribeCode>) {
         let mut state = lock(&self.state);
         let was = std::mem::replace(&mut state.phase, Phase::Gone);
         state.rare = None;
         if was == Phase::Joining {
             state.ended = why;
         }
-        matches!(was, Phase::Live | Phase::Lost)
     }
 
     /// Notes that others are told of it; `false`: it is over, and they must not be. Called with the topic

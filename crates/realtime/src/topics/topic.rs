@@ -20,16 +20,12 @@ use crate::broker::{Announcement, BrokerError, Kept, Outgoing, TopicName};
 use crate::engine::Shared;
 use crate::lock;
 use crate::stats::Stats;
-use crate::topics::batch::MAX_EVENTS;
+use crate::topics::batch;
 use crate::topics::event::{Backlog, Event, What};
 use crate::topics::link::Link;
-use crate::topics::options::{History, Keep, Recovery};
+use crate::topics::options::{History, Keep};
 use crate::topics::subscription::Subscription;
 use crate::topics::sweep;
-
-/// A payload is at most so long in one frame together with others, in bytes: clients refuse frames of
-/// more than a MiB.
-const BATCH_BYTES: usize = 256 * 1024;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -54,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) ended: bool,
     /// The number of the last event.
     number: u64,
+    /// The offset of the last publication that has one.
+    newest: u64,
     slots: Vec<Option<Arc<Subscription>>>,
     free: Vec<u32>,
     stream: Option<Box<Stream>>,
@@ -79,17 +77,6 @@ const KEY_TTL: Duration = Duration::from_mins(5);
 
 /// How long a version holds after its last use.
 const VERSION_TTL: Duration = Duration::from_hours(24);
-
-/// What a new subscriber is told of the past.
-#[derive(Debug, Default)]
-pub(crate) struct Past {
-    /// Where the topic stands; `None` unless offsets matter to the subscriber.
-    pub(crate) top: Option<Position>,
-    /// What it missed, oldest first.
-    pub(crate) missed: Vec<Arc<Publication>>,
-    /// Whether that is all of it.
-    pub(crate) recovered: bool,
-}
 
 impl Topic {
     pub(super) fn new(id: u64, app: &str, channel: &str, is_shared: bool) -> Self {
@@ -170,6 +157,9 @@ impl Topic {
         epoch: Option<Arc<str>>,
         delta: bool,
     ) {
+        if publication.offset > 0 {
+            inner.newest = publication.offset;
+        }
         let before = if delta {
             inner.last.replace(Arc::clone(&publication))
         } else {
@@ -275,16 +265,25 @@ impl Topic {
         }
     }
 
-    /// Those of its subscribers who count offsets; with nobody among them it is watched no longer.
+    /// Those of its subscribers who count offsets.
     pub(crate) fn counting(&self) -> Vec<Arc<Subscription>> {
+        let inner = lock(&self.inner);
+        inner.counting().map(Arc::clone).collect()
+    }
+
+    /// Whether it goes on to be watched, because somebody counts. Asked by whoever has watched it, once: from a
+    /// "no" on the next one who counts has it watched.
+    pub(crate) fn stays_watched(&self) -> bool {
         let mut inner = lock(&self.inner);
-        let counting: Vec<_> = inner
-            .subscribers()
-            .filter(|subscription| subscription.terms.positioned)
-            .map(Arc::clone)
-            .collect();
-        inner.watched = !counting.is_empty();
-        counting
+        let counts = inner.counting().next().is_some();
+        inner.watched = counts;
+        counts
+    }
+
+    /// Whether a task is delivering publications up to this offset, or later ones.
+    pub(crate) fn delivers_up_to(&self, offset: u64) -> bool {
+        let inner = lock(&self.inner);
+        inner.sweeping && inner.newest >= offset
     }
 
     /// The events that the sweeping task delivers next; `None`: there are none, and the task has ended.
@@ -292,12 +291,7 @@ impl Topic {
         let mut inner = lock(&self.inner);
         let before = inner.waiting.bytes();
         let mut events = Vec::new();
-        let mut bytes = 0;
-        while events.len() < MAX_EVENTS
-            && bytes < BATCH_BYTES
-            && let Some(event) = inner.waiting.pop()
-        {
-            bytes += event.size();
+        while let Some(event) = inner.waiting.pop_if(|it| batch::has_room_for(it, &events)) {
             events.push(event);
         }
         Stats::subtract(&stats.backlog_bytes, before - inner.waiting.bytes());
@@ -360,65 +354,6 @@ impl Topic {
     }
 }
 
-impl Past {
-    /// What to read of a topic for a subscriber that was at `since`, if it wants to go on there, and may be
-    /// sent `most` publications.
-    pub(crate) fn range(since: Option<(u64, &str)>, recovery: Recovery, most: usize) -> Range<'_> {
-        let cache = recovery == Recovery::Cache;
-        Range {
-            since: since.filter(|_| !cache),
-            limit: Some(match since {
-                None => 0,
-                Some(_) if cache => 1,
-                // One more than can be sent shows that there is more.
-                Some(_) => most.saturating_add(1),
-            }),
-            reverse: cache,
-        }
-    }
-
-    /// What the subscriber is told, now that it was read.
-    pub(crate) fn new(
-        since: Option<(u64, &str)>,
-        recovery: Recovery,
-        most: usize,
-        kept: Kept,
-    ) -> Self {
-        let Kept { top, publications } = kept;
-        let mut past = Self::default();
-        let mut reached = top.offset;
-        if let Some((offset, epoch)) = since {
-            let up_to_date = offset == top.offset && *epoch == *top.epoch;
-            match (recovery, publications) {
-                (Recovery::Cache, publications) => {
-                    let newest = publications.unwrap_or_default().pop();
-                    past.recovered = up_to_date
-                        || newest
-                            .as_ref()
-                            .is_some_and(|newest| newest.offset == top.offset);
-                    if past.recovered && !up_to_date {
-                        past.missed.extend(newest);
-                    }
-                }
-                (Recovery::Stream, Some(missed)) if missed.len() <= most => {
-                    past.recovered = true;
-                    // Events that came since are kept, and go on from the last one that the reply holds.
-                    reached = missed
-                        .last()
-                        .map_or(reached, |last| last.offset.max(reached));
-                    past.missed = missed;
-                }
-                (Recovery::Stream, _) => {}
-            }
-        }
-        past.top = Some(Position {
-            offset: reached,
-            epoch: top.epoch,
-        });
-        past
-    }
-}
-
 impl Inner {
     /// How many listen.
     pub(crate) fn listeners(&self) -> usize {
@@ -428,6 +363,11 @@ impl Inner {
     /// Those who listen.
     pub(crate) fn subscribers(&self) -> impl Iterator<Item = &Arc<Subscription>> {
         self.slots.iter().flatten()
+    }
+
+    fn counting(&self) -> impl Iterator<Item = &Arc<Subscription>> {
+        self.subscribers()
+            .filter(|subscription| subscription.terms.positioned)
     }
 
     /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls

@@ -9,6 +9,7 @@ use chatsdk_realtime::{
     Announcement, Answer, Broker, BrokerError, ClientInfo, Config, History, Inbox, Incoming, Keep,
     Kept, Order, Outgoing, Position, Publication, Range, TopicName,
 };
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::support::Server;
@@ -30,6 +31,8 @@ struct World {
     logs: HashMap<Topic, Log>,
     present: HashMap<Topic, BTreeMap<String, Arc<ClientInfo>>>,
     failing: bool,
+    /// Answers wait here while it is closed.
+    held: Option<Arc<Semaphore>>,
 }
 
 #[derive(Debug)]
@@ -124,6 +127,19 @@ impl Cluster {
     /// Nothing is answered but with an error, or everything is again.
     pub(crate) fn fail(&self, failing: bool) {
         self.with(|world| world.failing = failing);
+    }
+
+    /// Answers wait from now on until the semaphore is closed.
+    pub(crate) fn hold(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.with(|world| world.held = Some(Arc::clone(&gate)));
+        gate
+    }
+
+    /// How many clients the broker says are in `channel`.
+    pub(crate) fn present(&self, channel: &str) -> usize {
+        let topic = ("app".to_owned(), channel.to_owned());
+        self.with(|world| world.present.get(&topic).map_or(0, BTreeMap::len))
     }
 
     /// What is kept of `channel` is gone: it counts anew, in another epoch.
@@ -233,15 +249,19 @@ impl Log {
 impl End {
     /// Done now, and answered a little later.
     fn answer<T: Send + 'static>(&self, work: impl FnOnce(&mut World) -> T) -> Answer<T> {
-        let outcome = self.cluster.with(|world| {
-            if world.failing {
+        let (outcome, held) = self.cluster.with(|world| {
+            let outcome = if world.failing {
                 Err(BrokerError::Unavailable)
             } else {
                 Ok(work(world))
-            }
+            };
+            (outcome, world.held.clone())
         });
-        Answer::awaited(async {
+        Answer::awaited(async move {
             tokio::task::yield_now().await;
+            if let Some(held) = held {
+                let _closed = held.acquire().await;
+            }
             outcome
         })
     }

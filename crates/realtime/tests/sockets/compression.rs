@@ -133,3 +133,43 @@ async fn who_has_not_agreed_on_it_may_not_and_is_not_answered_so() {
     socket.frame(0xc1, &deflated(b"{}")).await;
     assert_eq!(socket.hear_close().await.0, 1002);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_inflates_to_more_than_clients_take_in_a_frame_is_not_published() {
+    let server = Server::with(Config {
+        compress_from: 200,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        history: crate::topics::keeps(10),
+        force_positioning: true,
+        delta: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let mut one = connected(&server, OFFER).await;
+    let mut other = crate::topics::listening(&server, "s2").await;
+    let wish = r#"{"id":3,"unsubscribe":{"channel":"t"}}"#;
+    assert!(other.ask(wish).await["unsubscribe"].is_object());
+    let wish = r#"{"id":4,"subscribe":{"channel":"t","delta":"fossil"}}"#;
+    let reply = other.ask(wish).await;
+    assert_eq!(reply["subscribe"]["delta"], true, "{reply}");
+    // Within ten times what an uncompressed message may have, but in a string it is twice as long.
+    for (words, fits) in [(215_000, false), (100_000, true)] {
+        let data = format!("[{}1]", "\"\",".repeat(words));
+        let command = format!(r#"{{"id":5,"publish":{{"channel":"t","data":{data}}}}}"#);
+        one.frame(0xc1, &deflated(command.as_bytes())).await;
+        let reply = one.hear_line().await;
+        let code = reply["error"]["code"].as_u64();
+        assert_eq!(code, (!fits).then_some(106), "{reply}");
+    }
+    let Heard::Text(frame) = other.hear().await else {
+        panic!("no text");
+    };
+    assert!(
+        (500_000..1024 * 1024).contains(&frame.len()),
+        "{}",
+        frame.len()
+    );
+}

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use chatsdk_realtime::{Config, History, Keep, Payload, Publish, Range, TopicOptions};
+use chatsdk_realtime::{Config, Grant, History, Keep, Payload, Publish, Range, TopicOptions};
 
 use serde_json::{Value, json};
 
@@ -449,4 +449,51 @@ async fn what_is_held_back_during_a_connect_is_bounded() {
     assert_eq!(server.handle().stats().closes(), [(3008, 1)]);
     server.authority.past_gate.add_permits(1);
     assert_eq!(socket.hear_close().await.0, 3008);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_others_fits_into_frames_that_clients_take() {
+    let server = Server::with(Config {
+        max_queue_bytes: 4 * 1024 * 1024,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        presence: true,
+        join_leave: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics(
+        "t",
+        Grant {
+            info: Payload::new(format!("\"{}\"", "x".repeat(100_000))),
+            ..granted(options)
+        },
+    );
+    let (mut watcher, _) = server.connected("app/ann/s0/never").await;
+    let wish = r#"{"id":2,"subscribe":{"channel":"t","join_leave":true}}"#;
+    assert!(watcher.ask(wish).await["subscribe"].is_object());
+    let mut others = Vec::new();
+    let wish = r#"{"id":2,"subscribe":{"channel":"t"}}"#;
+    for _ in 0..12 {
+        others.push(server.connected("app/bob/s1/never").await.0);
+    }
+    // All at once, so that their joins are told together.
+    for other in &mut others {
+        other.say(wish).await;
+    }
+    let mut joins = 0;
+    while joins < 13 {
+        let Heard::Text(frame) = watcher.hear().await else {
+            panic!("no text");
+        };
+        assert!(frame.len() < 1024 * 1024, "{}", frame.len());
+        joins += frame.matches(r#""join""#).count();
+    }
+    watcher.say(r#"{"id":3,"presence":{"channel":"t"}}"#).await;
+    let reply = watcher.hear_json().await;
+    assert_eq!(reply["error"]["code"], 106, "more than a frame holds");
+    let stats = r#"{"id":4,"presence_stats":{"channel":"t"}}"#;
+    let reply = watcher.ask(stats).await;
+    assert_eq!(reply["presence_stats"]["num_clients"], 13, "{reply}");
 }

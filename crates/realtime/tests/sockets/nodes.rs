@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chatsdk_realtime::{
     BrokerError, Config, DisconnectCode, History, Payload, Position, Publication, Publish,
-    Recovered, Stats, TopicOptions, UnsubscribeCode,
+    Recovered, Stats, TopicOptions, UnsubscribeCode, Whom,
 };
 use serde_json::{Value, json};
 
@@ -440,4 +440,126 @@ async fn orders_hold_on_every_node() {
     one.handle()
         .disconnect_here(&ANN, &DisconnectCode::ForceDisconnect.into());
     socket.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_got_lost_in_many_topics_is_found_out_in_all_of_them_in_time() {
+    const TOPICS: usize = 1000;
+    let options = recoverable();
+    let cluster = Cluster::default();
+    let config = Config {
+        ping_interval: Duration::ZERO,
+        max_channels: TOPICS,
+        max_commands_per_second: 0,
+        ..Config::default()
+    };
+    let one = cluster.node(config.clone()).await;
+    let two = cluster.node(config).await;
+    two.authority.topics("t", granted(options.clone()));
+    let (mut socket, _) = two.connected("app/ann/s1/never").await;
+    for topic in 0..TOPICS {
+        let wish = json!({ "id": 2, "subscribe": { "channel": format!("t{topic}") } });
+        assert!(socket.ask(&wish.to_string()).await["subscribe"].is_object());
+    }
+    cluster.lose(1, TOPICS);
+    for topic in 0..TOPICS {
+        let channel = format!("t{topic}");
+        let publish = Publish::new("app", &channel, Payload::new("1"), &options);
+        one.handle().publish(publish).await.expect("published");
+    }
+    let listens = |stats: &Stats| stats.subscriptions.load(Ordering::Relaxed) > 0;
+    let reading = tokio::spawn(async move {
+        for _ in 0..TOPICS {
+            let push = socket.hear_line().await;
+            assert_eq!(push["push"]["unsubscribe"]["code"], 2500, "{push}");
+        }
+    });
+    let took = two.pass_until(|stats| !listens(stats)).await;
+    reading.await.expect("each is told");
+    assert!(took <= Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_delivery_here_is_not_lost() {
+    let options = TopicOptions {
+        presence: false,
+        ..recoverable()
+    };
+    let (cluster, one, two) = two(&options).await;
+    let mut clients = Vec::new();
+    for _ in 0..1800 {
+        clients.push(Counting::new(&two).await);
+    }
+    let begin = tokio::time::Instant::now();
+    let mut said = 0;
+    // A delivery to so many takes turns with other tasks; time passes between them, as on a busy machine.
+    while begin.elapsed() < Duration::from_secs(40) {
+        cluster.delay(1);
+        say(&one, &options, said).await.expect("published");
+        said += 1;
+        tokio::time::advance(Duration::from_millis(100)).await;
+        cluster.arrive(1, |_| {});
+        for _ in 0..12 {
+            tokio::time::advance(Duration::from_millis(600)).await;
+        }
+    }
+    let listening = two.handle().stats().subscriptions.load(Ordering::Relaxed);
+    assert_eq!(listening, clients.len() as u64);
+    for client in &mut clients {
+        assert_eq!(client.listen(said as usize).await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_stays_linked_for_a_moment_after_the_last_one_has_left() {
+    let options = recoverable();
+    let (cluster, _one, two) = two(&options).await;
+    let pass = async |millis| {
+        let begin = tokio::time::Instant::now();
+        let wait = Duration::from_millis(millis);
+        two.pass_until(|_| begin.elapsed() >= wait).await;
+    };
+    // Each comes back within a second, though not within one of the first one's leaving.
+    for _ in 0..3 {
+        drop(listening(&two, "s2").await);
+        two.empty().await;
+        pass(700).await;
+        assert_eq!(cluster.subscribed(1), 1);
+    }
+    pass(500).await;
+    assert_eq!(cluster.subscribed(1), 0);
+    assert_eq!(two.handle().topics(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_answers_late_leaves_nothing_behind() {
+    let options = recoverable();
+    let (cluster, _one, two) = two(&options).await;
+    let (mut client, _) = two.connected("app/ann/s1/never").await;
+    let (mut pushed, _) = two.connected("app/bob/s2/never").await;
+    let gate = cluster.hold();
+    client.say(r#"{"id":2,"subscribe":{"channel":"t"}}"#).await;
+    let bob = Whom::User {
+        app: "app",
+        user: "bob",
+    };
+    let grant = granted(options.clone());
+    assert_eq!(two.handle().subscribe(&bob, "t", &grant, None), 1);
+    while two.handle().listeners("app", "t") < 2 {
+        tokio::task::yield_now().await;
+    }
+    // One is gone, and of the other it is taken back, before the broker answers.
+    two.handle().unsubscribe(&bob, "t", UnsubscribeCode::Server);
+    drop(client);
+    gate.close();
+    let listens = |stats: &Stats| stats.subscriptions.load(Ordering::Relaxed) > 0;
+    two.pass_until(|stats| !listens(stats)).await;
+    two.pass_until(|_| cluster.subscribed(1) == 0).await;
+    assert_eq!((two.handle().topics(), cluster.present("t")), (0, 0));
+    pushed.settle().await;
+    // It all works as before.
+    cluster.hold().close();
+    let mut again = Counting::new(&two).await;
+    say(&two, &options, 7).await.expect("published");
+    assert_eq!(again.listen(1).await, None);
 }

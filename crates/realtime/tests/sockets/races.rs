@@ -2,14 +2,15 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 
 use chatsdk_realtime::{
-    History, Payload, Position, Publish, Recovered, TopicOptions, UnsubscribeCode, Whom,
+    Grant, History, Payload, Position, Publish, Recovered, TopicOptions, UnsubscribeCode, Whom,
 };
 use serde_json::Value;
 
-use crate::support::{Heard, Server, Stream, connect};
+use crate::support::{Heard, START, Server, Stream, connect};
 use crate::topics::{ANN, granted, server};
 
 #[tokio::test(start_paused = true)]
@@ -277,4 +278,148 @@ async fn a_slow_authority_does_not_cost_a_stream_its_connection() {
     let reply = stream.message().await.expect("a reply");
     assert!(reply["subscribe"].is_object(), "{reply}");
     assert!(server.handle().stats().closes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_expires_before_its_reply_is_out_ends_after_it() {
+    let server = server(TopicOptions::default()).await;
+    server.authority.topics(
+        "short",
+        Grant {
+            expires_at: Some(START + 60_000),
+            ..granted(TopicOptions::default())
+        },
+    );
+    let slow = TopicOptions {
+        history: History::Host,
+        force_positioning: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("slow", granted(slow));
+    *server.authority.past.lock().expect("no panic") = Some(Recovered {
+        top: Position {
+            offset: 0,
+            epoch: "store".into(),
+        },
+        publications: Vec::new(),
+        complete: true,
+    });
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    server.authority.past_gate.forget_permits(1);
+    let commands = [
+        r#"{"id":2,"subscribe":{"channel":"short"}}"#,
+        r#"{"id":3,"subscribe":{"channel":"slow"}}"#,
+    ];
+    socket.say(&commands.join("\n")).await;
+    server.authority.recovering.notified().await;
+    server.clock.advance(60_000 + 26_000);
+    server.handle().recheck();
+    server.authority.past_gate.add_permits(1);
+    for id in [2, 3] {
+        let reply = socket.hear_line().await;
+        assert_eq!(reply["id"], id, "{reply}");
+        assert!(reply["subscribe"].is_object(), "{reply}");
+    }
+    let push = socket.hear_line().await;
+    assert_eq!(push["push"]["channel"], "short", "{push}");
+    assert_eq!(push["push"]["unsubscribe"]["code"], 2501, "{push}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_subscription_is_told_before_the_next_one_begins() {
+    let options = TopicOptions {
+        presence: true,
+        ..TopicOptions::default()
+    };
+    let server = server(options).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let (mut other, _) = server.connected("app/bob/s2/never").await;
+    let wish = r#"{"id":2,"subscribe":{"channel":"t"}}"#;
+    assert!(other.ask(wish).await["subscribe"].is_object());
+    let done = AtomicBool::new(false);
+    let (handle, done) = (server.handle().clone(), Arc::new(done));
+    let ending = {
+        let (handle, done) = (handle.clone(), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let mut rest = 0_usize;
+            while !done.load(Ordering::Relaxed) {
+                handle.unsubscribe(&ANN, "t", UnsubscribeCode::InsufficientState);
+                rest = (rest + 377) % 10_000;
+                (0..rest).for_each(|_| std::hint::spin_loop());
+            }
+        })
+    };
+    // Locks the topic again and again.
+    let looking = {
+        let done = Arc::clone(&done);
+        std::thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                handle.listeners("app", "t");
+            }
+        })
+    };
+    let mut listens = false;
+    for _ in 0..4000 {
+        // As a stock client does: what it was told has ended, it does not leave.
+        let leave = listens.then_some(r#"{"id":2,"unsubscribe":{"channel":"t"}}"#);
+        let come = r#"{"id":3,"subscribe":{"channel":"t"}}"#;
+        let ping = r#"{"id":77,"ping":{}}"#;
+        let commands: Vec<&str> = leave.into_iter().chain([come, ping]).collect();
+        socket.say(&commands.join("\n")).await;
+        loop {
+            let line = socket.hear_line().await;
+            if line["id"] == 3 {
+                // What is ended while the authority thinks is refused.
+                listens = line["error"]["code"] != 103;
+                assert!(line["subscribe"].is_object() || !listens, "{line}");
+            } else if line["push"]["unsubscribe"].is_object() {
+                listens = false;
+            } else if line["id"] == 77 {
+                break;
+            }
+        }
+    }
+    done.store(true, Ordering::Relaxed);
+    for thread in [ending, looking] {
+        thread.join().expect("no panic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_for_a_new_subscriber_is_not_too_much_for_it() {
+    let options = TopicOptions {
+        history: History::Host,
+        delta: true,
+        ..TopicOptions::default()
+    };
+    let server = announcing(&options).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    server.authority.past_gate.forget_permits(1);
+    let wish = r#"{"id":2,"subscribe":{"channel":"t","positioned":true,"delta":"fossil"}}"#;
+    socket.say(wish).await;
+    server.authority.recovering.notified().await;
+    // In a string, as clients get them that were promised differences, they are twice as long.
+    let data = format!("[{}\"\"]", "\"\",".repeat(14_000));
+    for offset in 1..=16 {
+        let mut publish = Publish::new("app", "t", Payload::new(data.clone()), &options);
+        publish.position = at(&options, offset).position;
+        server.handle().publish(publish);
+    }
+    // All of them are delivered, which is to say kept.
+    let waiting = &server.handle().stats().backlog_bytes;
+    while waiting.load(Ordering::Relaxed) > 0 {
+        tokio::task::yield_now().await;
+    }
+    server.authority.past_gate.add_permits(1);
+    // They are more than it could be sent at once: it is asked to come again.
+    loop {
+        let Heard::Text(frame) = socket.hear().await else {
+            panic!("no text");
+        };
+        assert!(frame.len() < 1024 * 1024, "{}", frame.len());
+        if frame.contains(r#""code":2500"#) {
+            break;
+        }
+    }
+    socket.settle().await;
 }
