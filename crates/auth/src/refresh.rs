@@ -131,7 +131,11 @@ impl Auth {
         let inner = &*self.0;
         let now = inner.clock.now();
         let is_fresh = sent_at.is_none_or(|sent_at| rotation::is_fresh(sent_at, now));
-        if !is_fresh || !inner.limits.refresh_is_free(claims.sid.as_str(), now) {
+        // Whose app the session is of is not known before its row is read.
+        if !is_fresh
+            || !inner.limits.refresh_is_free(claims.sid.as_str(), now)
+            || inner.revocations.has_disabled()
+        {
             return Ok(None);
         }
         let exchange = Exchange {

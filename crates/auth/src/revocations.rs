@@ -62,6 +62,14 @@ impl Revocations {
         }
     }
 
+    /// Whether nothing of some app works: whoever does not know the app yet has to find out.
+    pub(crate) fn has_disabled(&self) -> bool {
+        self.any.load(Ordering::Acquire) && {
+            let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+            !sets.disabled.is_empty()
+        }
+    }
+
     pub(crate) fn disable(&self, app: AppId) {
         self.change(|sets| {
             sets.disabled.insert(app);

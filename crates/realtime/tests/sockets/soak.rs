@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chatsdk_realtime::{Config, Handle, Payload, Publish, TopicOptions};
+use chatsdk_realtime::{Config, Payload, Publish, TopicOptions};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
@@ -49,14 +50,15 @@ async fn lines(socket: &mut Socket) -> Option<Vec<Value>> {
                         .collect(),
                 );
             }
-            Heard::Close(..) | Heard::End => return None,
+            Heard::Close(..) | Heard::End | Heard::Cut => return None,
             other => panic!("heard {other:?}"),
         }
     }
 }
 
 /// Listens until it has heard `count` publications, cutting its connection now and then. Answers what it heard.
-async fn listen(addr: SocketAddr, seed: u64, count: usize) -> Vec<u64> {
+/// It adds to `there` when it has been told where the stream begins.
+async fn listen(addr: SocketAddr, seed: u64, count: usize, there: Arc<Semaphore>) -> Vec<u64> {
     let (mut heard, mut offset, mut epoch) = (Vec::new(), 0_u64, String::new());
     let mut chance = seed;
     loop {
@@ -96,6 +98,9 @@ async fn listen(addr: SocketAddr, seed: u64, count: usize) -> Vec<u64> {
                         result["was_recovering"], result["recovered"],
                         "nothing is out of reach: {line}"
                     );
+                    if epoch.is_empty() {
+                        there.add_permits(1);
+                    }
                     result["epoch"]
                         .as_str()
                         .expect("an epoch")
@@ -127,20 +132,14 @@ async fn soak(
     let each = each();
     let count = (PUBLISHERS * each) as usize;
     let mut listeners = JoinSet::new();
+    let there = Arc::new(Semaphore::new(0));
     for seed in 0..SUBSCRIBERS {
         let server = &servers[seed as usize % servers.len()];
-        listeners.spawn(listen(server.addr, seed, count));
+        listeners.spawn(listen(server.addr, seed, count, Arc::clone(&there)));
     }
     // All of them are there from the beginning, so that all hear the same.
-    let listening = |handle: &Handle| handle.listeners("app", "t");
-    while servers
-        .iter()
-        .map(|server| listening(server.handle()))
-        .sum::<usize>()
-        < SUBSCRIBERS as usize
-    {
-        tokio::task::yield_now().await;
-    }
+    let all = there.acquire_many(SUBSCRIBERS as u32).await;
+    all.expect("nobody closes it").forget();
     for publisher in 0..PUBLISHERS {
         let handle = servers[publisher as usize % servers.len()].handle().clone();
         let (options, trouble) = (Arc::clone(options), trouble.clone());

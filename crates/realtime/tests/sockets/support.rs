@@ -390,6 +390,8 @@ pub(crate) enum Heard {
     Close(u16, String),
     /// The server hung up.
     End,
+    /// It hung up in the middle of a frame, as it does on a client that does not read.
+    Cut,
 }
 
 /// A client.
@@ -464,24 +466,9 @@ impl Socket {
         let Some(first) = self.byte().await else {
             return Heard::End;
         };
-        let second = self.byte().await.expect("a whole frame");
-        assert_eq!(second & 0x80, 0, "a server does not mask");
-        let length_bytes = match second {
-            126 => 2,
-            127 => 8,
-            _ => 0,
+        let Some(mut payload) = self.payload().await else {
+            return Heard::Cut;
         };
-        let mut length = usize::from(second);
-        if length_bytes > 0 {
-            length = 0;
-            for _ in 0..length_bytes {
-                length = length << 8 | usize::from(self.byte().await.expect("a whole frame"));
-            }
-        }
-        let mut payload = Vec::with_capacity(length);
-        for _ in 0..length {
-            payload.push(self.byte().await.expect("a whole frame"));
-        }
         let first = if first & 0x40 == 0 {
             first
         } else {
@@ -500,6 +487,29 @@ impl Socket {
             ),
             other => panic!("an unexpected frame {other:#x}"),
         }
+    }
+
+    /// What follows the first byte of a frame, without its length; `None`: not all of it came.
+    async fn payload(&mut self) -> Option<Vec<u8>> {
+        let second = self.byte().await?;
+        assert_eq!(second & 0x80, 0, "a server does not mask");
+        let length_bytes = match second {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mut length = usize::from(second);
+        if length_bytes > 0 {
+            length = 0;
+            for _ in 0..length_bytes {
+                length = length << 8 | usize::from(self.byte().await?);
+            }
+        }
+        let mut payload = Vec::with_capacity(length);
+        for _ in 0..length {
+            payload.push(self.byte().await?);
+        }
+        Some(payload)
     }
 
     /// Sends a command and answers the next line.
