@@ -1,6 +1,6 @@
 /** The way in: wires tokens and socket together, and owns no logic of either. */
 import { readApiUrl, readWsUrl } from './address.ts';
-import { Emitter } from './emitter.ts';
+import { type Emitter, emitter } from './emitter.ts';
 import {
   DisconnectedError,
   type HostSessionEndedError,
@@ -129,7 +129,7 @@ export class ChatSDK {
     readBuffer(options.refreshBufferMs);
     this.#options = { ...options };
     this.#platform = { ...webPlatform(), ...options.platform };
-    this.#events = new Emitter((error) => this.#logger.error(`A listener threw: ${String(error)}`));
+    this.#events = emitter(this.#logger);
   }
 
   /** The current user, or null where there is no session: before `connect`, and once the session was left or ended. */

@@ -6,7 +6,7 @@
 import type { RefreshError, StorageError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
-import { Connection, type ConnectionState } from './realtime/connection.ts';
+import { type Connection, type ConnectionState, connection } from './realtime/connection.ts';
 import type { EndReason } from './tokens/events.ts';
 import { readClaims } from './tokens/jwt.ts';
 import { TokenManager } from './tokens/manager.ts';
@@ -80,16 +80,12 @@ export class Session {
       refreshTokens: hosted ? () => this.#askHost() : undefined,
       onTokenRefresh: (tokens) => this.#tellAll(tokens),
       onRefreshError: (error) => this.#report(error),
-      inUse: () => this.#connection.connected,
+      inUse: () => this.#connection.connected(),
     });
     this.manager = manager;
-    this.#connection = new Connection({
-      url: wsUrl,
-      tokens: manager,
-      platform,
-      logger,
-      onState: (state) => this.#each((seat) => seat.onState(state)),
-    });
+    this.#connection = connection(wsUrl, manager, platform, logger, (state) =>
+      this.#each((seat) => seat.onState(state)),
+    );
     let sid: string | null = null;
     manager.on('tokens', (now) => {
       this.#each((seat) => {
@@ -109,7 +105,7 @@ export class Session {
 
   /** Whether the server has accepted the socket and it is up. */
   get connected(): boolean {
-    return this.#connection.connected;
+    return this.#connection.connected();
   }
 
   /** Says, once, that what another client was made with does not count here. */

@@ -7,7 +7,7 @@
  * that nothing is saved, told or scheduled for a session that is over.
  */
 
-import { Emitter } from '../emitter.ts';
+import { type Emitter, emitter } from '../emitter.ts';
 import {
   type ChatError,
   DisconnectedError,
@@ -22,7 +22,7 @@ import type { Platform } from '../platform/platform.ts';
 import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
 import { guarded } from '../within.ts';
-import { type Outcome, outcomeOf, troubled } from './attempt.ts';
+import { type Outcome, outcomeOf } from './attempt.ts';
 import { endedBy } from './ends.ts';
 import type {
   AuthReport,
@@ -32,20 +32,20 @@ import type {
   TokenManagerOptions,
   TokenState,
 } from './events.ts';
-import { Host } from './host.ts';
-import { Outage } from './outage.ts';
+import { type Host, host } from './host.ts';
+import { outage } from './outage.ts';
 import { type Clocks, isUsable, lifeLeft, makePair } from './pair.ts';
-import { type Logout, Peers, tellSignedOut } from './peers.ts';
-import { Refresher } from './refresher.ts';
-import type { Trouble } from './request.ts';
+import { type Logout, type Peers, peers, tellSignedOut } from './peers.ts';
+import { type Refresher, refresher } from './refresher.ts';
+import { type Trouble, troubled } from './request.ts';
 import { type Revoker, revoker } from './revoke.ts';
 import { effectiveBuffer, readBuffer } from './schedule.ts';
-import { ServerClock } from './server-clock.ts';
+import { serverClock } from './server-clock.ts';
 import { memoryStorage, type TokenStorage } from './storage.ts';
-import { Timetable } from './timetable.ts';
+import { type Timetable, timetable } from './timetable.ts';
 import type { Pair, Tokens } from './types.ts';
-import { Vault } from './vault.ts';
-import { Waiters } from './waiters.ts';
+import { type Vault, vault } from './vault.ts';
+import { waitingCallers } from './waiters.ts';
 
 /** Pauses before a failed save is tried again, in ms; the last one repeats. */
 const SAVE_RETRIES = [1_000, 5_000, 30_000, 300_000];
@@ -63,8 +63,8 @@ export class TokenManager {
   readonly #host: Host;
   readonly #timetable: Timetable;
   readonly #refresher: Refresher;
-  readonly #outage: Outage;
-  readonly #waiters = new Waiters();
+  readonly #outage: ReturnType<typeof outage>;
+  readonly #waiters = waitingCallers();
   readonly #events: Emitter<TokenEvents>;
 
   #epoch = 0;
@@ -88,10 +88,10 @@ export class TokenManager {
     this.#logger = redacting(options.logger);
     this.#buffer = readBuffer(options.refreshBufferMs);
     this.#name = `chatsdk:${options.apiUrl}:${options.userID}`;
-    this.#events = new Emitter((error) => this.#logger.error(`A listener threw: ${String(error)}`));
+    this.#events = emitter(this.#logger);
     const device = this.#platform.clock;
-    this.#clocks = { device, server: new ServerClock(device) };
-    this.#vault = new Vault(
+    this.#clocks = { device, server: serverClock(device) };
+    this.#vault = vault(
       options.storage ?? this.#ownStorage(),
       options.userID,
       `${this.#name}:save`,
@@ -100,23 +100,23 @@ export class TokenManager {
       (error) => this.#storageFailed(error),
     );
     this.#revoker = revoker(this.#platform, options.apiUrl, [this.#vault, ...this.#common()]);
-    this.#host = new Host(options, this.#platform.timers, this.#logger);
-    this.#outage = new Outage(this.#platform);
-    this.#timetable = new Timetable({
-      platform: this.#platform,
-      buffer: this.#buffer,
-      canRefresh: (pair) => this.#canRefresh(pair),
-      inUse: () => options.inUse?.() ?? true,
-      go: () => void this.#refresh(),
-    });
-    this.#refresher = new Refresher({
+    this.#host = host(options, this.#platform.timers, this.#logger);
+    this.#outage = outage(this.#platform);
+    this.#timetable = timetable(
+      this.#platform,
+      this.#buffer,
+      (pair) => this.#canRefresh(pair),
+      () => options.inUse?.() ?? true,
+      () => void this.#refresh(),
+    );
+    this.#refresher = refresher(
       options,
-      platform: this.#platform,
-      clocks: this.#clocks,
-      vault: this.#vault,
-      timetable: this.#timetable,
-      lock: `${this.#name}:refresh`,
-    });
+      this.#platform,
+      this.#clocks,
+      this.#vault,
+      this.#timetable,
+      `${this.#name}:refresh`,
+    );
   }
 
   /** Where the token stands. */
@@ -266,7 +266,7 @@ export class TokenManager {
     const pair = await this.#vault.begin(given, live);
     if (!live()) return;
     const { userID } = this.#options;
-    this.#peers = new Peers(this.#platform, this.#name, userID, this.#clocks, {
+    this.#peers = peers(this.#platform, this.#name, userID, this.#clocks, {
       current: () => this.#pair,
       onPair: (found) => {
         this.#heard = found;
@@ -307,9 +307,7 @@ export class TokenManager {
     const { apiUrl, storage, refreshTokens } = this.#options;
     if (storage || refreshTokens) return [];
     const name = `chatsdk:${apiUrl}`;
-    return [
-      new Vault(this.#platform.storage(name), '', `${name}:save`, this.#platform, this.#clocks, () => {}),
-    ];
+    return [vault(this.#platform.storage(name), '', `${name}:save`, this.#platform, this.#clocks, () => {})];
   }
 
   /** Another tab changed the storage. */
@@ -381,7 +379,7 @@ export class TokenManager {
       case 'trouble':
         return this.#failed(outcome.trouble, old);
       case 'fatal': {
-        this.#end(outcome.verdict.code, outcome.verdict);
+        this.#end(outcome.code, outcome);
         return await this.#vault.discard(outcome.pair);
       }
       case 'pair': {
@@ -481,7 +479,7 @@ export class TokenManager {
       const saved = await this.#vault.save(pair, { live });
       if (!live()) return;
       if (saved.kind === 'failed') this.#saveLater(pair, nth + 1);
-      if (saved.kind === 'saved') await this.#adopt(saved.pair);
+      if (saved.kind === 'pair') await this.#adopt(saved.pair);
       if (saved.kind === 'signedOut') this.#signedOut();
     });
   }
