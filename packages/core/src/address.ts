@@ -11,11 +11,7 @@ const PRIVATE =
  * everybody on the way and `strict` forbids that; otherwise warns of it.
  */
 export function readApiUrl(value: unknown, logger: Logger, strict: boolean): string {
-  if (!isAddress(value, 'http')) {
-    throw new TypeError('apiUrl has to be an http(s) address, such as https://chat.example.com.');
-  }
-  if (isOpen(value)) complain('apiUrl', logger, strict);
-  return value.replace(/\/+$/, '');
+  return readAddress('apiUrl', value, 'http', 's://chat.example.com', logger, strict).replace(/\/+$/, '');
 }
 
 /**
@@ -24,25 +20,34 @@ export function readApiUrl(value: unknown, logger: Logger, strict: boolean): str
  */
 export function readWsUrl(value: unknown, apiUrl: string, logger: Logger, strict: boolean): string {
   if (value === undefined) return `${apiUrl.replace(/^http/i, 'ws')}/connection/websocket`;
-  if (!isAddress(value, 'ws')) {
-    throw new TypeError('wsUrl has to be a ws(s) address, such as wss://chat.example.com/ws.');
-  }
-  if (isOpen(value)) complain('wsUrl', logger, strict || /^https:/i.test(apiUrl));
-  return value;
+  const secret = strict || /^https:/i.test(apiUrl);
+  return readAddress('wsUrl', value, 'ws', 's://chat.example.com/ws', logger, secret);
 }
 
-function isAddress(value: unknown, scheme: string): value is string {
-  return typeof value === 'string' && ADDRESS.exec(value)?.[1]?.toLowerCase() === scheme;
+/** @param rest what follows `scheme` in the example of what is expected */
+function readAddress(
+  name: string,
+  value: unknown,
+  scheme: string,
+  rest: string,
+  logger: Logger,
+  secret: boolean,
+): string {
+  if (typeof value !== 'string' || ADDRESS.exec(value)?.[1]?.toLowerCase() !== scheme) {
+    throw new TypeError(
+      `${name} has to be a${scheme === 'ws' ? '' : 'n'} ${scheme}(s) address, such as ${scheme}${rest}.`,
+    );
+  }
+  if (isOpen(value)) {
+    const message = `${name} is not encrypted: everybody on the way can take the tokens. Use https and wss.`;
+    if (secret) throw new TypeError(message);
+    logger.warn(message);
+  }
+  return value;
 }
 
 /** Whether tokens would travel unencrypted to a host that strangers may sit in front of. */
 function isOpen(url: string): boolean {
   const host = /^(?:http|ws):\/\/(\[[^\]]*\]|[^:/]+)/i.exec(url)?.[1];
   return host !== undefined && !PRIVATE.test(host);
-}
-
-function complain(name: string, logger: Logger, refuse: boolean): void {
-  const message = `${name} is not encrypted: everybody on the way can take the tokens. Use https and wss.`;
-  if (refuse) throw new TypeError(message);
-  logger.warn(message);
 }

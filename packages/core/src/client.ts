@@ -1,6 +1,6 @@
 /** The way in: wires tokens and socket together, and owns no logic of either. */
 import { readApiUrl, readWsUrl } from './address.ts';
-import { type Emitter, emitter } from './emitter.ts';
+import { type Emitter, makeEmitter } from './emitter.ts';
 import {
   DisconnectedError,
   type HostSessionEndedError,
@@ -13,7 +13,7 @@ import type { Platform } from './platform/platform.ts';
 import { webPlatform } from './platform/web.ts';
 import type { ConnectionState } from './realtime/connection.ts';
 import { type RequestOptions, request } from './rest.ts';
-import { type Seat, Session } from './session.ts';
+import { type Seat, type Session, sessionOf } from './session.ts';
 import type { AuthReport, EndReason } from './tokens/events.ts';
 import { type ConnectInput, readConnectInput, readUserID, refuseApiKey } from './tokens/input.ts';
 import { recallUser, rememberUser } from './tokens/last-user.ts';
@@ -129,7 +129,7 @@ export class ChatSDK {
     readBuffer(options.refreshBufferMs);
     this.#options = { ...options };
     this.#platform = { ...webPlatform(), ...options.platform };
-    this.#events = emitter(this.#logger);
+    this.#events = makeEmitter(this.#logger);
   }
 
   /** The current user, or null where there is no session: before `connect`, and once the session was left or ended. */
@@ -249,7 +249,7 @@ export class ChatSDK {
   }
 
   #session(userID: string): Session {
-    return Session.of({
+    return sessionOf({
       ...this.#options,
       apiUrl: this.#apiUrl,
       wsUrl: this.#wsUrl,

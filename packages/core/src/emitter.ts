@@ -9,7 +9,7 @@ export interface Emitter<Events extends object> {
 }
 
 /** @param logger told of what a listener throws; the other listeners are called all the same. */
-export function emitter<Events extends object>(logger: Logger): Emitter<Events> {
+export function makeEmitter<Events extends object>(logger: Logger): Emitter<Events> {
   // One entry for each subscription, so that the same function given twice has two undos.
   const entries = new Set<{ readonly event: keyof Events; readonly listener: (payload: never) => void }>();
   return {

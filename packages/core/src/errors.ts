@@ -56,12 +56,16 @@ export class ChatError extends Error {
   /** The server's id of the request, or null. */
   readonly requestId: string | null;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(redact(message), details.cause === undefined ? undefined : { cause: redactCause(details.cause) });
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { retryable = false, status = null, requestId = null, cause }: ErrorDetails = {},
+  ) {
+    super(redact(message), cause === undefined ? undefined : { cause: redactCause(cause) });
     this.code = code;
-    this.retryable = details.retryable ?? false;
-    this.status = details.status ?? null;
-    this.requestId = details.requestId ?? null;
+    this.retryable = retryable;
+    this.status = status;
+    this.requestId = requestId;
   }
 }
 

@@ -32,6 +32,11 @@ type Outcome =
   /** Nothing answered. */
   | { readonly kind: 'unreachable'; readonly cause: unknown };
 
+/** Whether the same request may be answered otherwise later. */
+export function mayPass(status: number): boolean {
+  return status >= 500 || status === 408 || status === 429;
+}
+
 /** What a request carries beside its address. */
 export interface RequestParts {
   /** Sent as JSON; absent where there is none. */
@@ -49,15 +54,15 @@ export async function send(
   platform: Platform,
   method: string,
   url: string,
-  parts: RequestParts,
+  { body, authorization, signal, keepalive = false }: RequestParts,
 ): Promise<Answer> {
   const { clock, timers } = platform;
   const sentWall = clock.wall();
   const sentMono = clock.mono();
   const abort = new AbortController();
   const give = (): void => abort.abort();
-  if (parts.signal?.aborted) give();
-  parts.signal?.addEventListener('abort', give, { once: true });
+  if (signal?.aborted) give();
+  signal?.addEventListener('abort', give, { once: true });
   let outcome: Outcome;
   try {
     outcome = await within(timers, REQUEST_TIMEOUT, async () => {
@@ -65,21 +70,21 @@ export async function send(
         method,
         headers: {
           Accept: 'application/json',
-          ...(parts.body !== undefined && { 'Content-Type': 'application/json' }),
-          ...(parts.authorization && { Authorization: parts.authorization }),
+          ...(body !== undefined && { 'Content-Type': 'application/json' }),
+          ...(authorization && { Authorization: authorization }),
         },
-        ...(parts.body !== undefined && { body: JSON.stringify(parts.body) }),
+        ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: abort.signal,
         credentials: 'omit',
         cache: 'no-store',
-        keepalive: parts.keepalive ?? false,
+        keepalive,
       });
       return read(reply, await reply.text());
     });
   } catch (cause) {
     outcome = { kind: 'unreachable', cause };
   }
-  parts.signal?.removeEventListener('abort', give);
+  signal?.removeEventListener('abort', give);
   give();
   return { ...outcome, sentWall, tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono) };
 }

@@ -1,6 +1,6 @@
 /** Requests to the API as the current user. */
 import { InvalidInputError, RequestError } from './errors.ts';
-import { send } from './http.ts';
+import { mayPass, send } from './http.ts';
 import type { Platform } from './platform/platform.ts';
 
 /** What a request may carry. */
@@ -54,7 +54,7 @@ export async function request(
       });
     }
     const { status } = answer;
-    const retryable = status >= 500 || status === 408 || status === 429;
+    const retryable = mayPass(status);
     if (answer.kind === 'foreign') {
       const message = `Network error: ${method} ${path} was answered with status ${status}, and not by the API.`;
       throw new RequestError('network', message, { retryable, status });

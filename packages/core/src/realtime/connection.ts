@@ -27,9 +27,9 @@ const TOKEN_EXPIRED = 109;
 /** `disconnect()` was called, and `getToken` said that there is no session. */
 const OURS = [0, 1];
 
-export type Connection = ReturnType<typeof connection>;
+export type Connection = ReturnType<typeof makeConnection>;
 
-export function connection(
+export function makeConnection(
   url: string,
   tokens: TokenSource,
   platform: Platform,

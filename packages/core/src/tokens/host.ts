@@ -11,9 +11,9 @@ const CALLBACK_TIMEOUT = 5_000;
 /** A token that lives no longer, in ms, is about to end. */
 const LAST_MINUTE = 60_000;
 
-export type Host = ReturnType<typeof host>;
+export type Host = ReturnType<typeof makeHost>;
 
-export function host(
+export function makeHost(
   { onTokenRefresh, onRefreshError }: TokenManagerOptions,
   timers: Timers,
   logger: Logger,

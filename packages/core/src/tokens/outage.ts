@@ -13,7 +13,7 @@ export interface Consequence {
   readonly report: boolean;
 }
 
-export function outage({ clock, network, random }: Platform) {
+export function makeOutage({ clock, network, random }: Platform) {
   let failures = 0;
   let since = 0;
   let reported = false;

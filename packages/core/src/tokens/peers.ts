@@ -36,9 +36,9 @@ export function tellSignedOut(platform: Platform, name: string, logout: Logout):
   channel?.close();
 }
 
-export type Peers = ReturnType<typeof peers>;
+export type Peers = ReturnType<typeof makePeers>;
 
-export function peers(
+export function makePeers(
   platform: Platform,
   name: string,
   userID: string,

@@ -27,10 +27,10 @@ export interface Refreshed {
   newest(): Pair | null;
 }
 
-export type Refresher = ReturnType<typeof refresher>;
+export type Refresher = ReturnType<typeof makeRefresher>;
 
 /** @param lock the name of the lock that the tabs of the user share */
-export function refresher(
+export function makeRefresher(
   { apiUrl, userID, refreshTokens }: TokenManagerOptions,
   platform: Platform,
   clocks: Clocks,

@@ -2,9 +2,9 @@
 import type { Clock } from '../platform/platform.ts';
 import { numberOf } from '../values.ts';
 
-export type ServerClock = ReturnType<typeof serverClock>;
+export type ServerClock = ReturnType<typeof makeServerClock>;
 
-export function serverClock(clock: Clock) {
+export function makeServerClock(clock: Clock) {
   let ahead = 0;
   return {
     /** Milliseconds since the Unix epoch, by the server. */

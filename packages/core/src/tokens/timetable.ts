@@ -11,8 +11,8 @@ const EARLY_PER_MINUTE = 10;
 /** So long after a retry was brought forward no other one is, in ms: focus and networks flap. */
 const CALM = 5_000;
 
-/** Says when it is time; see {@link timetable}. */
-export type Timetable = ReturnType<typeof timetable>;
+/** Says when it is time; see {@link makeTimetable}. */
+export type Timetable = ReturnType<typeof makeTimetable>;
 
 /**
  * @param buffer how long before its end a token is refreshed, in ms, where its life allows it
@@ -20,7 +20,7 @@ export type Timetable = ReturnType<typeof timetable>;
  * @param inUse whether the token is in use though nobody is looking
  * @param go it is time
  */
-export function timetable(
+export function makeTimetable(
   { clock, lifecycle, random, timers }: Platform,
   buffer: number,
   canRefresh: (pair: Pair) => boolean,

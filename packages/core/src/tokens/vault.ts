@@ -76,13 +76,13 @@ export interface SaveConditions {
 /** What follows from `error`, after `record` was read, or before. */
 type Failed<T> = (error: unknown, record?: StoredTokens | null) => T | Promise<T>;
 
-export type Vault = ReturnType<typeof vault>;
+export type Vault = ReturnType<typeof makeVault>;
 
 /**
  * @param lock the name of the lock that the tabs of the user share
  * @param onError told when the storage failed
  */
-export function vault(
+export function makeVault(
   storage: TokenStorage,
   userID: string,
   lock: string,

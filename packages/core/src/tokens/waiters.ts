@@ -7,7 +7,7 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-export function waitingCallers() {
+export function makeWaiters() {
   const waiters = new Set<Waiter>();
   return {
     /** Whether anybody waits. */
