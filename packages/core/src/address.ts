@@ -1,10 +1,12 @@
 /** The addresses of a deployment. */
 import type { Logger } from './logger.ts';
+import { textOf } from './values.ts';
 
-const ADDRESS = /^(http|ws)s?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/i;
+/** The protocol, an `s` where it is encrypted, and the host. */
+const ADDRESS = /^(http|ws)(s?):\/\/(\[[^\]]*\]|[^\s/?#@:]+)[^\s/?#@]*(\/[^\s?#]*)?$/i;
 /** Hosts that no stranger sits in front of: this machine, and networks that are not routed. */
 const PRIVATE =
-  /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\]|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+|172\.(1[6-9]|2\d|3[01])\.\d+\.\d+|\[f[cd][0-9a-f:]*\]|.*\.local)$/i;
+  /^((.*\.)?localhost|.*\.local|(10|127)(\.\d+){3}|(192\.168|172\.(1[6-9]|2\d|3[01]))(\.\d+){2}|\[(::1|f[cd][0-9a-f:]*)\])$/i;
 
 /**
  * `apiUrl` without a slash at its end. Throws a `TypeError` where it is no http(s) address, and where it is open to
@@ -33,21 +35,17 @@ function readAddress(
   logger: Logger,
   secret: boolean,
 ): string {
-  if (typeof value !== 'string' || ADDRESS.exec(value)?.[1]?.toLowerCase() !== scheme) {
+  const address = textOf(value) ?? '';
+  const [, protocol, encrypted, host = ''] = ADDRESS.exec(address) ?? [];
+  if (protocol?.toLowerCase() !== scheme) {
     throw new TypeError(
       `${name} has to be a${scheme === 'ws' ? '' : 'n'} ${scheme}(s) address, such as ${scheme}${rest}.`,
     );
   }
-  if (isOpen(value)) {
+  if (!encrypted && !PRIVATE.test(host)) {
     const message = `${name} is not encrypted: everybody on the way can take the tokens. Use https and wss.`;
     if (secret) throw new TypeError(message);
     logger.warn(message);
   }
-  return value;
-}
-
-/** Whether tokens would travel unencrypted to a host that strangers may sit in front of. */
-function isOpen(url: string): boolean {
-  const host = /^(?:http|ws):\/\/(\[[^\]]*\]|[^:/]+)/i.exec(url)?.[1];
-  return host !== undefined && !PRIVATE.test(host);
+  return address;
 }

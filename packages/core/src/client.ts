@@ -105,8 +105,7 @@ const LOGOUTS = 'logouts';
 /** A chat client for one user at a time. The constructor starts nothing. */
 export class ChatSDK {
   readonly #options: ChatSDKOptions;
-  readonly #apiUrl: string;
-  readonly #wsUrl: string;
+  readonly #addresses: { readonly apiUrl: string; readonly wsUrl: string };
   readonly #platform: Platform;
   readonly #logger: Logger;
   readonly #events: Emitter<ChatSDKEvents>;
@@ -121,8 +120,8 @@ export class ChatSDK {
   constructor(options: ChatSDKOptions) {
     this.#logger = redacting(options.logger);
     const strict = options.strict ?? false;
-    this.#apiUrl = readApiUrl(options.apiUrl, this.#logger, strict);
-    this.#wsUrl = readWsUrl(options.wsUrl, this.#apiUrl, this.#logger, strict);
+    const apiUrl = readApiUrl(options.apiUrl, this.#logger, strict);
+    this.#addresses = { apiUrl, wsUrl: readWsUrl(options.wsUrl, apiUrl, this.#logger, strict) };
     for (const [name, value] of Object.entries(options)) {
       if (typeof value === 'string') refuseApiKey(name, value);
     }
@@ -225,14 +224,13 @@ export class ChatSDK {
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
     const manager = this.#membership?.session?.manager;
     if (manager === undefined) throw new NotConnectedError();
-    return await request(this.#platform, this.#apiUrl, manager, method, path, options);
+    return await request(this.#platform, this.#addresses.apiUrl, manager, method, path, options);
   }
 
   /** How it stands: tokens, clocks, storage, the last error. Holds nothing secret, and may be sent to whoever helps. */
   debugAuth(): DebugReport {
     return {
-      apiUrl: this.#apiUrl,
-      wsUrl: this.#wsUrl,
+      ...this.#addresses,
       connectivity: this.#connectivity,
       auth: this.#membership?.session?.manager.debug() ?? null,
     };
@@ -241,8 +239,7 @@ export class ChatSDK {
   /** How it stands, and nothing secret. */
   toJSON(): { apiUrl: string; wsUrl: string; userID: string | null; connectivity: ConnectionState | null } {
     return {
-      apiUrl: this.#apiUrl,
-      wsUrl: this.#wsUrl,
+      ...this.#addresses,
       userID: this.#membership?.userID ?? null,
       connectivity: this.#connectivity,
     };
@@ -251,10 +248,8 @@ export class ChatSDK {
   #session(userID: string): Session {
     return sessionOf({
       ...this.#options,
-      apiUrl: this.#apiUrl,
-      wsUrl: this.#wsUrl,
+      ...this.#addresses,
       userID,
-      hosted: this.#options.refreshTokens !== undefined,
       logger: this.#logger,
       platform: this.#platform,
     });
@@ -373,7 +368,7 @@ export class ChatSDK {
 
   /** Where it is kept who signed in last. */
   #lastUser(): TokenStorage {
-    return this.#options.storage ?? this.#platform.storage(`chatsdk:last:${this.#apiUrl}`);
+    return this.#options.storage ?? this.#platform.storage(`chatsdk:last:${this.#addresses.apiUrl}`);
   }
 
   #setConnectivity(state: ConnectionState): void {

@@ -48,13 +48,13 @@ export interface ErrorDetails {
 export class ChatError extends Error {
   override name = 'ChatError';
   /** What went wrong, by a name that never changes: one of ours, or one of the server's. */
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** Whether the same call may succeed later without a change. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** HTTP status, or null where none was received. */
-  readonly status: number | null;
+  declare readonly status: number | null;
   /** The server's id of the request, or null. */
-  readonly requestId: string | null;
+  declare readonly requestId: string | null;
 
   constructor(
     code: ErrorCode,
@@ -62,10 +62,7 @@ export class ChatError extends Error {
     { retryable = false, status = null, requestId = null, cause }: ErrorDetails = {},
   ) {
     super(redact(message), cause === undefined ? undefined : { cause: redactCause(cause) });
-    this.code = code;
-    this.retryable = retryable;
-    this.status = status;
-    this.requestId = requestId;
+    Object.assign(this, { code, retryable, status, requestId });
   }
 }
 

@@ -22,8 +22,8 @@ export interface SessionOptions {
   readonly userID: string;
   readonly refreshBufferMs?: number | undefined;
   readonly storage?: TokenStorage | undefined;
-  /** Whether the backend keeps the refresh token. */
-  readonly hosted: boolean;
+  /** Whose backend keeps the refresh token has one. Of each client that takes part its {@link Seat} has its own. */
+  readonly refreshTokens?: unknown;
   readonly logger: Logger;
   readonly platform: Platform;
 }
@@ -43,9 +43,9 @@ export type Session = ReturnType<typeof makeSession>;
 
 /** The session of this user and these addresses, or a new one that nobody takes part in. */
 export function sessionOf(options: SessionOptions): Session {
-  const { apiUrl, wsUrl, userID, hosted, platform } = options;
+  const { apiUrl, wsUrl, userID, refreshTokens, platform } = options;
   const shared = platform.shared?.() ?? null;
-  const key = JSON.stringify(['session', apiUrl, wsUrl, userID, hosted]);
+  const key = JSON.stringify(['session', apiUrl, wsUrl, userID, refreshTokens !== undefined]);
   const found = shared?.get(key) as Session | undefined;
   if (found !== undefined) {
     found.compare(options);
@@ -57,7 +57,7 @@ export function sessionOf(options: SessionOptions): Session {
 }
 
 function makeSession(options: SessionOptions, shared: Map<string, unknown> | null, key: string) {
-  const { wsUrl, hosted, logger, platform } = options;
+  const { wsUrl, refreshTokens, logger, platform } = options;
   /** Who takes part, and the rank of the newest pair that they gave or were told of. */
   let seats = new Map<Seat, number>();
   /** Who has not taken note yet of what they were told, and the rank before that. */
@@ -67,7 +67,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
   let warned = false;
   const manager = makeManager({
     ...options,
-    refreshTokens: hosted ? askHost : undefined,
+    refreshTokens: refreshTokens === undefined ? undefined : askHost,
     onTokenRefresh: tellAll,
     onRefreshError: report,
     inUse: () => connection.connected(),

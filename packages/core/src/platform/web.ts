@@ -65,14 +65,13 @@ const network: Network = {
 const lifecycle: Lifecycle = {
   visible: () => globalThis.document?.visibilityState !== 'hidden',
   onResume: (fn) => {
-    const undo = [
-      listen(globalThis.document, ['visibilitychange', 'resume'], () => {
-        if (lifecycle.visible()) fn();
-      }),
-      listen(globalThis, ['pageshow', 'focus'], () => fn()),
-    ];
+    const undoPage = listen(globalThis.document, ['visibilitychange', 'resume'], () => {
+      if (lifecycle.visible()) fn();
+    });
+    const undoWindow = listen(globalThis, ['pageshow', 'focus'], () => fn());
     return () => {
-      for (const one of undo) one();
+      undoPage();
+      undoWindow();
     };
   },
 };
@@ -81,11 +80,11 @@ const webLocks: Locks = {
   async hold(name, waitMs, fn) {
     let granted = false;
     const giveUp = new AbortController();
-    const timer = setTimeout(() => giveUp.abort(), waitMs);
+    const cancel = after(waitMs, () => giveUp.abort());
     try {
       return (await navigator.locks.request(name, { signal: giveUp.signal }, () => {
         granted = true;
-        clearTimeout(timer);
+        cancel();
         return fn();
       })) as Awaited<ReturnType<typeof fn>>;
     } catch (error) {
@@ -93,7 +92,7 @@ const webLocks: Locks = {
       if (granted) throw error;
       return fn();
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
   },
 };

@@ -51,7 +51,7 @@ export async function attempt(
     const early = isUsable(found, device) || age(found, device) < floor(found.ttl);
     if (found.rank > old.rank && early) {
       // Its storage need not be this tab's.
-      return outcomeOf(await vault.save(found, { live }), found);
+      return outcomeOf(await vault.save(found, live), found);
     }
     base = found;
     if (!(await vault.ready())) return troubled('storage', UNSAVED);
@@ -63,7 +63,7 @@ export async function attempt(
         // Replayed by a proxy, or out of a cache of the host's: asked again at once, it would be the same.
         if (verdict.pair.rank <= old.rank) return troubled('protocol', 'the reply is not newer');
         const fresh = (): boolean => !isLate(stamp, device);
-        const saved = await vault.save(verdict.pair, { fresh, live });
+        const saved = await vault.save(verdict.pair, live, fresh);
         if (saved.kind !== 'late') return outcomeOf(saved, verdict.pair);
         reason = LATE;
         break;

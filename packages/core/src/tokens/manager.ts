@@ -40,10 +40,10 @@ import { type Trouble, troubled } from './request.ts';
 import { makeRevoker } from './revoke.ts';
 import { effectiveBuffer, readBuffer } from './schedule.ts';
 import { makeServerClock } from './server-clock.ts';
-import { memoryStorage, type TokenStorage } from './storage.ts';
+import { memoryStorage } from './storage.ts';
 import { makeTimetable } from './timetable.ts';
 import type { Pair, Tokens } from './types.ts';
-import { makeVault, type Vault } from './vault.ts';
+import { makeVault, type Saved, type Vault } from './vault.ts';
 import { makeWaiters } from './waiters.ts';
 
 /** Pauses before a failed save is tried again, in ms; the last one repeats. */
@@ -56,19 +56,18 @@ export function makeManager(options: TokenManagerOptions) {
   const platform = options.platform ?? webPlatform();
   const logger = redacting(options.logger);
   const buffer = readBuffer(options.refreshBufferMs);
-  const name = `chatsdk:${options.apiUrl}:${options.userID}`;
+  const { apiUrl, userID, storage, refreshTokens } = options;
+  const server = `chatsdk:${apiUrl}`;
+  const name = `${server}:${userID}`;
   const events = makeEmitter<TokenEvents>(logger);
+  // Where the backend keeps the refresh token in a cookie, it wants no token in the reach of scripts.
+  const place = storage ?? (refreshTokens ? memoryStorage() : platform.storage(name));
+  /** Whether the next start finds what was saved. */
+  const durable = !place.volatile;
   const device = platform.clock;
   const clocks = { device, server: makeServerClock(device) };
-  const vault = makeVault(
-    options.storage ?? ownStorage(),
-    options.userID,
-    `${name}:save`,
-    platform,
-    clocks,
-    storageFailed,
-  );
-  const revoker = makeRevoker(platform, options.apiUrl, [vault, ...common()]);
+  const vault = makeVault(place, userID, name, platform, clocks, storageFailed);
+  const revoker = makeRevoker(platform, apiUrl, [vault, ...common()]);
   const host = makeHost(options, platform.timers, logger);
   const outage = makeOutage(platform);
   const timetable = makeTimetable(
@@ -117,14 +116,18 @@ export function makeManager(options: TokenManagerOptions) {
   async function begin(given: Pair, live: () => boolean): Promise<void> {
     const pair = await vault.begin(given, live);
     if (!live()) return;
-    const others = makePeers(platform, name, options.userID, clocks, {
-      current: () => current,
-      onPair: (found) => {
+    const others = makePeers(
+      platform,
+      name,
+      userID,
+      clocks,
+      () => current,
+      (found) => {
         heard = found;
         void hear(found);
       },
-      onSignedOut: onLogout,
-    });
+      onLogout,
+    );
     peers = others;
     vault.heard = others.open;
     const { network, lifecycle, random } = platform;
@@ -148,17 +151,10 @@ export function makeManager(options: TokenManagerOptions) {
     void revoker.flush();
   }
 
-  function ownStorage(): TokenStorage {
-    // Where the backend keeps the refresh token in a cookie, it wants no token in the reach of scripts.
-    return options.refreshTokens ? memoryStorage() : platform.storage(name);
-  }
-
   /** Where platforms keep each user's tokens apart: the place in which every user finds what others left to revoke. */
   function common(): Vault[] {
-    const { apiUrl, storage, refreshTokens } = options;
     if (storage || refreshTokens) return [];
-    const name = `chatsdk:${apiUrl}`;
-    return [makeVault(platform.storage(name), '', `${name}:save`, platform, clocks, () => {})];
+    return [makeVault(platform.storage(server), '', server, platform, clocks, () => {})];
   }
 
   /** Another tab changed the storage. */
@@ -234,7 +230,7 @@ export function makeManager(options: TokenManagerOptions) {
       }
       case 'pair': {
         const { pair, stored } = outcome;
-        await accept(pair, stored && vault.durable);
+        await accept(pair, stored && durable);
         if (current !== pair) return;
         peers?.tell(pair);
         if (!stored) saveLater(pair, 0);
@@ -243,13 +239,13 @@ export function makeManager(options: TokenManagerOptions) {
   }
 
   function canRefresh(pair: Pair): boolean {
-    return pair.tokens.refreshToken !== '' || options.refreshTokens !== undefined;
+    return pair.tokens.refreshToken !== '' || refreshTokens !== undefined;
   }
 
   // ---- pairs ----------------------------------------------------------------------------------------------
 
   function read(tokens: Tokens, receivedAt?: number): Pair {
-    const pair = makePair(options.userID, tokens, clocks, { receivedAt });
+    const pair = makePair(userID, tokens, clocks, { receivedAt });
     if (pair === null) throw new InvalidInputError('token', 'The token is not an access token of this user.');
     return pair;
   }
@@ -273,10 +269,15 @@ export function makeManager(options: TokenManagerOptions) {
     if (!isNewer(pair)) return;
     const live = living();
     vault.note(pair.rank);
-    const outcome = outcomeOf(await vault.save(pair, { live }), pair);
+    const outcome = outcomeOf(await vault.save(pair, live), pair);
     if (!live()) return;
-    if (outcome.kind === 'signedOut') signedOut();
-    if (outcome.kind === 'pair') await adopt(outcome.pair);
+    await heed(outcome);
+  }
+
+  /** Takes up what another tab was found to have done when this one saved a pair. */
+  async function heed(found: Outcome | Saved): Promise<void> {
+    if (found.kind === 'signedOut') signedOut();
+    if (found.kind === 'pair') await adopt(found.pair);
   }
 
   /** Takes up a pair that is saved, where it is newer. */
@@ -288,7 +289,7 @@ export function makeManager(options: TokenManagerOptions) {
    * Tells the host of `pair`, and then uses it. It is saved already.
    * @param kept whether the next start finds it, though the host may not have taken note of it
    */
-  async function accept(pair: Pair, kept = vault.durable): Promise<void> {
+  async function accept(pair: Pair, kept = durable): Promise<void> {
     const live = living();
     const failure = await host.tell(pair, live);
     if (!live()) return;
@@ -324,11 +325,10 @@ export function makeManager(options: TokenManagerOptions) {
     cancelSave();
     cancelSave = platform.timers.after(delay, async () => {
       if (!live()) return;
-      const saved = await vault.save(pair, { live });
+      const saved = await vault.save(pair, live);
       if (!live()) return;
       if (saved.kind === 'failed') saveLater(pair, nth + 1);
-      if (saved.kind === 'pair') await adopt(saved.pair);
-      if (saved.kind === 'signedOut') signedOut();
+      else await heed(saved);
     });
   }
 
@@ -389,7 +389,7 @@ export function makeManager(options: TokenManagerOptions) {
   }
 
   /** The token of a pair that nothing can replace. The server's refusal ends the session, no clock does. */
-  function only(pair: Pair, refused: string | null): string {
+  function only(pair: Pair, refused?: string | null): string {
     if (pair.tokens.accessToken !== refused) return pair.tokens.accessToken;
     throw end('refresh_token_missing');
   }
@@ -432,7 +432,7 @@ export function makeManager(options: TokenManagerOptions) {
 
     /** The pair in use, or null before the start, after the stop and after the end. */
     get tokens(): Tokens | null {
-      return current === null ? null : { ...current.tokens };
+      return current && { ...current.tokens };
     },
 
     /** Whom the token speaks for, or null. */
@@ -471,16 +471,22 @@ export function makeManager(options: TokenManagerOptions) {
     /**
      * A token that works now. Resolves at once while the one in use lives, and refreshes behind where its end
      * is near; waits for a refresh where it has ended.
-     * @param options.minTtl how long the token should live, in ms; default 30 s
-     * @param options.refused the token that the server refused: another one is got, unless it was got meanwhile
+     * @param minTtl how long the token should live, in ms
+     * @param refused the token that the server refused: another one is got, unless it was got meanwhile
      */
-    async getToken(options: { minTtl?: number; refused?: string } = {}): Promise<string> {
+    async getToken({
+      minTtl = 30_000,
+      refused,
+    }: {
+      minTtl?: number;
+      refused?: string;
+    } = {}): Promise<string> {
       const pair = need();
       const { accessToken } = pair.tokens;
-      if (!canRefresh(pair)) return only(pair, options.refused ?? null);
+      if (!canRefresh(pair)) return only(pair, refused);
       const left = lifeLeft(pair, device);
-      if (left > 0 && accessToken !== options.refused) {
-        const margin = Math.min(options.minTtl ?? 30_000, effectiveBuffer(pair.ttl, buffer));
+      if (left > 0 && accessToken !== refused) {
+        const margin = Math.min(minTtl, effectiveBuffer(pair.ttl, buffer));
         if (left <= margin && !timetable.pausing) void refresh();
         return accessToken;
       }
@@ -488,7 +494,7 @@ export function makeManager(options: TokenManagerOptions) {
       if (timetable.pausing && outage.error !== null) throw outage.error;
       await refresh();
       const now = need();
-      const usable = works(now) && now.tokens.accessToken !== options.refused;
+      const usable = works(now) && now.tokens.accessToken !== refused;
       if (usable) return now.tokens.accessToken;
       throw outage.error ?? new DisconnectedError();
     },
@@ -527,14 +533,13 @@ export function makeManager(options: TokenManagerOptions) {
     /** How it stands, for people who look for a fault. Holds nothing secret. */
     debug(): AuthReport {
       const pair = current;
-      const { userID, storage, refreshTokens } = options;
       return {
         userID,
         sid: pair?.sid ?? null,
         state,
         expiresAt: pair?.tokens.expiresAt ?? null,
-        expiresInMs: pair === null ? null : Math.round(lifeLeft(pair, device)),
-        refreshInMs: pair === null || !canRefresh(pair) ? null : Math.round(timetable.next(pair)),
+        expiresInMs: pair && Math.round(lifeLeft(pair, device)),
+        refreshInMs: pair && canRefresh(pair) ? Math.round(timetable.next(pair)) : null,
         refreshing: flight !== null,
         failures: outage.failures,
         refreshToken: refreshTokens ? 'backend' : pair?.tokens.refreshToken ? 'here' : 'none',

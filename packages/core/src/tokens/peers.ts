@@ -8,15 +8,6 @@ import type { Pair } from './types.ts';
 /** How long to wait for other tabs to tell of their pairs, in ms. */
 const ANSWER_TIME = 100;
 
-export interface PeerListener {
-  /** The pair to tell of when a tab asks, or null. */
-  current(): Pair | null;
-  /** A tab has a pair. */
-  onPair(pair: Pair): void;
-  /** The user logged out in a tab. */
-  onSignedOut(logout: Logout): void;
-}
-
 /** A logout, as tabs tell each other of it. */
 export interface Logout {
   /** How many logouts there have been, this one included. */
@@ -38,12 +29,19 @@ export function tellSignedOut(platform: Platform, name: string, logout: Logout):
 
 export type Peers = ReturnType<typeof makePeers>;
 
+/**
+ * @param current the pair to tell of when a tab asks, or null
+ * @param onPair a tab has a pair
+ * @param onSignedOut the user logged out in a tab
+ */
 export function makePeers(
   platform: Platform,
   name: string,
   userID: string,
   clocks: Clocks,
-  { current, onPair, onSignedOut }: PeerListener,
+  current: () => Pair | null,
+  onPair: (pair: Pair) => void,
+  onSignedOut: (logout: Logout) => void,
 ) {
   const channel = platform.channel(name, (message) => {
     if (!isRecord(message)) return;

@@ -29,14 +29,14 @@ export interface StoredTokens {
   userID: string;
   /** Counts logouts. Who knows of fewer has been logged out meanwhile, and saves nothing. */
   generation: number;
-  accessToken?: string;
-  refreshToken?: string;
+  accessToken?: string | undefined;
+  refreshToken?: string | undefined;
   /** When the access token expires, ms since the Unix epoch by the server. */
-  expiresAt?: number;
+  expiresAt?: number | undefined;
   /** When it was received, ms since the Unix epoch by this device. */
-  receivedAt?: number;
+  receivedAt?: number | undefined;
   /** How far the server's clock is ahead of this device's, ms. */
-  offset?: number;
+  offset?: number | undefined;
   /**
    * What ends sessions that were logged out and that the server has not been told of yet: refresh tokens, or
    * `Bearer` and an access token where there was no refresh token.

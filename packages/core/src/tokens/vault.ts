@@ -65,31 +65,24 @@ export interface Ended {
   readonly generation: number;
 }
 
-/** When a save is still wanted. */
-export interface SaveConditions {
-  /** False once the pair is too old to be kept. */
-  fresh?(): boolean;
-  /** False once the session was closed. */
-  live(): boolean;
-}
-
 /** What follows from `error`, after `record` was read, or before. */
 type Failed<T> = (error: unknown, record?: StoredTokens | null) => T | Promise<T>;
 
 export type Vault = ReturnType<typeof makeVault>;
 
 /**
- * @param lock the name of the lock that the tabs of the user share
+ * @param name whose storage it is, and with `:save` the lock that those who share it change it under
  * @param onError told when the storage failed
  */
 export function makeVault(
   storage: TokenStorage,
   userID: string,
-  lock: string,
+  name: string,
   platform: Platform,
   clocks: Clocks,
   onError: (error: StorageError) => void,
 ) {
+  const lock = `${name}:save`;
   const place = platform.shared?.() ?? storage;
   const lines = LINES.get(place) ?? new Map<string, Line>();
   LINES.set(place, lines);
@@ -299,11 +292,6 @@ export function makeVault(
       heard = open;
     },
 
-    /** Whether what it keeps outlives the process. */
-    get durable(): boolean {
-      return !storage.volatile;
-    },
-
     /** What the last use failed with; null again once something was kept. */
     get failure(): StorageError | null {
       return failure;
@@ -318,8 +306,8 @@ export function makeVault(
      * Begins a session with the pair that the app gave, whatever was logged out before. Where the storage has
      * a newer pair of the same session, returns that; of another session the app's word stands.
      */
-    async begin(given: Pair, live: () => boolean = () => true): Promise<Pair> {
-      return await alone(
+    begin(given: Pair, live: () => boolean): Promise<Pair> {
+      return alone(
         'it could not be opened',
         () => given,
         async (record) => {
@@ -339,14 +327,16 @@ export function makeVault(
     /**
      * Saves a pair that the server has just given, unless somebody was faster or it is not `fresh` any more when
      * the lock is ours. From the moment of saving on, no tab asks for the next pair for a while.
+     * @param live false once the session was closed
+     * @param fresh false once the pair is too old to be kept
      */
-    async save(given: Pair, { live, fresh = live }: SaveConditions): Promise<Saved> {
+    save(given: Pair, live: () => boolean, fresh = live): Promise<Saved> {
       const failed: Failed<Saved> = async (...why) => {
         const safe = await withdraw(...why);
         wasted = !safe;
         return { kind: 'failed', safe };
       };
-      return await alone('it could not be saved', failed, async (record) => {
+      return alone('it could not be saved', failed, async (record) => {
         if (!live()) return { kind: 'stopped' };
         if (!fresh()) return { kind: 'late' };
         const pair = { ...given, receivedAt: Math.max(given.receivedAt, clocks.device.wall()) };
@@ -377,8 +367,8 @@ export function makeVault(
     },
 
     /** Forgets `dead`, which the server refused for good, unless a newer pair has taken its place. */
-    async discard(dead: Pair): Promise<void> {
-      await alone('it could not be cleared', nothing, async (record) => {
+    discard(dead: Pair): Promise<void> {
+      return alone('it could not be cleared', nothing, async (record) => {
         const { pair } = judge(record);
         if (pair !== null && pair.rank <= dead.rank) await put(null, record);
       });
@@ -388,7 +378,7 @@ export function makeVault(
      * Logs out: leaves a tombstone that stops every later save of the tabs that do not know of it yet, and
      * puts what ends the session, and the one that is stored, into the outbox.
      */
-    async end(current: Pair | null): Promise<Ended> {
+    end(current: Pair | null): Promise<Ended> {
       const ended = (stored: Pair | null, before: readonly string[] = []): Ended => {
         // Of one session any token will do.
         const bySession = new Map<string | null, string>();
@@ -402,7 +392,7 @@ export function makeVault(
         if (record && ours(record)) await remove();
         return result ?? ended(null);
       };
-      return await alone('a logout could not be noted', unnoted, async (record) => {
+      return alone('a logout could not be noted', unnoted, async (record) => {
         const mine = ours(record);
         knows(mine?.generation);
         result = ended(ownPair(record), record?.revoke);
@@ -415,17 +405,17 @@ export function makeVault(
     },
 
     /** Takes note of a logout that another tab told of, where the storage is not shared with it. */
-    async heed(generation: number): Promise<void> {
+    heed(generation: number): Promise<void> {
       knows(generation);
-      await alone('a logout could not be noted', nothing, async (record) => {
+      return alone('a logout could not be noted', nothing, async (record) => {
         const mine = ours(record);
         if (mine !== null && mine.generation < generation) await set(recordOf(null, record));
       });
     },
 
     /** Takes up what somebody else's logout left to be revoked. */
-    async keep(revoke: readonly string[]): Promise<void> {
-      await alone('a logout could not be noted', nothing, async (record) => {
+    keep(revoke: readonly string[]): Promise<void> {
+      return alone('a logout could not be noted', nothing, async (record) => {
         const kept = record ?? { v: 1, userID: userID, generation: 0 };
         await set(waiting(kept, [...new Set([...(kept.revoke ?? []), ...revoke])]));
       });
@@ -441,8 +431,8 @@ export function makeVault(
     },
 
     /** The server has answered the revocation of `refreshToken`. */
-    async revoked(refreshToken: string): Promise<void> {
-      await alone('a logout could not be noted', nothing, async (record) => {
+    revoked(refreshToken: string): Promise<void> {
+      return alone('a logout could not be noted', nothing, async (record) => {
         if (!record?.revoke?.includes(refreshToken)) return;
         const left = record.revoke.filter((token) => token !== refreshToken);
         await set(waiting(record, left));
