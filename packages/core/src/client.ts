@@ -256,33 +256,31 @@ export class ChatSDK {
   }
 
   #join(userID: string, tokens: Tokens): Promise<User> {
-    const { onTokenRefresh, onRefreshError, refreshTokens } = this.#options;
     const platform = this.#platform;
     let waited = false;
     let settle = (): void => {};
     let fail: (error: unknown) => void = () => {};
     // Who has left hears nothing more, and a session that is over has no say in the next one.
-    const whileMine =
-      <A extends unknown[]>(call: (...args: A) => void) =>
-      (...args: A): void => {
-        if (this.#membership === membership) call(...args);
-      };
+    const mine = (): boolean => this.#membership === membership;
     const seat: Seat = {
-      onTokenRefresh,
-      onRefreshError,
-      refreshTokens,
-      onUser: whileMine((user) => {
-        this.#user = user;
-      }),
-      onState: whileMine((state) => {
+      // With the callbacks of the app.
+      ...this.#options,
+      onUser: (user) => {
+        if (mine()) this.#user = user;
+      },
+      onState: (state) => {
+        if (!mine()) return;
         this.#setConnectivity(state);
         if (state === 'connected') settle();
-      }),
-      onStorageError: whileMine((error) => this.#events.emit('storageError', error)),
-      onEnded: whileMine((reason, error) => {
+      },
+      onStorageError: (error) => {
+        if (mine()) this.#events.emit('storageError', error);
+      },
+      onEnded: (reason, error) => {
+        if (!mine()) return;
         this.#drop(membership, error ?? undefined);
         this.#events.emit('sessionEnded', { reason, error });
-      }),
+      },
     };
     const ready = new Promise<User>((resolve, reject) => {
       settle = () => {
@@ -314,13 +312,13 @@ export class ChatSDK {
     this.#setConnectivity('connecting');
     void this.#afterLogouts(async () => {
       // Left already, out of a listener or while it waited.
-      if (this.#membership !== membership) return;
+      if (!mine()) return;
       // The record in a storage of the app's names the user already.
       if (this.#options.storage === undefined) void rememberUser(this.#lastUser(), platform.timers, userID);
       try {
         membership.session = this.#session(userID);
         await membership.session.join(seat, tokens);
-        if (this.#membership !== membership) return;
+        if (!mine()) return;
         const online = platform.network.online();
         if (!online) this.#setConnectivity('offline');
         if (!online || waited) settle();

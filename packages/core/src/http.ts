@@ -30,7 +30,7 @@ type Outcome =
   /** Something else answered, or our server behind something that fails: a proxy, a captive portal. */
   | { readonly kind: 'foreign'; readonly status: number; readonly retryAfterMs: number }
   /** Nothing answered. */
-  | { readonly kind: 'unreachable'; readonly cause: unknown };
+  | { readonly kind: 'failed'; readonly cause: unknown };
 
 /** Whether the same request may be answered otherwise later. */
 export function mayPass(status: number): boolean {
@@ -66,14 +66,15 @@ export async function send(
   let outcome: Outcome;
   try {
     outcome = await within(timers, REQUEST_TIMEOUT, async () => {
+      const json = JSON.stringify(body) as string | undefined;
       const reply = await platform.fetch(url, {
         method,
         headers: {
           Accept: 'application/json',
-          ...(body !== undefined && { 'Content-Type': 'application/json' }),
+          ...(json && { 'Content-Type': 'application/json' }),
           ...(authorization && { Authorization: authorization }),
         },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(json && { body: json }),
         signal: abort.signal,
         credentials: 'omit',
         cache: 'no-store',
@@ -82,7 +83,7 @@ export async function send(
       return read(reply, await reply.text());
     });
   } catch (cause) {
-    outcome = { kind: 'unreachable', cause };
+    outcome = { kind: 'failed', cause };
   }
   signal?.removeEventListener('abort', give);
   give();

@@ -2,6 +2,7 @@
 import { InvalidInputError, RequestError } from './errors.ts';
 import { mayPass, send } from './http.ts';
 import type { Platform } from './platform/platform.ts';
+import { textOf } from './values.ts';
 
 /** What a request may carry. */
 export interface RequestOptions {
@@ -47,7 +48,7 @@ export async function request(
       authorization: `Bearer ${token}`,
     });
     if (answer.kind === 'ok') return answer.body;
-    if (answer.kind === 'unreachable') {
+    if (answer.kind === 'failed') {
       throw new RequestError('network', `Network error: ${method} ${path} was not answered.`, {
         retryable: true,
         cause: answer.cause,
@@ -64,8 +65,7 @@ export async function request(
       token = await tokens.getToken({ refused: token });
       continue;
     }
-    const { detail } = answer.body;
-    const message = typeof detail === 'string' ? detail : `${method} ${path} was refused: ${code}.`;
+    const message = textOf(answer.body.detail) ?? `${method} ${path} was refused: ${code}.`;
     throw new RequestError(code, message, { retryable, status, requestId });
   }
 }

@@ -8,12 +8,12 @@ import type { Logger } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { type ConnectionState, makeConnection } from './realtime/connection.ts';
 import type { EndReason } from './tokens/events.ts';
+import { reportTo } from './tokens/host.ts';
 import { readClaims } from './tokens/jwt.ts';
 import { makeManager } from './tokens/manager.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
 import type { User } from './user.ts';
-import { guarded } from './within.ts';
 
 /** What a session is made of. Of the clients that share one, the first one's options count. */
 export interface SessionOptions {
@@ -30,9 +30,9 @@ export interface SessionOptions {
 
 /** One client's part in a session. Copies of this package of the same major version understand each other's. */
 export interface Seat {
-  readonly onTokenRefresh: ((tokens: Tokens) => void | Promise<void>) | undefined;
-  readonly onRefreshError: ((error: RefreshError) => void | Promise<void>) | undefined;
-  readonly refreshTokens: (() => Promise<Partial<Tokens>>) | undefined;
+  readonly onTokenRefresh?: ((tokens: Tokens) => void | Promise<void>) | undefined;
+  readonly onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
+  readonly refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
   onUser(user: User): void;
   onState(state: ConnectionState): void;
   onStorageError(error: StorageError): void;
@@ -160,10 +160,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     const told = [...those.keys()].filter((seat) => seat.onRefreshError !== undefined);
     if (told.length === 0) logger.error(error.message);
     for (const seat of told) {
-      guarded(
-        () => (those.has(seat) ? seat.onRefreshError?.(error) : undefined),
-        (thrown) => logger.error(`onRefreshError failed: ${String(thrown)}`),
-      );
+      reportTo(() => (those.has(seat) ? seat.onRefreshError?.(error) : undefined), error, logger);
     }
   }
 

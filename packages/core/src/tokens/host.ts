@@ -14,7 +14,7 @@ const LAST_MINUTE = 60_000;
 export type Host = ReturnType<typeof makeHost>;
 
 export function makeHost(
-  { onTokenRefresh, onRefreshError }: TokenManagerOptions,
+  onTokenRefresh: TokenManagerOptions['onTokenRefresh'],
   timers: Timers,
   logger: Logger,
 ) {
@@ -70,17 +70,17 @@ export function makeHost(
       else misses = 0;
       return again;
     },
-
-    /** Tells why the session could not be refreshed. */
-    report(error: RefreshError): void {
-      if (onRefreshError === undefined) {
-        logger.error(error.message);
-        return;
-      }
-      guarded(
-        () => onRefreshError(error),
-        (thrown) => logger.error(`onRefreshError failed: ${String(thrown)}`),
-      );
-    },
   };
+}
+
+/** Tells an app's `onRefreshError` why the session could not be refreshed. */
+export function reportTo(
+  onRefreshError: NonNullable<TokenManagerOptions['onRefreshError']>,
+  error: RefreshError,
+  logger: Logger,
+): void {
+  guarded(
+    () => onRefreshError(error),
+    (thrown) => logger.error(`onRefreshError failed: ${String(thrown)}`),
+  );
 }

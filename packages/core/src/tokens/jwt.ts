@@ -52,7 +52,8 @@ function decodeBase64Url(text: string): string {
     bits += 6;
     if (bits >= 8) {
       bits -= 8;
-      escaped += `%${(held >> bits).toString(16).padStart(2, '0')}`;
+      // With the ninth bit set there are always three digits.
+      escaped += `%${((held >> bits) | 0x100).toString(16).slice(1)}`;
     }
     held &= (1 << bits) - 1;
   }

@@ -17,8 +17,8 @@ import {
   type RefreshError,
   type StorageError,
 } from '../errors.ts';
-import { redacting } from '../logger.ts';
-import { webPlatform } from '../platform/web.ts';
+import type { Logger } from '../logger.ts';
+import type { Platform } from '../platform/platform.ts';
 import type { User } from '../user.ts';
 import { guarded } from '../within.ts';
 import { type Outcome, outcomeOf } from './attempt.ts';
@@ -46,17 +46,25 @@ import type { Pair, Tokens } from './types.ts';
 import { makeVault, type Saved, type Vault } from './vault.ts';
 import { makeWaiters } from './waiters.ts';
 
-/** Pauses before a failed save is tried again, in ms; the last one repeats. */
-const SAVE_RETRIES = [1_000, 5_000, 30_000, 300_000];
+/** The first pauses before a failed save is tried again, and all later ones, in ms. */
+const SAVE_RETRIES = [1_000, 5_000, 30_000];
+const LATER_SAVE_RETRY = 300_000;
+
+/** The same as an app's, with nothing left out that has a default. */
+export interface ManagerOptions extends TokenManagerOptions {
+  /** Never throws. */
+  onRefreshError: (error: RefreshError) => void;
+  logger: Logger;
+  platform: Platform;
+  inUse: () => boolean;
+}
 
 export type Manager = ReturnType<typeof makeManager>;
 
 /** What keeps an access token alive; see {@link TokenManager}. */
-export function makeManager(options: TokenManagerOptions) {
-  const platform = options.platform ?? webPlatform();
-  const logger = redacting(options.logger);
+export function makeManager(options: ManagerOptions) {
+  const { apiUrl, userID, storage, refreshTokens, onRefreshError, logger, platform } = options;
   const buffer = readBuffer(options.refreshBufferMs);
-  const { apiUrl, userID, storage, refreshTokens } = options;
   const server = `chatsdk:${apiUrl}`;
   const name = `${server}:${userID}`;
   const events = makeEmitter<TokenEvents>(logger);
@@ -68,15 +76,9 @@ export function makeManager(options: TokenManagerOptions) {
   const clocks = { device, server: makeServerClock(device) };
   const vault = makeVault(place, userID, name, platform, clocks, storageFailed);
   const revoker = makeRevoker(platform, apiUrl, [vault, ...common()]);
-  const host = makeHost(options, platform.timers, logger);
+  const host = makeHost(options.onTokenRefresh, platform.timers, logger);
   const outage = makeOutage(platform);
-  const timetable = makeTimetable(
-    platform,
-    buffer,
-    canRefresh,
-    () => options.inUse?.() ?? true,
-    () => void refresh(),
-  );
+  const timetable = makeTimetable(platform, buffer, canRefresh, options.inUse, () => void refresh());
   const refresher = makeRefresher(options, platform, clocks, vault, timetable, `${name}:refresh`);
 
   const waiters = makeWaiters();
@@ -319,7 +321,7 @@ export function makeManager(options: TokenManagerOptions) {
 
   /** Tries again to save a pair that is in use though the storage failed. */
   function saveLater(pair: Pair, nth: number): void {
-    const delay = SAVE_RETRIES[Math.min(nth, SAVE_RETRIES.length - 1)] ?? 0;
+    const delay = SAVE_RETRIES[nth] ?? LATER_SAVE_RETRY;
     const same = living();
     const live = (): boolean => same() && current === pair;
     cancelSave();
@@ -346,7 +348,7 @@ export function makeManager(options: TokenManagerOptions) {
     timetable.retryIn(delay, trouble.retryAfterMs);
     logger.warn(error.message);
     note(error);
-    if (report) host.report(error);
+    if (report) onRefreshError(error);
   }
 
   function end(reason: FatalReason, details: ErrorDetails = {}): RefreshError {
@@ -357,7 +359,7 @@ export function makeManager(options: TokenManagerOptions) {
     setState('ended');
     // In this order: the app may sign the user in anew out of its callback.
     events.emit('ended', { reason, error });
-    host.report(error);
+    onRefreshError(error);
     return error;
   }
 

@@ -71,7 +71,7 @@ export async function requestPair(
   const body = { refreshToken, sentAt: stamp.server };
   const answer = await send(platform, 'POST', `${apiUrl}/auth/refresh`, { body, signal });
   switch (answer.kind) {
-    case 'unreachable':
+    case 'failed':
       return troubled('network', 'nothing answered', answer);
     case 'foreign': {
       const { status } = answer;

@@ -1,6 +1,9 @@
 /** The tokens alone, for apps that bring their own socket. */
+import { redacting } from '../logger.ts';
+import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
 import type { AuthReport, TokenEvents, TokenManagerOptions, TokenState } from './events.ts';
+import { reportTo } from './host.ts';
 import { type Manager, makeManager } from './manager.ts';
 import type { Tokens } from './types.ts';
 
@@ -9,7 +12,18 @@ export class TokenManager {
   readonly #manager: Manager;
 
   constructor(options: TokenManagerOptions) {
-    this.#manager = makeManager(options);
+    const logger = redacting(options.logger);
+    const { platform = webPlatform(), inUse = () => true, onRefreshError } = options;
+    this.#manager = makeManager({
+      ...options,
+      onRefreshError: (error) => {
+        if (onRefreshError) reportTo(onRefreshError, error, logger);
+        else logger.error(error.message);
+      },
+      logger,
+      platform,
+      inUse,
+    });
   }
 
   /** Where the token stands. */

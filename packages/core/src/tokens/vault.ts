@@ -423,11 +423,8 @@ export function makeVault(
 
     /** The refresh tokens that wait to be revoked. */
     async outbox(): Promise<readonly string[]> {
-      try {
-        return (await get())?.revoke ?? [];
-      } catch {
-        return [];
-      }
+      const record = await get().catch(() => null);
+      return record?.revoke ?? [];
     },
 
     /** The server has answered the revocation of `refreshToken`. */

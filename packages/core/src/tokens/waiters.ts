@@ -2,7 +2,7 @@
 
 interface Waiter {
   /** The token that will not do. */
-  readonly not: string | null;
+  readonly refused: string | null;
   resolve(token: string): void;
   reject(error: unknown): void;
 }
@@ -18,13 +18,13 @@ export function makeWaiters() {
     /** Resolves with the first token that is not `refused`. */
     wait: (refused: string | null): Promise<string> =>
       new Promise((resolve, reject) => {
-        waiters.add({ not: refused, resolve, reject });
+        waiters.add({ refused, resolve, reject });
       }),
 
     /** There is a token that works. */
     resolve(token: string): void {
       for (const waiter of [...waiters]) {
-        if (waiter.not === token) continue;
+        if (waiter.refused === token) continue;
         waiters.delete(waiter);
         waiter.resolve(token);
       }
