@@ -13,7 +13,8 @@ const PRIVATE =
  * everybody on the way and `strict` forbids that; otherwise warns of it.
  */
 export function readApiUrl(value: unknown, logger: Logger, strict: boolean): string {
-  return readAddress('apiUrl', value, 'http', 's://chat.example.com', logger, strict).replace(/\/+$/, '');
+  const expected = 'an http(s) address, such as https://chat.example.com';
+  return readAddress('apiUrl', value, 'http', expected, logger, strict).replace(/\/+$/, '');
 }
 
 /**
@@ -23,24 +24,22 @@ export function readApiUrl(value: unknown, logger: Logger, strict: boolean): str
 export function readWsUrl(value: unknown, apiUrl: string, logger: Logger, strict: boolean): string {
   if (value === undefined) return `${apiUrl.replace(/^http/i, 'ws')}/connection/websocket`;
   const secret = strict || /^https:/i.test(apiUrl);
-  return readAddress('wsUrl', value, 'ws', 's://chat.example.com/ws', logger, secret);
+  const expected = 'a ws(s) address, such as wss://chat.example.com/ws';
+  return readAddress('wsUrl', value, 'ws', expected, logger, secret);
 }
 
-/** @param rest what follows `scheme` in the example of what is expected */
 function readAddress(
   name: string,
   value: unknown,
   scheme: string,
-  rest: string,
+  expected: string,
   logger: Logger,
   secret: boolean,
 ): string {
   const address = textOf(value) ?? '';
   const [, protocol, encrypted, host = ''] = ADDRESS.exec(address) ?? [];
   if (protocol?.toLowerCase() !== scheme) {
-    throw new TypeError(
-      `${name} has to be a${scheme === 'ws' ? '' : 'n'} ${scheme}(s) address, such as ${scheme}${rest}.`,
-    );
+    throw new TypeError(`${name} has to be ${expected}.`);
   }
   if (!encrypted && !PRIVATE.test(host)) {
     const message = `${name} is not encrypted: everybody on the way can take the tokens. Use https and wss.`;

@@ -114,8 +114,8 @@ export class ChatSDK {
   #lastUserID: string | null = null;
   #user: User | null = null;
   #connectivity: ConnectionState | null = null;
-  /** What this client shares with itself where the platform shares nothing. */
-  readonly #own = new Map<string, unknown>();
+  /** What the clients of the page have in common; this client's own where the platform shares nothing. */
+  readonly #shared: Map<string, unknown>;
 
   constructor(options: ChatSDKOptions) {
     this.#logger = redacting(options.logger);
@@ -128,6 +128,7 @@ export class ChatSDK {
     readBuffer(options.refreshBufferMs);
     this.#options = { ...options };
     this.#platform = { ...webPlatform(), ...options.platform };
+    this.#shared = this.#platform.shared?.() ?? new Map();
     this.#events = makeEmitter(this.#logger);
   }
 
@@ -171,7 +172,7 @@ export class ChatSDK {
     const { userID, tokens } = read;
     const membership = this.#membership;
     // What a logout may be about to end is left, and begun anew after it.
-    const logouts = this.#shared().get(LOGOUTS);
+    const logouts = this.#shared.get(LOGOUTS);
     if (membership?.userID === userID && (!logouts || membership.after === logouts)) {
       this.#afterLogouts(() => membership.session?.manager.offer(tokens)).catch((error: unknown) => {
         this.#logger.error(String(error));
@@ -202,8 +203,8 @@ export class ChatSDK {
     const userID = named === undefined ? (membership?.userID ?? this.#lastUserID) : readUserID(named);
     const mine = membership?.userID === userID ? membership : null;
     this.#drop(mine);
-    const shared = this.#shared();
-    if (userID !== null && !shared.has(LOGOUTS)) return await this.#logout(userID, mine);
+    const shared = this.#shared;
+    if (userID !== null && !shared.has(LOGOUTS)) return this.#logout(userID, mine);
     // Noted at once: what connects from now on begins after it.
     let done: Promise<void> | undefined;
     const turn = this.#afterLogouts(async () => {
@@ -224,7 +225,7 @@ export class ChatSDK {
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
     const manager = this.#membership?.session?.manager;
     if (manager === undefined) throw new NotConnectedError();
-    return await request(this.#platform, this.#addresses.apiUrl, manager, method, path, options);
+    return request(this.#platform, this.#addresses.apiUrl, manager, method, path, options);
   }
 
   /** How it stands: tokens, clocks, storage, the last error. Holds nothing secret, and may be sent to whoever helps. */
@@ -278,7 +279,7 @@ export class ChatSDK {
       },
       onEnded: (reason, error) => {
         if (!mine()) return;
-        this.#drop(membership, error ?? undefined);
+        this.#drop(membership, error);
         this.#events.emit('sessionEnded', { reason, error });
       },
     };
@@ -303,7 +304,7 @@ export class ChatSDK {
       tokens,
       session: null,
       seat,
-      after: this.#shared().get(LOGOUTS),
+      after: this.#shared.get(LOGOUTS),
       ready,
       fail,
     };
@@ -332,13 +333,13 @@ export class ChatSDK {
   }
 
   /** Lets go of it, where it is still this client's; who waits for it is told why. */
-  #drop(membership: Membership | null, error: Error = new DisconnectedError()): void {
+  #drop(membership: Membership | null, error?: Error | null): void {
     if (this.#membership === membership) {
       this.#membership = null;
       this.#user = null;
       this.#connectivity = null;
     }
-    membership?.fail(error);
+    membership?.fail(error ?? new DisconnectedError());
   }
 
   async #leave(membership: Membership | null): Promise<void> {
@@ -353,13 +354,9 @@ export class ChatSDK {
     await session.logout(membership?.seat);
   }
 
-  #shared(): Map<string, unknown> {
-    return this.#platform.shared?.() ?? this.#own;
-  }
-
   /** Runs `work` after the logouts that do not know yet whom they are for; at once where there are none. */
   async #afterLogouts(work: () => Promise<void> | undefined): Promise<void> {
-    const logouts = this.#shared().get(LOGOUTS);
+    const logouts = this.#shared.get(LOGOUTS);
     if (logouts !== undefined) await logouts;
     await work();
   }

@@ -153,7 +153,7 @@ export class RefreshError extends ChatError {
     code: ErrorCode,
     message: string,
     attempt: number,
-    details: ErrorDetails = {},
+    details?: ErrorDetails,
   ) {
     super(code, message, { ...details, retryable: kind !== 'fatal' });
     this.kind = kind;

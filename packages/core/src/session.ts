@@ -120,7 +120,8 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
   /** Asks through the client that came last: its function is the freshest. */
   function askHost(): Promise<Partial<Tokens>> {
     const ask = [...seats.keys()].flatMap(({ refreshTokens }) => refreshTokens ?? []).pop();
-    return ask === undefined ? Promise.reject(new Error('nobody takes part')) : ask();
+    if (ask === undefined) throw new Error('nobody takes part');
+    return ask();
   }
 
   function each(call: (seat: Seat) => void): void {

@@ -20,10 +20,10 @@ export interface TokenSource {
   tokenOtherThan(refused: string | null, ending?: boolean): Promise<string>;
 }
 
-/** Close codes that speak about the token: invalid, or of a session that is over. */
-const REFUSED = [3500, 3503];
 /** The token had expired. */
 const TOKEN_EXPIRED = 109;
+/** Codes that speak about the token: expired, invalid, or of a session that is over. */
+const REFUSED = [TOKEN_EXPIRED, 3500, 3503];
 /** `disconnect()` was called, and `getToken` said that there is no session. */
 const OURS = [0, 1];
 
@@ -80,7 +80,7 @@ export function makeConnection(
     if (!open || OURS.includes(code)) return;
     logger.debug(`Socket: closed (${code} ${reason})`);
     lost();
-    const unwanted = REFUSED.includes(code) || code === TOKEN_EXPIRED;
+    const unwanted = REFUSED.includes(code);
     if (unwanted) refused = true;
     closes += 1;
     // The first refusal is answered at once: the wait for another token is wait enough.

@@ -14,7 +14,7 @@ import {
   type ErrorDetails,
   InvalidInputError,
   NotConnectedError,
-  type RefreshError,
+  RefreshError,
   type StorageError,
 } from '../errors.ts';
 import type { Logger } from '../logger.ts';
@@ -22,7 +22,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { User } from '../user.ts';
 import { guarded } from '../within.ts';
 import { type Outcome, outcomeOf } from './attempt.ts';
-import { endedBy } from './ends.ts';
+import { ENDS } from './ends.ts';
 import type {
   AuthReport,
   FatalReason,
@@ -182,10 +182,9 @@ export function makeManager(options: ManagerOptions) {
   function refresh(): Promise<void> {
     if (flight !== null) return flight;
     const pair = current;
-    if (pair === null) return Promise.resolve();
-    if (!canRefresh(pair)) {
+    if (pair === null || !canRefresh(pair)) {
       // Expired by this device's clock, which may be wrong: the server's refusal is what ends it.
-      if (!works(pair)) setState('expired');
+      if (pair !== null && !works(pair)) setState('expired');
       return Promise.resolve();
     }
     const mine = run(pair).finally(() => {
@@ -228,7 +227,7 @@ export function makeManager(options: ManagerOptions) {
         return failed(outcome.trouble, old);
       case 'fatal': {
         end(outcome.code, outcome);
-        return await vault.discard(outcome.pair);
+        return vault.discard(outcome.pair);
       }
       case 'pair': {
         const { pair, stored } = outcome;
@@ -351,8 +350,9 @@ export function makeManager(options: ManagerOptions) {
     if (report) onRefreshError(error);
   }
 
-  function end(reason: FatalReason, details: ErrorDetails = {}): RefreshError {
-    const error = endedBy(reason, outage.failures + 1, details);
+  function end(reason: FatalReason, details?: ErrorDetails): RefreshError {
+    const attempt = outage.failures + 1;
+    const error = new RefreshError('fatal', reason, ENDS[reason], attempt, details);
     close(error);
     endedWith = error;
     note(error);
@@ -392,7 +392,8 @@ export function makeManager(options: ManagerOptions) {
 
   /** The token of a pair that nothing can replace. The server's refusal ends the session, no clock does. */
   function only(pair: Pair, refused?: string | null): string {
-    if (pair.tokens.accessToken !== refused) return pair.tokens.accessToken;
+    const { accessToken } = pair.tokens;
+    if (accessToken !== refused) return accessToken;
     throw end('refresh_token_missing');
   }
 
@@ -451,7 +452,7 @@ export function makeManager(options: ManagerOptions) {
      * user's. Once begun, takes the pair up where it is newer.
      */
     async start(given: Tokens): Promise<void> {
-      if (current !== null || starting !== null) return await offer(given);
+      if (current !== null || starting !== null) return offer(given);
       const pair = read(given);
       stop();
       const live = living();
@@ -513,7 +514,7 @@ export function makeManager(options: ManagerOptions) {
       if (accessToken !== refused && works(pair)) return accessToken;
       const token = waiters.wait(refused);
       if (!timetable.pausing) void refresh();
-      return await token;
+      return token;
     },
 
     stop,

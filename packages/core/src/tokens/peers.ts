@@ -1,6 +1,7 @@
 /** The other tabs of the origin that have the same user connected to the same server. */
 import type { Platform } from '../platform/platform.ts';
 import { isRecord, numberOf, textOf } from '../values.ts';
+import { guarded } from '../within.ts';
 import { type Clocks, pairFromStored } from './pair.ts';
 import { parseStored } from './stored.ts';
 import type { Pair } from './types.ts';
@@ -19,11 +20,8 @@ export interface Logout {
 /** Tells the other tabs that the user logged out, and leaves nothing open. */
 export function tellSignedOut(platform: Platform, name: string, logout: Logout): void {
   const channel = platform.channel(name, () => {});
-  try {
-    channel?.post({ type: 'signedOut', ...logout });
-  } catch {
-    // They find the tombstone in the storage.
-  }
+  // Where it fails, they find the tombstone in the storage.
+  guarded(() => channel?.post({ type: 'signedOut', ...logout }));
   channel?.close();
 }
 
@@ -61,11 +59,8 @@ export function makePeers(
   });
 
   function post(message: unknown): void {
-    try {
-      channel?.post(message);
-    } catch {
-      // A channel that was closed under us: storage carries the pair too.
-    }
+    // It may have been closed under us: storage carries the pair too.
+    guarded(() => channel?.post(message));
   }
 
   /** Tells the others of a pair that is in use. */

@@ -51,7 +51,6 @@ export function makeRefresher(
         resume();
       };
     });
-    wake = () => {};
   }
 
   return {
@@ -64,7 +63,7 @@ export function makeRefresher(
       }
       const { signal } = abort;
       // The lock is released before anything of the host's is called.
-      return await platform.locks.hold(lock, LOCK_WAIT, () =>
+      return platform.locks.hold(lock, LOCK_WAIT, () =>
         attempt(clocks, vault, session, old, (pair, stamp) =>
           refreshTokens === undefined
             ? requestPair(platform, apiUrl, userID, pair.tokens.refreshToken, clocks, stamp, signal)

@@ -75,7 +75,7 @@ export async function requestPair(
       return troubled('network', 'nothing answered', answer);
     case 'foreign': {
       const { status } = answer;
-      if (isMisplaced(status)) return misplaced(apiUrl, String(status), answer);
+      if (isMisplaced(status)) return misplaced(apiUrl, status, answer);
       if (status >= 300) return troubled('network', `status ${status}`, answer);
       return troubled('protocol', `status ${status}, but not from the server`, answer);
     }
@@ -85,7 +85,7 @@ export async function requestPair(
         clocks.server.learn(answer.body.serverTime, answer.sentWall, answer.tookMs);
         return { kind: 'again', reason: 'the clock was wrong' };
       }
-      if (isRefusal(status) && isFatal(code)) return { kind: 'fatal', code, status, requestId };
+      if (isFinal(code, status)) return { kind: 'fatal', code, status, requestId };
       if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       // 400, 413, 415: the server did not understand the request.
       const kind = [400, 413, 415].includes(status) ? 'protocol' : 'network';
@@ -112,9 +112,9 @@ export async function requestFromHost(
 ): Promise<Verdict> {
   try {
     const body: unknown = await refreshTokens();
-    if (isRecord(body) && typeof body.code === 'string' && isFatal(body.code) && isRefusal(body.status)) {
+    if (isRecord(body) && isFinal(body.code, body.status)) {
       const requestId = textOf(body.requestId) ?? null;
-      return { kind: 'fatal', code: body.code, status: Number(body.status), requestId };
+      return { kind: 'fatal', code: body.code, status: body.status as number, requestId };
     }
     const pair = pairFromReply(userID, body, clocks, true);
     if (typeof pair !== 'string') {
@@ -132,8 +132,9 @@ export async function requestFromHost(
   }
 }
 
-function isFatal(code: string): code is FatalCode {
-  return (FATAL_CODES as readonly string[]).includes(code);
+/** Whether it is a refusal of our server's that ends the session. */
+function isFinal(code: unknown, status: unknown): code is FatalCode {
+  return (status === 401 || status === 403) && (FATAL_CODES as readonly unknown[]).includes(code);
 }
 
 /** Whether nothing of ours is at this address. */
@@ -141,12 +142,8 @@ function isMisplaced(status: number): boolean {
   return status === 404 || status === 405;
 }
 
-function misplaced(apiUrl: string, what: string, answer: Parameters<typeof troubled>[2]): Verdict {
+function misplaced(apiUrl: string, what: string | number, answer: Parameters<typeof troubled>[2]): Verdict {
   return troubled('configuration', `${apiUrl}/auth/refresh answered ${what}: check apiUrl`, answer);
-}
-
-function isRefusal(status: unknown): boolean {
-  return status === 401 || status === 403;
 }
 
 /** Trouble of this kind; `answer` stands behind it, where anything does. */

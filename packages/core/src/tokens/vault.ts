@@ -11,7 +11,7 @@ import { parseStored } from './stored.ts';
 import type { Pair } from './types.ts';
 
 /** No storage may hold a session up for longer than this, in ms. */
-const STORAGE_TIMEOUT = 5_000;
+export const STORAGE_TIMEOUT = 5_000;
 
 /**
  * For how long, in ms awake, a storage that cannot be read counts as one that soon can. After that it is broken, and
@@ -148,7 +148,7 @@ export function makeVault(
     if (record === undefined || isBlocked(error) || error instanceof TimeoutError) return !holds;
     if (!record?.accessToken) return true;
     // A shorter text may fit where the pair did not.
-    return await put(null, record).then(
+    return put(null, record).then(
       () => true,
       () => remove(),
     );
@@ -356,7 +356,7 @@ export function makeVault(
     /** Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the last one. */
     async ready(): Promise<boolean> {
       if (!wasted) return true;
-      return await alone(
+      return alone(
         'it could not be saved',
         () => !holds,
         async (record) => {
