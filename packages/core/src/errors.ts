@@ -44,7 +44,10 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** The ancestor of every error of this package. */
+/**
+ * The ancestor of every error of this package. Members are declared, and come to be in the constructors: a field that is
+ * defined would be written twice.
+ */
 export class ChatError extends Error {
   override name = 'ChatError';
   /** What went wrong, by a name that never changes: one of ours, or one of the server's. */
@@ -62,7 +65,10 @@ export class ChatError extends Error {
     { retryable = false, status = null, requestId = null, cause }: ErrorDetails = {},
   ) {
     super(redact(message), cause === undefined ? undefined : { cause: redactCause(cause) });
-    Object.assign(this, { code, retryable, status, requestId });
+    this.code = code;
+    this.retryable = retryable;
+    this.status = status;
+    this.requestId = requestId;
   }
 }
 
@@ -70,7 +76,7 @@ export class ChatError extends Error {
 export class InvalidInputError extends ChatError {
   override name = 'InvalidInputError';
   /** The argument that is at fault. */
-  readonly field: string;
+  declare readonly field: string;
 
   constructor(field: string, message: string) {
     super('invalid_input', message);
@@ -144,9 +150,9 @@ export type RefreshErrorKind = 'fatal' | 'network' | 'protocol' | 'configuration
 export class RefreshError extends ChatError {
   override name = 'RefreshError';
   /** `fatal` when the session has ended, otherwise what stands in the way. */
-  readonly kind: RefreshErrorKind;
+  declare readonly kind: RefreshErrorKind;
   /** How many refreshes in a row have failed, this one included. */
-  readonly attempt: number;
+  declare readonly attempt: number;
 
   constructor(
     kind: RefreshErrorKind,

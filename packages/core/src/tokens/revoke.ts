@@ -9,11 +9,8 @@
  */
 import { mayPass, send } from '../http.ts';
 import type { Platform } from '../platform/platform.ts';
-import { backoff } from './schedule.ts';
+import { backoff, LONGEST_PAUSE } from './schedule.ts';
 import type { Vault } from './vault.ts';
-
-/** The longest pause between two tries, in ms. */
-const LONGEST_PAUSE = 3_600_000;
 
 /** What tells the server. */
 export interface Revoker {

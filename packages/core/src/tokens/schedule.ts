@@ -4,6 +4,9 @@ import { numberOf } from '../values.ts';
 /** The longest a timer is set for; sleep, throttling and jumping clocks are noticed within it. */
 export const TICK = 30_000;
 
+/** No try that failed is repeated later than after this. */
+export const LONGEST_PAUSE = 3_600_000;
+
 /** Refuses what is not a time, instead of refreshing in a circle because of it. */
 export function readBuffer(value: unknown): number {
   if (value === undefined) return 300_000;

@@ -1,11 +1,9 @@
 /** When the pair in use is refreshed: its due moment, and the retries after failures. */
 import type { Platform } from '../platform/platform.ts';
 import { elapsed } from './pair.ts';
-import { effectiveBuffer, jitter, patience, TICK } from './schedule.ts';
+import { effectiveBuffer, jitter, LONGEST_PAUSE, patience, TICK } from './schedule.ts';
 import type { Pair } from './types.ts';
 
-/** No retry is further away than this, in ms. */
-const LONGEST_PAUSE = 3_600_000;
 /** So many refreshes in a minute may be forced before they are due. */
 const EARLY_PER_MINUTE = 10;
 /** So long after a retry was brought forward no other one is, in ms: focus and networks flap. */
