@@ -1,6 +1,6 @@
 /** The way in: wires tokens and socket together, and owns no logic of either. */
 import { readApiUrl, readWsUrl } from './address.ts';
-import { Emitter } from './emitter.ts';
+import { type Emitter, makeEmitter } from './emitter.ts';
 import {
   DisconnectedError,
   type HostSessionEndedError,
@@ -13,7 +13,7 @@ import type { Platform } from './platform/platform.ts';
 import { webPlatform } from './platform/web.ts';
 import type { ConnectionState } from './realtime/connection.ts';
 import { type RequestOptions, request } from './rest.ts';
-import { type Seat, Session } from './session.ts';
+import { type Seat, type Session, sessionOf } from './session.ts';
 import type { AuthReport, EndReason } from './tokens/events.ts';
 import { type ConnectInput, readConnectInput, readUserID, refuseApiKey } from './tokens/input.ts';
 import { recallUser, rememberUser } from './tokens/last-user.ts';
@@ -105,8 +105,7 @@ const LOGOUTS = 'logouts';
 /** A chat client for one user at a time. The constructor starts nothing. */
 export class ChatSDK {
   readonly #options: ChatSDKOptions;
-  readonly #apiUrl: string;
-  readonly #wsUrl: string;
+  readonly #addresses: { readonly apiUrl: string; readonly wsUrl: string };
   readonly #platform: Platform;
   readonly #logger: Logger;
   readonly #events: Emitter<ChatSDKEvents>;
@@ -115,21 +114,22 @@ export class ChatSDK {
   #lastUserID: string | null = null;
   #user: User | null = null;
   #connectivity: ConnectionState | null = null;
-  /** What this client shares with itself where the platform shares nothing. */
-  readonly #own = new Map<string, unknown>();
+  /** What the clients of the page have in common; this client's own where the platform shares nothing. */
+  readonly #shared: Map<string, unknown>;
 
   constructor(options: ChatSDKOptions) {
     this.#logger = redacting(options.logger);
     const strict = options.strict ?? false;
-    this.#apiUrl = readApiUrl(options.apiUrl, this.#logger, strict);
-    this.#wsUrl = readWsUrl(options.wsUrl, this.#apiUrl, this.#logger, strict);
+    const apiUrl = readApiUrl(options.apiUrl, this.#logger, strict);
+    this.#addresses = { apiUrl, wsUrl: readWsUrl(options.wsUrl, apiUrl, this.#logger, strict) };
     for (const [name, value] of Object.entries(options)) {
       if (typeof value === 'string') refuseApiKey(name, value);
     }
     readBuffer(options.refreshBufferMs);
     this.#options = { ...options };
     this.#platform = { ...webPlatform(), ...options.platform };
-    this.#events = new Emitter((error) => this.#logger.error(`A listener threw: ${String(error)}`));
+    this.#shared = this.#platform.shared?.() ?? new Map();
+    this.#events = makeEmitter(this.#logger);
   }
 
   /** The current user, or null where there is no session: before `connect`, and once the session was left or ended. */
@@ -172,7 +172,7 @@ export class ChatSDK {
     const { userID, tokens } = read;
     const membership = this.#membership;
     // What a logout may be about to end is left, and begun anew after it.
-    const logouts = this.#shared().get(LOGOUTS);
+    const logouts = this.#shared.get(LOGOUTS);
     if (membership?.userID === userID && (!logouts || membership.after === logouts)) {
       this.#afterLogouts(() => membership.session?.manager.offer(tokens)).catch((error: unknown) => {
         this.#logger.error(String(error));
@@ -203,8 +203,8 @@ export class ChatSDK {
     const userID = named === undefined ? (membership?.userID ?? this.#lastUserID) : readUserID(named);
     const mine = membership?.userID === userID ? membership : null;
     this.#drop(mine);
-    const shared = this.#shared();
-    if (userID !== null && !shared.has(LOGOUTS)) return await this.#logout(userID, mine);
+    const shared = this.#shared;
+    if (userID !== null && !shared.has(LOGOUTS)) return this.#logout(userID, mine);
     // Noted at once: what connects from now on begins after it.
     let done: Promise<void> | undefined;
     const turn = this.#afterLogouts(async () => {
@@ -225,14 +225,13 @@ export class ChatSDK {
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
     const manager = this.#membership?.session?.manager;
     if (manager === undefined) throw new NotConnectedError();
-    return await request(this.#platform, this.#apiUrl, manager, method, path, options);
+    return request(this.#platform, this.#addresses.apiUrl, manager, method, path, options);
   }
 
   /** How it stands: tokens, clocks, storage, the last error. Holds nothing secret, and may be sent to whoever helps. */
   debugAuth(): DebugReport {
     return {
-      apiUrl: this.#apiUrl,
-      wsUrl: this.#wsUrl,
+      ...this.#addresses,
       connectivity: this.#connectivity,
       auth: this.#membership?.session?.manager.debug() ?? null,
     };
@@ -241,53 +240,48 @@ export class ChatSDK {
   /** How it stands, and nothing secret. */
   toJSON(): { apiUrl: string; wsUrl: string; userID: string | null; connectivity: ConnectionState | null } {
     return {
-      apiUrl: this.#apiUrl,
-      wsUrl: this.#wsUrl,
+      ...this.#addresses,
       userID: this.#membership?.userID ?? null,
       connectivity: this.#connectivity,
     };
   }
 
   #session(userID: string): Session {
-    return Session.of({
+    return sessionOf({
       ...this.#options,
-      apiUrl: this.#apiUrl,
-      wsUrl: this.#wsUrl,
+      ...this.#addresses,
       userID,
-      hosted: this.#options.refreshTokens !== undefined,
       logger: this.#logger,
       platform: this.#platform,
     });
   }
 
   #join(userID: string, tokens: Tokens): Promise<User> {
-    const { onTokenRefresh, onRefreshError, refreshTokens } = this.#options;
     const platform = this.#platform;
     let waited = false;
     let settle = (): void => {};
     let fail: (error: unknown) => void = () => {};
     // Who has left hears nothing more, and a session that is over has no say in the next one.
-    const whileMine =
-      <A extends unknown[]>(call: (...args: A) => void) =>
-      (...args: A): void => {
-        if (this.#membership === membership) call(...args);
-      };
+    const mine = (): boolean => this.#membership === membership;
     const seat: Seat = {
-      onTokenRefresh,
-      onRefreshError,
-      refreshTokens,
-      onUser: whileMine((user) => {
-        this.#user = user;
-      }),
-      onState: whileMine((state) => {
+      // With the callbacks of the app.
+      ...this.#options,
+      onUser: (user) => {
+        if (mine()) this.#user = user;
+      },
+      onState: (state) => {
+        if (!mine()) return;
         this.#setConnectivity(state);
         if (state === 'connected') settle();
-      }),
-      onStorageError: whileMine((error) => this.#events.emit('storageError', error)),
-      onEnded: whileMine((reason, error) => {
-        this.#drop(membership, error ?? undefined);
+      },
+      onStorageError: (error) => {
+        if (mine()) this.#events.emit('storageError', error);
+      },
+      onEnded: (reason, error) => {
+        if (!mine()) return;
+        this.#drop(membership, error);
         this.#events.emit('sessionEnded', { reason, error });
-      }),
+      },
     };
     const ready = new Promise<User>((resolve, reject) => {
       settle = () => {
@@ -310,7 +304,7 @@ export class ChatSDK {
       tokens,
       session: null,
       seat,
-      after: this.#shared().get(LOGOUTS),
+      after: this.#shared.get(LOGOUTS),
       ready,
       fail,
     };
@@ -319,13 +313,13 @@ export class ChatSDK {
     this.#setConnectivity('connecting');
     void this.#afterLogouts(async () => {
       // Left already, out of a listener or while it waited.
-      if (this.#membership !== membership) return;
+      if (!mine()) return;
       // The record in a storage of the app's names the user already.
       if (this.#options.storage === undefined) void rememberUser(this.#lastUser(), platform.timers, userID);
       try {
         membership.session = this.#session(userID);
         await membership.session.join(seat, tokens);
-        if (this.#membership !== membership) return;
+        if (!mine()) return;
         const online = platform.network.online();
         if (!online) this.#setConnectivity('offline');
         if (!online || waited) settle();
@@ -339,13 +333,13 @@ export class ChatSDK {
   }
 
   /** Lets go of it, where it is still this client's; who waits for it is told why. */
-  #drop(membership: Membership | null, error: Error = new DisconnectedError()): void {
+  #drop(membership: Membership | null, error?: Error | null): void {
     if (this.#membership === membership) {
       this.#membership = null;
       this.#user = null;
       this.#connectivity = null;
     }
-    membership?.fail(error);
+    membership?.fail(error ?? new DisconnectedError());
   }
 
   async #leave(membership: Membership | null): Promise<void> {
@@ -360,20 +354,16 @@ export class ChatSDK {
     await session.logout(membership?.seat);
   }
 
-  #shared(): Map<string, unknown> {
-    return this.#platform.shared?.() ?? this.#own;
-  }
-
   /** Runs `work` after the logouts that do not know yet whom they are for; at once where there are none. */
   async #afterLogouts(work: () => Promise<void> | undefined): Promise<void> {
-    const logouts = this.#shared().get(LOGOUTS);
+    const logouts = this.#shared.get(LOGOUTS);
     if (logouts !== undefined) await logouts;
     await work();
   }
 
   /** Where it is kept who signed in last. */
   #lastUser(): TokenStorage {
-    return this.#options.storage ?? this.#platform.storage(`chatsdk:last:${this.#apiUrl}`);
+    return this.#options.storage ?? this.#platform.storage(`chatsdk:last:${this.#addresses.apiUrl}`);
   }
 
   #setConnectivity(state: ConnectionState): void {

@@ -44,24 +44,31 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** The ancestor of every error of this package. */
+/**
+ * The ancestor of every error of this package. Members are declared, and come to be in the constructors: a field that is
+ * defined would be written twice.
+ */
 export class ChatError extends Error {
   override name = 'ChatError';
   /** What went wrong, by a name that never changes: one of ours, or one of the server's. */
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** Whether the same call may succeed later without a change. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** HTTP status, or null where none was received. */
-  readonly status: number | null;
+  declare readonly status: number | null;
   /** The server's id of the request, or null. */
-  readonly requestId: string | null;
+  declare readonly requestId: string | null;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(redact(message), details.cause === undefined ? undefined : { cause: redactCause(details.cause) });
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { retryable = false, status = null, requestId = null, cause }: ErrorDetails = {},
+  ) {
+    super(redact(message), cause === undefined ? undefined : { cause: redactCause(cause) });
     this.code = code;
-    this.retryable = details.retryable ?? false;
-    this.status = details.status ?? null;
-    this.requestId = details.requestId ?? null;
+    this.retryable = retryable;
+    this.status = status;
+    this.requestId = requestId;
   }
 }
 
@@ -69,7 +76,7 @@ export class ChatError extends Error {
 export class InvalidInputError extends ChatError {
   override name = 'InvalidInputError';
   /** The argument that is at fault. */
-  readonly field: string;
+  declare readonly field: string;
 
   constructor(field: string, message: string) {
     super('invalid_input', message);
@@ -143,16 +150,16 @@ export type RefreshErrorKind = 'fatal' | 'network' | 'protocol' | 'configuration
 export class RefreshError extends ChatError {
   override name = 'RefreshError';
   /** `fatal` when the session has ended, otherwise what stands in the way. */
-  readonly kind: RefreshErrorKind;
+  declare readonly kind: RefreshErrorKind;
   /** How many refreshes in a row have failed, this one included. */
-  readonly attempt: number;
+  declare readonly attempt: number;
 
   constructor(
     kind: RefreshErrorKind,
     code: ErrorCode,
     message: string,
     attempt: number,
-    details: ErrorDetails = {},
+    details?: ErrorDetails,
   ) {
     super(code, message, { ...details, retryable: kind !== 'fatal' });
     this.kind = kind;

@@ -30,7 +30,12 @@ type Outcome =
   /** Something else answered, or our server behind something that fails: a proxy, a captive portal. */
   | { readonly kind: 'foreign'; readonly status: number; readonly retryAfterMs: number }
   /** Nothing answered. */
-  | { readonly kind: 'unreachable'; readonly cause: unknown };
+  | { readonly kind: 'failed'; readonly cause: unknown };
+
+/** Whether the same request may be answered otherwise later. */
+export function mayPass(status: number): boolean {
+  return status >= 500 || status === 408 || status === 429;
+}
 
 /** What a request carries beside its address. */
 export interface RequestParts {
@@ -49,37 +54,38 @@ export async function send(
   platform: Platform,
   method: string,
   url: string,
-  parts: RequestParts,
+  { body, authorization, signal, keepalive = false }: RequestParts,
 ): Promise<Answer> {
   const { clock, timers } = platform;
   const sentWall = clock.wall();
   const sentMono = clock.mono();
   const abort = new AbortController();
   const give = (): void => abort.abort();
-  if (parts.signal?.aborted) give();
-  parts.signal?.addEventListener('abort', give, { once: true });
+  if (signal?.aborted) give();
+  signal?.addEventListener('abort', give, { once: true });
   let outcome: Outcome;
   try {
     outcome = await within(timers, REQUEST_TIMEOUT, async () => {
+      const json = JSON.stringify(body) as string | undefined;
       const reply = await platform.fetch(url, {
         method,
         headers: {
           Accept: 'application/json',
-          ...(parts.body !== undefined && { 'Content-Type': 'application/json' }),
-          ...(parts.authorization && { Authorization: parts.authorization }),
+          ...(json && { 'Content-Type': 'application/json' }),
+          ...(authorization && { Authorization: authorization }),
         },
-        ...(parts.body !== undefined && { body: JSON.stringify(parts.body) }),
+        ...(json && { body: json }),
         signal: abort.signal,
         credentials: 'omit',
         cache: 'no-store',
-        keepalive: parts.keepalive ?? false,
+        keepalive,
       });
       return read(reply, await reply.text());
     });
   } catch (cause) {
-    outcome = { kind: 'unreachable', cause };
+    outcome = { kind: 'failed', cause };
   }
-  parts.signal?.removeEventListener('abort', give);
+  signal?.removeEventListener('abort', give);
   give();
   return { ...outcome, sentWall, tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono) };
 }

@@ -54,7 +54,6 @@ export type {
   TokenState,
 } from './tokens/events.ts';
 export type { ConnectInput } from './tokens/input.ts';
-export { TokenManager } from './tokens/manager.ts';
 export {
   localStorageAdapter,
   memoryStorage,
@@ -62,5 +61,6 @@ export {
   sessionStorageAdapter,
   type TokenStorage,
 } from './tokens/storage.ts';
+export { TokenManager } from './tokens/token-manager.ts';
 export type { Tokens } from './tokens/types.ts';
 export type { User } from './user.ts';

@@ -1,7 +1,8 @@
 /** Requests to the API as the current user. */
 import { InvalidInputError, RequestError } from './errors.ts';
-import { send } from './http.ts';
+import { mayPass, send } from './http.ts';
 import type { Platform } from './platform/platform.ts';
+import { textOf } from './values.ts';
 
 /** What a request may carry. */
 export interface RequestOptions {
@@ -47,14 +48,14 @@ export async function request(
       authorization: `Bearer ${token}`,
     });
     if (answer.kind === 'ok') return answer.body;
-    if (answer.kind === 'unreachable') {
+    if (answer.kind === 'failed') {
       throw new RequestError('network', `Network error: ${method} ${path} was not answered.`, {
         retryable: true,
         cause: answer.cause,
       });
     }
     const { status } = answer;
-    const retryable = status >= 500 || status === 408 || status === 429;
+    const retryable = mayPass(status);
     if (answer.kind === 'foreign') {
       const message = `Network error: ${method} ${path} was answered with status ${status}, and not by the API.`;
       throw new RequestError('network', message, { retryable, status });
@@ -64,8 +65,7 @@ export async function request(
       token = await tokens.getToken({ refused: token });
       continue;
     }
-    const { detail } = answer.body;
-    const message = typeof detail === 'string' ? detail : `${method} ${path} was refused: ${code}.`;
+    const message = textOf(answer.body.detail) ?? `${method} ${path} was refused: ${code}.`;
     throw new RequestError(code, message, { retryable, status, requestId });
   }
 }

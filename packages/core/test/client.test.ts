@@ -213,6 +213,7 @@ describe('construction', () => {
     [{ apiUrl: 'localhost:5500' }, 'apiUrl'],
     [{ apiUrl: '' }, 'apiUrl'],
     [{ apiUrl: 'https://user:secret@host' }, 'apiUrl'],
+    [{ apiUrl: 'http://:5500' }, 'apiUrl'],
     [{ wsUrl: 'http://localhost' }, 'wsUrl'],
     [{ refreshBufferMs: -1 }, 'refreshBufferMs'],
   ])('refuses %o', (options, words) => {

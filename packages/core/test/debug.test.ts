@@ -91,6 +91,9 @@ describe('strict', () => {
     ['http://chat.example.com', undefined],
     ['http://localhost:5500', 'ws://chat.example.com/ws'],
     ['http://8.8.8.8:5500', undefined],
+    ['http://172.32.0.1', undefined],
+    ['http://10.0.0.7.example.com', undefined],
+    ['http://[fe80::1]', undefined],
   ])('refuses %s with %s, of which it is warned without', (apiUrl, wsUrl) => {
     expect(() => scene.client({ apiUrl, wsUrl, strict: true })).toThrow('not encrypted');
     expect(scene.client({ apiUrl, wsUrl }).lines.join()).toContain('not encrypted');
@@ -101,6 +104,11 @@ describe('strict', () => {
     'http://127.0.0.1',
     'http://[::1]:5500',
     'http://10.0.0.7',
+    'http://172.31.0.1',
+    'http://192.168.1.4',
+    'http://[fd00::1]:5500',
+    'http://chat.localhost',
+    'http://chat.local',
     'https://a.example',
   ])('lets %s be', (apiUrl) => {
     expect(scene.client({ apiUrl, strict: true }).lines).toEqual([]);

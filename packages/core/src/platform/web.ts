@@ -1,5 +1,6 @@
 /** The platform of browsers, their workers, and Node. Looks at globals when it is called, never at import. */
 import { localStorageAdapter, memoryStorage } from '../tokens/storage.ts';
+import { listen } from './listen.ts';
 import type { Channel, Fetch, Lifecycle, Locks, Network, Platform, Timers } from './platform.ts';
 
 /** The platform of where this runs. Starts nothing. */
@@ -12,7 +13,7 @@ export function webPlatform(): Platform {
     timers: webTimers,
     random: () => Math.random(),
     fetch: ((url, init) => globalThis.fetch(url, supported(init))) satisfies Fetch,
-    webSocket: 'WebSocket' in globalThis ? globalThis.WebSocket : null,
+    webSocket: globalThis.WebSocket ?? null,
     network,
     lifecycle,
     locks: browser && globalThis.navigator?.locks ? webLocks : noLocks,
@@ -47,44 +48,30 @@ export function sharedMap(): Map<string, unknown> {
 }
 
 function after(ms: number, fn: () => void): () => void {
-  const timer: unknown = setTimeout(fn, ms);
+  const timer = setTimeout(fn, ms);
   // A pending refresh is no reason for a Node process to stay.
-  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function') {
-    timer.unref();
-  }
-  return () => clearTimeout(timer as number);
+  (timer as { unref?(): void }).unref?.();
+  return () => clearTimeout(timer);
 }
 
 /** The timers of every place there is. They keep no Node process alive. */
 export const webTimers: Timers = { after };
 
-/** Listens on an event target that may not be there. */
-function listen(target: unknown, names: readonly string[], fn: (event: Event) => void): () => void {
-  if (typeof target !== 'object' || target === null || !('addEventListener' in target)) return () => {};
-  const events = target as EventTarget;
-  for (const name of names) events.addEventListener(name, fn);
-  return () => {
-    for (const name of names) events.removeEventListener(name, fn);
-  };
-}
-
 const network: Network = {
-  online: () => !('navigator' in globalThis) || navigator.onLine !== false,
-  subscribe: (fn) => listen(globalThis, ['online', 'offline'], (event) => fn(event.type === 'online')),
+  online: () => globalThis.navigator?.onLine !== false,
+  subscribe: (fn) => listen(globalThis, ['online', 'offline'], ({ type }) => fn(type === 'online')),
 };
 
 const lifecycle: Lifecycle = {
-  visible: () => !('document' in globalThis) || document.visibilityState !== 'hidden',
+  visible: () => globalThis.document?.visibilityState !== 'hidden',
   onResume: (fn) => {
-    const page = 'document' in globalThis ? document : null;
-    const undo = [
-      listen(page, ['visibilitychange', 'resume'], () => {
-        if (lifecycle.visible()) fn();
-      }),
-      listen(globalThis, ['pageshow', 'focus'], () => fn()),
-    ];
+    const undoPage = listen(globalThis.document, ['visibilitychange', 'resume'], () => {
+      if (lifecycle.visible()) fn();
+    });
+    const undoWindow = listen(globalThis, ['pageshow', 'focus'], () => fn());
     return () => {
-      for (const one of undo) one();
+      undoPage();
+      undoWindow();
     };
   },
 };
@@ -93,11 +80,11 @@ const webLocks: Locks = {
   async hold(name, waitMs, fn) {
     let granted = false;
     const giveUp = new AbortController();
-    const timer = setTimeout(() => giveUp.abort(), waitMs);
+    const cancel = after(waitMs, () => giveUp.abort());
     try {
       return (await navigator.locks.request(name, { signal: giveUp.signal }, () => {
         granted = true;
-        clearTimeout(timer);
+        cancel();
         return fn();
       })) as Awaited<ReturnType<typeof fn>>;
     } catch (error) {
@@ -105,7 +92,7 @@ const webLocks: Locks = {
       if (granted) throw error;
       return fn();
     } finally {
-      clearTimeout(timer);
+      cancel();
     }
   },
 };

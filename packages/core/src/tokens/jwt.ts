@@ -20,10 +20,9 @@ export interface Claims {
 /** The claims of a JWT, or null where it is none. */
 export function readClaims(token: string): Claims | null {
   const parts = token.split('.');
-  const payload = parts[1];
-  if (parts.length !== 3 || payload === undefined) return null;
+  if (parts.length !== 3) return null;
   try {
-    const all: unknown = JSON.parse(decodeBase64Url(payload));
+    const all: unknown = JSON.parse(decodeBase64Url(parts[1] ?? ''));
     if (!isRecord(all) || typeof all.sub !== 'string') return null;
     return {
       sub: all.sub,
@@ -53,7 +52,8 @@ function decodeBase64Url(text: string): string {
     bits += 6;
     if (bits >= 8) {
       bits -= 8;
-      escaped += `%${((held >> bits) & 0xff).toString(16).padStart(2, '0')}`;
+      // With the ninth bit set there are always three digits.
+      escaped += `%${((held >> bits) | 0x100).toString(16).slice(1)}`;
     }
     held &= (1 << bits) - 1;
   }

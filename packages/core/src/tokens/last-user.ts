@@ -3,9 +3,7 @@ import type { Timers } from '../platform/platform.ts';
 import { within } from '../within.ts';
 import type { TokenStorage } from './storage.ts';
 import { parseStored } from './stored.ts';
-
-/** How long the storage is waited for, in ms. */
-const PATIENCE = 5_000;
+import { STORAGE_TIMEOUT } from './vault.ts';
 
 /** Notes that `userID` signed in. What other users left to be revoked stays. */
 export async function rememberUser(storage: TokenStorage, timers: Timers, userID: string): Promise<void> {
@@ -19,6 +17,6 @@ export async function recallUser(storage: TokenStorage, timers: Timers): Promise
 }
 
 /** A storage that fails is told of where tokens are at stake, not here. */
-async function tried(timers: Timers, work: () => unknown): Promise<unknown> {
-  return await within(timers, PATIENCE, work).catch(() => null);
+function tried(timers: Timers, work: () => unknown): Promise<unknown> {
+  return within(timers, STORAGE_TIMEOUT, work).catch(() => null);
 }

@@ -13,53 +13,50 @@ export interface Consequence {
   readonly report: boolean;
 }
 
-export class Outage {
-  readonly #platform: Platform;
-  #failures = 0;
-  #since = 0;
-  #reported = false;
-  #error: RefreshError | null = null;
+export function makeOutage({ clock, network, random }: Platform) {
+  let failures = 0;
+  let since = 0;
+  let reported = false;
+  let last: RefreshError | null = null;
+  return {
+    /** The last failure, or null where the last refresh succeeded. */
+    get error(): RefreshError | null {
+      return last;
+    },
 
-  constructor(platform: Platform) {
-    this.#platform = platform;
-  }
+    /** How many refreshes in a row have failed. */
+    get failures(): number {
+      return failures;
+    },
 
-  /** The last failure, or null where the last refresh succeeded. */
-  get error(): RefreshError | null {
-    return this.#error;
-  }
+    /** A refresh succeeded, or the session is over. */
+    over(): void {
+      failures = 0;
+      reported = false;
+      last = null;
+    },
 
-  /** How many refreshes in a row have failed. */
-  get failures(): number {
-    return this.#failures;
-  }
+    /** Counts a failure. `usable` says whether the access token still works. */
+    failed(trouble: Trouble, usable: boolean): Consequence {
+      const { kind, reason, retryAfterMs, status } = trouble;
+      const now = clock.mono();
+      if (failures === 0) since = now;
+      failures += 1;
+      const misconfigured = kind === 'configuration';
+      const slow = misconfigured || status === 400 || !network.online();
+      const delay = Math.max(backoff(failures, random()), retryAfterMs, slow ? 60_000 : 0);
 
-  /** A refresh succeeded, or the session is over. */
-  over(): void {
-    this.#failures = 0;
-    this.#reported = false;
-    this.#error = null;
-  }
+      const message = `Network error: could not refresh the chat session (attempt ${failures}; will keep retrying): ${reason}`;
+      const code = kind === 'storage' ? 'storage_failed' : kind;
+      const error = new RefreshError(kind, code, message, failures, trouble);
+      last = error;
 
-  /** Counts a failure. `usable` says whether the access token still works. */
-  failed(trouble: Trouble, usable: boolean): Consequence {
-    const { clock, network, random } = this.#platform;
-    const now = clock.mono();
-    if (this.#failures === 0) this.#since = now;
-    this.#failures += 1;
-    const slow = trouble.kind === 'configuration' || trouble.status === 400 || !network.online();
-    const delay = Math.max(backoff(this.#failures, random()), trouble.retryAfterMs, slow ? 60_000 : 0);
-
-    const message = `Network error: could not refresh the chat session (attempt ${this.#failures}; will keep retrying): ${trouble.reason}`;
-    const code = trouble.kind === 'storage' ? 'storage_failed' : trouble.kind;
-    const error = new RefreshError(trouble.kind, code, message, this.#failures, trouble);
-    this.#error = error;
-
-    // While the token works, nobody is told: it may be over before anybody would notice. An address that is
-    // wrong does not get right by itself, so that is told as soon as it matters.
-    const patient = this.#failures >= 5 && now - this.#since >= 30_000;
-    const report = !usable && !this.#reported && (patient || trouble.kind === 'configuration');
-    if (report) this.#reported = true;
-    return { error, delay, report };
-  }
+      // While the token works, nobody is told: it may be over before anybody would notice. An address that is
+      // wrong does not get right by itself, so that is told as soon as it matters.
+      const patient = failures >= 5 && now - since >= 30_000;
+      const report = !usable && !reported && (patient || misconfigured);
+      reported ||= report;
+      return { error, delay, report };
+    },
+  };
 }

@@ -44,7 +44,7 @@ export function makePair(userID: string, tokens: Tokens, clocks: Clocks, origin:
     sid: claims.sid,
     rank: claims.rc ?? tokens.expiresAt,
     ttl,
-    receivedAt: origin.receivedAt ?? Math.min(anchor.wall, anchor.wall - (ttl - left)),
+    receivedAt: origin.receivedAt ?? anchor.wall - (ttl - left),
     anchor,
     left,
     user: origin.user ?? readUser(userID, claims.all),

@@ -19,6 +19,11 @@ export interface Stamp {
   readonly mono: number;
 }
 
+/** This moment. */
+export function stampOf({ device, server }: Clocks): Stamp {
+  return { server: Math.round(server.now()), wall: device.wall(), mono: device.mono() };
+}
+
 /** Whether what was asked for at `stamp` is too old to be kept, by either clock of the device. */
 export function isLate(stamp: Stamp, clock: Clock): boolean {
   return Math.max(clock.wall() - stamp.wall, clock.mono() - stamp.mono) > STALE_REPLY;
@@ -36,6 +41,11 @@ export interface Trouble {
   readonly cause?: unknown;
 }
 
+export interface Troubled {
+  readonly kind: 'trouble';
+  readonly trouble: Trouble;
+}
+
 /** What the answer means. */
 export type Verdict =
   | { readonly kind: 'pair'; readonly pair: Pair }
@@ -46,7 +56,7 @@ export type Verdict =
       readonly requestId: string | null;
     }
   | { readonly kind: 'again'; readonly reason: string }
-  | { readonly kind: 'trouble'; readonly trouble: Trouble };
+  | Troubled;
 
 /** Presents `refreshToken` at `POST /auth/refresh`. */
 export async function requestPair(
@@ -61,13 +71,13 @@ export async function requestPair(
   const body = { refreshToken, sentAt: stamp.server };
   const answer = await send(platform, 'POST', `${apiUrl}/auth/refresh`, { body, signal });
   switch (answer.kind) {
-    case 'unreachable':
-      return trouble('network', 'nothing answered', answer);
+    case 'failed':
+      return troubled('network', 'nothing answered', answer);
     case 'foreign': {
       const { status } = answer;
-      if (isMisplaced(status)) return misplaced(apiUrl, String(status), answer);
-      if (status >= 300) return trouble('network', `status ${status}`, answer);
-      return trouble('protocol', `status ${status}, but not from the server`, answer);
+      if (isMisplaced(status)) return misplaced(apiUrl, status, answer);
+      if (status >= 300) return troubled('network', `status ${status}`, answer);
+      return troubled('protocol', `status ${status}, but not from the server`, answer);
     }
     case 'problem': {
       const { code, status, requestId } = answer;
@@ -75,18 +85,18 @@ export async function requestPair(
         clocks.server.learn(answer.body.serverTime, answer.sentWall, answer.tookMs);
         return { kind: 'again', reason: 'the clock was wrong' };
       }
-      if (isRefusal(status) && isFatal(code)) return { kind: 'fatal', code, status, requestId };
+      if (isFinal(code, status)) return { kind: 'fatal', code, status, requestId };
       if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       // 400, 413, 415: the server did not understand the request.
       const kind = [400, 413, 415].includes(status) ? 'protocol' : 'network';
-      return trouble(kind, `status ${status} (${code})`, answer);
+      return troubled(kind, `status ${status} (${code})`, answer);
     }
     case 'ok': {
       const { body } = answer;
       if (isLate(stamp, clocks.device)) return { kind: 'again', reason: 'the reply came too late' };
       if (isRecord(body)) clocks.server.learn(body.serverTime, answer.sentWall, answer.tookMs);
       const pair = pairFromReply(userID, body, clocks, false);
-      return typeof pair === 'string' ? trouble('protocol', pair, answer) : { kind: 'pair', pair };
+      return typeof pair === 'string' ? troubled('protocol', pair, answer) : { kind: 'pair', pair };
     }
   }
 }
@@ -102,9 +112,9 @@ export async function requestFromHost(
 ): Promise<Verdict> {
   try {
     const body: unknown = await refreshTokens();
-    if (isRecord(body) && typeof body.code === 'string' && isFatal(body.code) && isRefusal(body.status)) {
+    if (isRecord(body) && isFinal(body.code, body.status)) {
       const requestId = textOf(body.requestId) ?? null;
-      return { kind: 'fatal', code: body.code, status: Number(body.status), requestId };
+      return { kind: 'fatal', code: body.code, status: body.status as number, requestId };
     }
     const pair = pairFromReply(userID, body, clocks, true);
     if (typeof pair !== 'string') {
@@ -112,18 +122,19 @@ export async function requestFromHost(
       clocks.server.learn(pair.tokens.expiresAt - pair.left, clocks.device.wall(), 0);
       return { kind: 'pair', pair };
     }
-    return trouble('protocol', `refreshTokens: ${pair}`, {});
+    return troubled('protocol', `refreshTokens: ${pair}`);
   } catch (cause) {
     // By its code, because the error may come from another copy of this package.
     if (isRecord(cause) && cause.code === ('host_session_ended' satisfies FatalReason)) {
       return { kind: 'fatal', code: 'host_session_ended', status: null, requestId: null };
     }
-    return trouble('network', 'refreshTokens failed', { cause });
+    return troubled('network', 'refreshTokens failed', { cause });
   }
 }
 
-function isFatal(code: string): code is FatalCode {
-  return (FATAL_CODES as readonly string[]).includes(code);
+/** Whether it is a refusal of our server's that ends the session. */
+function isFinal(code: unknown, status: unknown): code is FatalCode {
+  return (status === 401 || status === 403) && (FATAL_CODES as readonly unknown[]).includes(code);
 }
 
 /** Whether nothing of ours is at this address. */
@@ -131,19 +142,16 @@ function isMisplaced(status: number): boolean {
   return status === 404 || status === 405;
 }
 
-function misplaced(apiUrl: string, what: string, answer: Parameters<typeof trouble>[2]): Verdict {
-  return trouble('configuration', `${apiUrl}/auth/refresh answered ${what}: check apiUrl`, answer);
+function misplaced(apiUrl: string, what: string | number, answer: Parameters<typeof troubled>[2]): Verdict {
+  return troubled('configuration', `${apiUrl}/auth/refresh answered ${what}: check apiUrl`, answer);
 }
 
-function isRefusal(status: unknown): boolean {
-  return status === 401 || status === 403;
-}
-
-function trouble(
+/** Trouble of this kind; `answer` stands behind it, where anything does. */
+export function troubled(
   kind: Trouble['kind'],
   reason: string,
-  answer: { status?: number; requestId?: string | null; retryAfterMs?: number; cause?: unknown },
-): Verdict {
+  answer: { status?: number; requestId?: string | null; retryAfterMs?: number; cause?: unknown } = {},
+): Troubled {
   const { status = null, requestId = null, retryAfterMs = 0, cause } = answer;
   return { kind: 'trouble', trouble: { kind, reason, retryAfterMs, status, requestId, cause } };
 }

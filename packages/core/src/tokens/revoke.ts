@@ -7,13 +7,10 @@
  * it stands here only where the client has nothing better, and where a backend keeps the refresh token, that
  * backend's own logout is what revokes it.
  */
-import { send } from '../http.ts';
+import { mayPass, send } from '../http.ts';
 import type { Platform } from '../platform/platform.ts';
-import { backoff } from './schedule.ts';
+import { backoff, LONGEST_PAUSE } from './schedule.ts';
 import type { Vault } from './vault.ts';
-
-/** The longest pause between two tries, in ms. */
-const LONGEST_PAUSE = 3_600_000;
 
 /** What tells the server. */
 export interface Revoker {
@@ -24,7 +21,7 @@ export interface Revoker {
 }
 
 /** @param vaults where tokens wait, the user's own first */
-export function revoker(platform: Platform, apiUrl: string, vaults: readonly Vault[]): Revoker {
+export function makeRevoker(platform: Platform, apiUrl: string, vaults: readonly Vault[]): Revoker {
   /** What the server has not answered yet: see `StoredTokens.revoke`. */
   const waiting = new Set<string>();
   let busy = false;
@@ -39,7 +36,7 @@ export function revoker(platform: Platform, apiUrl: string, vaults: readonly Vau
         ...(bearer ? { body: {}, authorization: token } : { body: { refreshToken: token } }),
       });
       // Only our server's own word that it makes no difference to ask again counts as an answer.
-      const final = answer.kind === 'problem' && answer.status < 500 && ![408, 429].includes(answer.status);
+      const final = answer.kind === 'problem' && !mayPass(answer.status);
       if (answer.kind === 'ok' || final) {
         waiting.delete(token);
         for (const vault of vaults) await vault.revoked(token);

@@ -1,15 +1,18 @@
 /** When to refresh: pure functions of lifetimes, all in milliseconds. */
+import { numberOf } from '../values.ts';
 
 /** The longest a timer is set for; sleep, throttling and jumping clocks are noticed within it. */
 export const TICK = 30_000;
 
+/** No try that failed is repeated later than after this. */
+export const LONGEST_PAUSE = 3_600_000;
+
 /** Refuses what is not a time, instead of refreshing in a circle because of it. */
 export function readBuffer(value: unknown): number {
   if (value === undefined) return 300_000;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-    throw new TypeError('refreshBufferMs has to be a number of milliseconds, 0 or more.');
-  }
-  return value;
+  const buffer = numberOf(value) ?? -1;
+  if (buffer < 0) throw new TypeError('refreshBufferMs has to be a number of milliseconds, 0 or more.');
+  return buffer;
 }
 
 /** How long before its end a token of this life is refreshed. At least a sliver, even where 0 is asked for. */

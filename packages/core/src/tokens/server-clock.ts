@@ -2,37 +2,33 @@
 import type { Clock } from '../platform/platform.ts';
 import { numberOf } from '../values.ts';
 
-export class ServerClock {
-  readonly #clock: Clock;
-  #offset = 0;
+export type ServerClock = ReturnType<typeof makeServerClock>;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
+export function makeServerClock(clock: Clock) {
+  let ahead = 0;
+  return {
+    /** Milliseconds since the Unix epoch, by the server. */
+    now: (): number => clock.wall() + ahead,
 
-  /** Milliseconds since the Unix epoch, by the server. */
-  now(): number {
-    return this.#clock.wall() + this.#offset;
-  }
+    /** How far the server is ahead of this device, in ms. */
+    get offset(): number {
+      return ahead;
+    },
 
-  /** How far the server is ahead of this device, in ms. */
-  get offset(): number {
-    return this.#offset;
-  }
+    /** Takes up an estimate that an earlier run, or another tab, stored. */
+    assume(offset = ahead): void {
+      ahead = offset;
+    },
 
-  /** Takes up an estimate that an earlier run, or another tab, stored. */
-  assume(offset: number | undefined): void {
-    if (offset !== undefined) this.#offset = offset;
-  }
-
-  /**
-   * Learns from a reply that gave `serverTime`. Slow replies are ignored: they could be off by half of
-   * what they took.
-   * @param sentWall the device's wall clock when the request left
-   * @param tookMs how long the reply took
-   */
-  learn(serverTime: unknown, sentWall: number, tookMs: number): void {
-    const time = numberOf(serverTime) ?? 0;
-    if (time > 0 && tookMs <= 10_000) this.#offset = time - (sentWall + tookMs / 2);
-  }
+    /**
+     * Learns from a reply that gave `serverTime`. Slow replies are ignored: they could be off by half of
+     * what they took.
+     * @param sentWall the device's wall clock when the request left
+     * @param tookMs how long the reply took
+     */
+    learn(serverTime: unknown, sentWall: number, tookMs: number): void {
+      const time = numberOf(serverTime) ?? 0;
+      if (time > 0 && tookMs <= 10_000) ahead = time - (sentWall + tookMs / 2);
+    },
+  };
 }

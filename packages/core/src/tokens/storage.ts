@@ -1,4 +1,5 @@
 /** Where pairs are kept between runs, and shared between tabs. */
+import { listen } from '../platform/listen.ts';
 
 /**
  * A place for one JSON value. The SDK decides what stands in it: the newest pair, or that the user logged
@@ -28,14 +29,14 @@ export interface StoredTokens {
   userID: string;
   /** Counts logouts. Who knows of fewer has been logged out meanwhile, and saves nothing. */
   generation: number;
-  accessToken?: string;
-  refreshToken?: string;
+  accessToken?: string | undefined;
+  refreshToken?: string | undefined;
   /** When the access token expires, ms since the Unix epoch by the server. */
-  expiresAt?: number;
+  expiresAt?: number | undefined;
   /** When it was received, ms since the Unix epoch by this device. */
-  receivedAt?: number;
+  receivedAt?: number | undefined;
   /** How far the server's clock is ahead of this device's, ms. */
-  offset?: number;
+  offset?: number | undefined;
   /**
    * What ends sessions that were logged out and that the server has not been told of yet: refresh tokens, or
    * `Bearer` and an access token where there was no refresh token.
@@ -75,17 +76,16 @@ interface Area {
 }
 
 function webStorage(name: 'localStorage' | 'sessionStorage', key: string): TokenStorage {
+  // biome-ignore lint/style/noRestrictedGlobals: an adapter is where the platform begins.
+  const host: Partial<Record<typeof name, Area>> & Partial<EventTarget> = globalThis;
   // Looked up at each use: merely touching it throws where the browser blocks storage, and the manager
   // treats that throw like any other failure of a storage.
-  const host = (): Record<string, unknown> & Partial<EventTarget> =>
-    // biome-ignore lint/style/noRestrictedGlobals: an adapter is where the platform begins.
-    globalThis as unknown as Record<string, unknown> & Partial<EventTarget>;
   const area = (): Area => {
-    const found = host()[name];
-    if (found === undefined || found === null) {
+    const found = host[name];
+    if (!found) {
       throw Object.assign(new Error(`${name} is not available here`), { name: 'SecurityError' });
     }
-    return found as Area;
+    return found;
   };
   return {
     get: () => {
@@ -94,13 +94,9 @@ function webStorage(name: 'localStorage' | 'sessionStorage', key: string): Token
     },
     set: (value) => area().setItem(key, JSON.stringify(value)),
     remove: () => area().removeItem(key),
-    subscribe: (listener) => {
-      const onStorage = (event: Event): void => {
-        const changed = (event as StorageEvent).key;
+    subscribe: (listener) =>
+      listen(host, ['storage'], ({ key: changed }: StorageEvent) => {
         if (changed === key || changed === null) listener();
-      };
-      host().addEventListener?.('storage', onStorage);
-      return () => host().removeEventListener?.('storage', onStorage);
-    },
+      }),
   };
 }

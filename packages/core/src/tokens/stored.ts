@@ -10,17 +10,16 @@ export function parseStored(given: unknown): StoredTokens | null {
   const accessToken = textOf(value.accessToken);
   const userID = textOf(value.userID) ?? (accessToken && readClaims(accessToken)?.sub);
   if (userID === undefined) return null;
-  const record: StoredTokens = { v: 1, userID, generation: numberOf(value.generation) ?? 0 };
-  const refreshToken = textOf(value.refreshToken);
-  const expiresAt = numberOf(value.expiresAt);
-  if (accessToken !== undefined && refreshToken !== undefined && expiresAt !== undefined) {
-    Object.assign(record, { accessToken, refreshToken, expiresAt });
-  }
-  for (const name of ['receivedAt', 'offset'] as const) {
-    const number = numberOf(value[name]);
-    if (number !== undefined) record[name] = number;
-  }
   const revoke = Array.isArray(value.revoke) ? value.revoke.filter((one) => textOf(one)) : [];
-  if (revoke.length > 0) record.revoke = revoke;
-  return record;
+  return {
+    v: 1,
+    userID,
+    generation: numberOf(value.generation) ?? 0,
+    accessToken,
+    refreshToken: textOf(value.refreshToken),
+    expiresAt: numberOf(value.expiresAt),
+    receivedAt: numberOf(value.receivedAt),
+    offset: numberOf(value.offset),
+    ...(revoke.length > 0 && { revoke }),
+  };
 }

@@ -2,7 +2,7 @@
  * Tabs of one user on one device, between a server that keeps to the decision table and whatever happens to phones
  * and browsers. What happens is a list of {@link Fault}s; chance comes from a seed.
  */
-import { TokenManager } from '../../src/tokens/manager.ts';
+import { TokenManager } from '../../src/tokens/token-manager.ts';
 import type { Tokens } from '../../src/tokens/types.ts';
 import { problem, reply } from './fake-platform.ts';
 import { API } from './scene.ts';

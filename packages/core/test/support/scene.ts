@@ -1,7 +1,7 @@
 /** A device, a server, and token managers between them. */
 import type { RefreshError, StorageError } from '../../src/errors.ts';
 import type { EndReason, TokenManagerOptions } from '../../src/tokens/events.ts';
-import { TokenManager } from '../../src/tokens/manager.ts';
+import { TokenManager } from '../../src/tokens/token-manager.ts';
 import type { Tokens } from '../../src/tokens/types.ts';
 import { Device, Tab } from './fake-platform.ts';
 import { FakeServer } from './fake-server.ts';

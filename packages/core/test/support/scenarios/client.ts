@@ -2,7 +2,7 @@
 import { ChatError, type RefreshError } from '../../../src/errors.ts';
 import { redacting } from '../../../src/logger.ts';
 import { readConnectInput } from '../../../src/tokens/input.ts';
-import { TokenManager } from '../../../src/tokens/manager.ts';
+import { TokenManager } from '../../../src/tokens/token-manager.ts';
 import type { Tokens } from '../../../src/tokens/types.ts';
 import { API } from '../scene.ts';
 import type { Device } from '../world/device.ts';
