@@ -28,7 +28,12 @@ interface Line {
   turn: Promise<unknown>;
   /** What was written last, or null where it was removed. */
   last?: StoredTokens | null;
+  /** Until when, by the clock that never jumps, a write that was given up counts as one that may happen yet. */
+  late?: number | undefined;
 }
+
+/** For how long, in ms awake, a write that was given up is waited for before another one is tried. */
+const LATE_PATIENCE = 60_000;
 
 /** By what clients share, which is the page, or else the storage; and by lock. */
 const LINES = new WeakMap<object, Map<string, Line>>();
@@ -215,6 +220,8 @@ export class Vault {
   /** Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the last one. */
   async ready(): Promise<boolean> {
     if (!this.#wasted) return true;
+    // The lost one may land yet: what stands there now is not to be written over it.
+    if (this.#clocks.device.mono() < (this.#line.late ?? 0)) return !this.#holds;
     return await this.#alone(
       'it could not be saved',
       () => !this.#holds,
@@ -440,19 +447,34 @@ export class Vault {
   async #write(value: StoredTokens | null): Promise<void> {
     const line = this.#line;
     line.last = value;
-    let given = true;
+    let late: number | undefined;
     await within(this.#platform.timers, STORAGE_TIMEOUT, async () => {
-      await (value === null ? this.#storage.remove() : this.#storage.set(value));
-      if (given) return;
+      try {
+        await (value === null ? this.#storage.remove() : this.#storage.set(value));
+      } finally {
+        if (late !== undefined && line.late === late) line.late = undefined;
+      }
+      if (late === undefined) return;
       // Given up long ago, and done all the same: over what was written since, a logout perhaps.
       void this.#alone('it could not be saved', nothing, async (record) => {
         const { last = null } = line;
+        // Of two pairs the newer one stays, whichever was written last: it may be in use already.
+        const stays = this.#overtakes(value, last) ? value : last;
         const stands = record?.accessToken === value?.accessToken && record?.generation === value?.generation;
-        if (stands && last !== value) await this.#write(last);
+        if (stays === value ? this.#overtakes(value, record) : stands) await this.#write(stays);
+        else line.last = stays;
       });
-    }).finally(() => {
-      given = false;
+    }).catch((error: unknown) => {
+      if (error instanceof TimeoutError) line.late = late = this.#clocks.device.mono() + LATE_PATIENCE;
+      throw error;
     });
+  }
+
+  /** Whether `one` holds a newer pair than `other` does of the same session, and knows of as many logouts. */
+  #overtakes(one: StoredTokens | null, other: StoredTokens | null): boolean {
+    const [mine, theirs] = [this.#pair(one), this.#pair(other)];
+    if (mine === null || theirs === null || mine.sid !== theirs.sid) return false;
+    return mine.rank > theirs.rank && (one?.generation ?? 0) >= (other?.generation ?? 0);
   }
 
   #fail(what: string, cause: unknown): void {
