@@ -29,6 +29,9 @@ const STORAGE_TIMEOUT: Millis = 5_000;
 /// at all.
 const UNREADABLE_PATIENCE: Millis = 60_000;
 
+/// For how long, in ms awake, a write that was given up is waited for before another one is tried.
+const LATE_PATIENCE: Millis = 60_000;
+
 /// What came of a save.
 #[derive(Debug)]
 pub(crate) enum Saved {
@@ -81,8 +84,8 @@ struct Seen {
     stood: i64,
     /// Whether the last new pair counts as lost, because it could not be saved.
     wasted: bool,
-    /// How many writes were given up that may happen yet.
-    late: u32,
+    /// Until when, by the monotonic clock, a write that was given up counts as one that may happen yet.
+    late: Option<Millis>,
 }
 
 /// Why the storage did not do what it was asked.
@@ -148,7 +151,7 @@ impl<P: Platform> Vault<P> {
                 holds: false,
                 stood: i64::MIN,
                 wasted: false,
-                late: 0,
+                late: None,
             }),
             last: Mutex::default(),
             turn: Arc::default(),
@@ -255,7 +258,7 @@ impl<P: Platform> Vault<P> {
         if !wasted {
             return true;
         }
-        if late > 0 {
+        if late.is_some_and(|until| self.platform.mono() < until) {
             // The lost one may land yet: what stands there now is not to be written over it.
             return !holds;
         }
@@ -589,11 +592,12 @@ impl<P: Platform> Vault<P> {
                 }
             };
             vault.wrote(&Err(Failure::Slow), rank);
-            vault.seen().late += 1;
+            let until = platform.mono() + LATE_PATIENCE;
+            vault.seen().late = Some(until);
             // Where nobody waits any more, the turn is let go of with it: not kept until the write lands.
             drop(done.send((Err(Failure::Slow), turn)));
             let landed = late.await;
-            vault.seen().late -= 1;
+            vault.seen().late.take_if(|late| *late == until);
             if landed.is_ok() {
                 vault.landed(record).await;
             }
@@ -629,26 +633,35 @@ impl<P: Platform> Vault<P> {
                 return;
             };
             let last = lock(&self.last).clone();
-            if last == record || !is_same(stands.as_ref(), record.as_ref()) {
-                return;
-            }
-            let rank = |record: &Option<Record>| {
-                let rank = record.as_ref().map(|record| self.rank(record));
-                rank.unwrap_or(i64::MIN)
-            };
-            let generation =
-                |record: &Option<Record>| record.as_ref().map_or(0, |record| record.generation);
             // Of two pairs the newer one stays, whichever was written last: others may go on from it already.
-            let is_newer = rank(&record) > rank(&last) && rank(&last) > i64::MIN;
-            if is_newer && generation(&record) >= generation(&last) {
-                *lock(&self.last) = record;
+            let stays = self.overtakes(record.as_ref(), last.as_ref());
+            let again = if stays {
+                self.overtakes(record.as_ref(), stands.as_ref())
+            } else {
+                last != record && is_same(stands.as_ref(), record.as_ref())
+            };
+            let next = if stays { record } else { last };
+            if !again {
+                *lock(&self.last) = next;
                 return;
             }
-            let rank = rank(&last);
-            if let (Err(failure), _turn) = self.write(turn, last, rank).await {
+            let rank = next.as_ref().map_or(i64::MIN, |record| self.rank(record));
+            if let (Err(failure), _turn) = self.write(turn, next, rank).await {
                 self.fail("it could not be saved", failure);
             }
         })
+    }
+
+    /// Whether `one` holds a newer pair than `other` does of the same session, and knows of as many logouts.
+    fn overtakes(&self, one: Option<&Record>, other: Option<&Record>) -> bool {
+        let pair = |record| {
+            let mine: &Record = self.mine(record)?;
+            Some((mine.pair(self.clock.now(&*self.platform))?, mine.generation))
+        };
+        let (Some((mine, ours)), Some((theirs, others))) = (pair(one), pair(other)) else {
+            return false;
+        };
+        mine.sid == theirs.sid && mine.rank > theirs.rank && ours >= others
     }
 
     async fn answer<T>(
