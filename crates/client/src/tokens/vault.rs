@@ -122,6 +122,9 @@ pub(crate) struct Vault<P> {
     /// The logouts that this manager knows of: a tombstone of a later one ends its session.
     generation: AtomicI64,
     seen: Mutex<Seen>,
+    /// What stood there when the session began, of another session and got later than what the app gave: an app may
+    /// bring back the copy of a session that is long over.
+    spare: Mutex<Option<Arc<Pair>>>,
     /// What was written last; `None` where that was to remove it.
     last: Mutex<Option<Record>>,
     /// Where the platform has no locks, changes at least take turns in here, in the order in which they were asked for.
@@ -153,6 +156,7 @@ impl<P: Platform> Vault<P> {
                 wasted: false,
                 late: None,
             }),
+            spare: Mutex::default(),
             last: Mutex::default(),
             turn: Arc::default(),
         }
@@ -190,28 +194,32 @@ impl<P: Platform> Vault<P> {
     /// has a newer pair of the same session, answers that; of another session the app's word stands. Answers
     /// as well whether the pair is in the storage.
     pub(crate) async fn begin(self: &Arc<Self>, given: Arc<Pair>) -> (Arc<Pair>, bool) {
+        *lock(&self.spare) = None;
         let otherwise = (given.clone(), false);
         self.alone("it could not be opened", otherwise, |record| {
             let stored = self.enter(record.as_ref());
-            match stored {
-                Some(stored)
-                    if stored.sid.is_some()
-                        && stored.sid == given.sid
-                        && stored.rank >= given.rank =>
-                {
+            match stored.filter(|stored| stored.rank >= given.rank) {
+                Some(stored) if stored.sid.is_some() && stored.sid == given.sid => {
                     (None, (stored, true))
                 }
-                _ => (
-                    Some(self.record(Some(&given), record.as_ref())),
-                    (given, true),
-                ),
+                newer => {
+                    *lock(&self.spare) = newer;
+                    let next = self.record(Some(&given), record.as_ref());
+                    (Some(next), (given, true))
+                }
             }
         })
         .await
     }
 
+    /// The pair of another session that the app's displaced when this one began, where that was got later.
+    pub(crate) fn spare(&self) -> Option<Arc<Pair>> {
+        lock(&self.spare).clone()
+    }
+
     /// Begins with the pair that stands there, if one does.
     pub(crate) async fn resume(&self) -> Result<Option<Arc<Pair>>, Arc<StorageError>> {
+        *lock(&self.spare) = None;
         match self.get().await {
             Ok(record) => Ok(self.enter(record.as_ref())),
             Err(fault) => Err(self.fail("it could not be read", fault)),

@@ -173,6 +173,7 @@ export class Vault {
    * a newer pair of the same session, returns that; of another session the app's word stands.
    */
   async begin(given: Pair, live: () => boolean = () => true): Promise<Pair> {
+    this.spare = null;
     return await this.#alone(
       'it could not be opened',
       () => given,
