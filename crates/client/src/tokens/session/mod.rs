@@ -229,12 +229,7 @@ impl<P: Platform> Session<P> {
     /// Takes up a pair that the host got meanwhile, where it is newer than the one in use.
     pub(crate) async fn offer(self: Arc<Self>, given: Arc<Pair>) {
         self.begun().await;
-        if self
-            .state()
-            .pair
-            .as_ref()
-            .is_some_and(|pair| given.rank > pair.rank)
-        {
+        if self.is_newer(&given) {
             let (newest, _stored) = self.vault().begin(given).await;
             // The app has it.
             self.adopt(newest, true).await;
