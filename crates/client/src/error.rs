@@ -100,10 +100,10 @@ impl EndReason {
             Self::Refused(ErrorCode::UserBanned) => "This user is banned.",
             Self::Refused(_) => "Refresh token invalid: sign in again.",
             Self::RefreshTokenMissing => {
-                "The access token has expired and there is no refresh token: sign in again."
+                "Access token expired, no refresh token: sign in again."
             }
             Self::HostSessionEnded => {
-                "Your backend has no session of this user any more: sign in again."
+                "The session was ended by your backend: sign in again."
             }
             Self::LoggedOut => "The user logged out.",
         }

@@ -42,7 +42,7 @@ function readAddress(
     throw new TypeError(`${name} has to be ${expected}.`);
   }
   if (!encrypted && !PRIVATE.test(host)) {
-    const message = `${name} is not encrypted: everybody on the way can take the tokens. Use https and wss.`;
+    const message = `${name} is not encrypted: use https and wss.`;
     if (secret) throw new TypeError(message);
     logger.warn(message);
   }

@@ -49,7 +49,7 @@ export async function request(
     });
     if (answer.kind === 'ok') return answer.body;
     if (answer.kind === 'failed') {
-      throw new RequestError('network', `Network error: ${method} ${path} was not answered.`, {
+      throw new RequestError('network', `Network error: ${method} ${path}: nothing answered`, {
         retryable: true,
         cause: answer.cause,
       });
@@ -57,7 +57,7 @@ export async function request(
     const { status } = answer;
     const retryable = mayPass(status);
     if (answer.kind === 'foreign') {
-      const message = `Network error: ${method} ${path} was answered with status ${status}, and not by the API.`;
+      const message = `Network error: ${method} ${path}: status ${status}, but not from the server`;
       throw new RequestError('network', message, { retryable, status });
     }
     const { code, requestId } = answer;

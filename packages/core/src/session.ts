@@ -172,7 +172,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     compare({ storage, refreshBufferMs }: SessionOptions): void {
       if (warned || (storage === options.storage && refreshBufferMs === options.refreshBufferMs)) return;
       warned = true;
-      logger.warn('Clients of one user share the storage and refreshBufferMs of the first one.');
+      logger.warn('Clients of one user share storage and refreshBufferMs of the first.');
     },
 
     /** Takes part, with a pair that may be newer than the one in use. Resolves when the socket is being opened. */

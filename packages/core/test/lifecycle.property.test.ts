@@ -45,8 +45,20 @@ const faults = several(
   fc.record({ do: fc.constant('kill' as const), tab, after: fc.nat({ max: 40 }) }),
   storage('slow', 'none', 'writes'),
 );
+/** What writes after it was given up, and after the lock was let go of, is at most one's own. */
+const late = several(
+  ...weather,
+  fc.record({ do: fc.constant('open' as const), tab }),
+  fc.record({ do: fc.constant('kill' as const), tab, after: fc.nat({ max: 40 }) }),
+  fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 9_000 }) }),
+  fc.record({ do: fc.constantFrom('show', 'use'), tab }),
+  storage('late'),
+  storage('late', 'slow', 'none', 'writes'),
+);
 /** Where the storage fails, what only it remembers is forgotten: the process has to live. */
-const failing = several(...weather, storage(...FAULTS), storage(...FAULTS));
+const inTime = FAULTS.filter((fault) => fault !== 'late');
+const failing = several(...weather, storage(...inTime), storage(...inTime));
+const failingAlone = several(...weather, storage(...FAULTS), storage(...FAULTS));
 const circumstances: fc.Arbitrary<Circumstances> = fc.record({
   tabs: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 20 })),
   locks: fc.boolean(),
@@ -118,13 +130,30 @@ describe('the tabs of a device', { timeout }, () => {
 
   it('one by itself is not signed out by a storage that fails, and works when it is over', async () => {
     await fc.assert(
-      fc.asyncProperty(circumstances, failing, async (given, happened) => {
+      fc.asyncProperty(circumstances, failingAlone, async (given, happened) => {
         const life = await live({ ...given, tabs: 1 }, happened);
         await life.awake();
         await life.device.advance(7 * MINUTE);
         stays(life);
         expect(['valid', 'refreshing']).toContain(life.tabs[0]?.manager.state);
         expect(life.busiestMinute).toBeLessThanOrEqual(30);
+      }),
+      parameters,
+    );
+  });
+
+  it('one by itself is not signed out by what is written after it was given up, however often it starts anew', async () => {
+    await fc.assert(
+      fc.asyncProperty(circumstances, late, async (given, happened) => {
+        const life = await live({ ...given, tabs: 1 }, happened);
+        // At once: the next refresh would save a newer pair.
+        await life.happen({ do: 'kill', tab: 0, after: 0 });
+        await life.happen({ do: 'sleep', ms: 2 * HOUR });
+        await life.awake();
+        life.reopen();
+        await life.device.advance(7 * MINUTE);
+        stays(life);
+        expect(['valid', 'refreshing']).toContain(life.tabs[0]?.manager.state);
       }),
       parameters,
     );

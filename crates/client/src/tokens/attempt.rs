@@ -49,7 +49,7 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
         // Taken before storage is read: a process that freezes in between presents what it read with the
         // time at which it read it, and is told that it is stale instead of being taken for a thief.
         let stamp = session.now();
-        let found = match newest(session, &base).await {
+        let found = match newest(session, &base, None).await {
             Newest::SignedOut => return Outcome::SignedOut,
             Newest::Withheld => return troubled("the storage cannot be read"),
             Newest::Pair(found) => found,
@@ -83,7 +83,8 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
             Verdict::Trouble(trouble) => return Outcome::Trouble(trouble),
             Verdict::Again(why) => reason = why,
             Verdict::Fatal(fatal) => {
-                let after = match newest(session, &base).await {
+                let spare = session.vault().spare();
+                let after = match newest(session, &base, spare).await {
                     Newest::SignedOut => return Outcome::SignedOut,
                     Newest::Pair(after) if after.rank > base.rank => after,
                     Newest::Pair(_) | Newest::Withheld => {
@@ -125,7 +126,11 @@ enum Newest {
 }
 
 /// The newest pair that storage, others or this process know of.
-async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Newest {
+async fn newest<P: Platform>(
+    session: &Session<P>,
+    base: &Arc<Pair>,
+    spare: Option<Arc<Pair>>,
+) -> Newest {
     let (stored, unknown) = match session.vault().read().await {
         Stored::SignedOut => return Newest::SignedOut,
         Stored::Pair(stored) => (stored, false),
@@ -143,7 +148,7 @@ async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>) -> Newest {
         platform.sleep(ANSWER_TIME).await;
     }
     let mut best = base.clone();
-    for pair in [stored, session.newest_here()].into_iter().flatten() {
+    for pair in [stored, session.newest_here(), spare].into_iter().flatten() {
         if pair.rank > best.rank {
             best = pair;
         }

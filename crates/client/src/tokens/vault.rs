@@ -29,6 +29,9 @@ const STORAGE_TIMEOUT: Millis = 5_000;
 /// at all.
 const UNREADABLE_PATIENCE: Millis = 60_000;
 
+/// For how long, in ms awake, a write that was given up is waited for before another one is tried.
+const LATE_PATIENCE: Millis = 60_000;
+
 /// What came of a save.
 #[derive(Debug)]
 pub(crate) enum Saved {
@@ -81,8 +84,8 @@ struct Seen {
     stood: i64,
     /// Whether the last new pair counts as lost, because it could not be saved.
     wasted: bool,
-    /// How many writes were given up that may happen yet.
-    late: u32,
+    /// Until when, by the monotonic clock, a write that was given up counts as one that may happen yet.
+    late: Option<Millis>,
 }
 
 /// Why the storage did not do what it was asked.
@@ -119,6 +122,9 @@ pub(crate) struct Vault<P> {
     /// The logouts that this manager knows of: a tombstone of a later one ends its session.
     generation: AtomicI64,
     seen: Mutex<Seen>,
+    /// What stood there when the session began, of another session and got later than what the app gave: an app may
+    /// bring back the copy of a session that is long over.
+    spare: Mutex<Option<Arc<Pair>>>,
     /// What was written last; `None` where that was to remove it.
     last: Mutex<Option<Record>>,
     /// Where the platform has no locks, changes at least take turns in here, in the order in which they were asked for.
@@ -148,8 +154,9 @@ impl<P: Platform> Vault<P> {
                 holds: false,
                 stood: i64::MIN,
                 wasted: false,
-                late: 0,
+                late: None,
             }),
+            spare: Mutex::default(),
             last: Mutex::default(),
             turn: Arc::default(),
         }
@@ -187,28 +194,32 @@ impl<P: Platform> Vault<P> {
     /// has a newer pair of the same session, answers that; of another session the app's word stands. Answers
     /// as well whether the pair is in the storage.
     pub(crate) async fn begin(self: &Arc<Self>, given: Arc<Pair>) -> (Arc<Pair>, bool) {
+        *lock(&self.spare) = None;
         let otherwise = (given.clone(), false);
         self.alone("it could not be opened", otherwise, |record| {
             let stored = self.enter(record.as_ref());
-            match stored {
-                Some(stored)
-                    if stored.sid.is_some()
-                        && stored.sid == given.sid
-                        && stored.rank >= given.rank =>
-                {
+            match stored.filter(|stored| stored.rank >= given.rank) {
+                Some(stored) if stored.sid.is_some() && stored.sid == given.sid => {
                     (None, (stored, true))
                 }
-                _ => (
-                    Some(self.record(Some(&given), record.as_ref())),
-                    (given, true),
-                ),
+                newer => {
+                    *lock(&self.spare) = newer;
+                    let next = self.record(Some(&given), record.as_ref());
+                    (Some(next), (given, true))
+                }
             }
         })
         .await
     }
 
+    /// The pair of another session that the app's displaced when this one began, where that was got later.
+    pub(crate) fn spare(&self) -> Option<Arc<Pair>> {
+        lock(&self.spare).clone()
+    }
+
     /// Begins with the pair that stands there, if one does.
     pub(crate) async fn resume(&self) -> Result<Option<Arc<Pair>>, Arc<StorageError>> {
+        *lock(&self.spare) = None;
         match self.get().await {
             Ok(record) => Ok(self.enter(record.as_ref())),
             Err(fault) => Err(self.fail("it could not be read", fault)),
@@ -255,7 +266,7 @@ impl<P: Platform> Vault<P> {
         if !wasted {
             return true;
         }
-        if late > 0 {
+        if late.is_some_and(|until| self.platform.mono() < until) {
             // The lost one may land yet: what stands there now is not to be written over it.
             return !holds;
         }
@@ -589,11 +600,12 @@ impl<P: Platform> Vault<P> {
                 }
             };
             vault.wrote(&Err(Failure::Slow), rank);
-            vault.seen().late += 1;
+            let until = platform.mono() + LATE_PATIENCE;
+            vault.seen().late = Some(until);
             // Where nobody waits any more, the turn is let go of with it: not kept until the write lands.
             drop(done.send((Err(Failure::Slow), turn)));
             let landed = late.await;
-            vault.seen().late -= 1;
+            vault.seen().late.take_if(|late| *late == until);
             if landed.is_ok() {
                 vault.landed(record).await;
             }
@@ -629,26 +641,35 @@ impl<P: Platform> Vault<P> {
                 return;
             };
             let last = lock(&self.last).clone();
-            if last == record || !is_same(stands.as_ref(), record.as_ref()) {
-                return;
-            }
-            let rank = |record: &Option<Record>| {
-                let rank = record.as_ref().map(|record| self.rank(record));
-                rank.unwrap_or(i64::MIN)
-            };
-            let generation =
-                |record: &Option<Record>| record.as_ref().map_or(0, |record| record.generation);
             // Of two pairs the newer one stays, whichever was written last: others may go on from it already.
-            let is_newer = rank(&record) > rank(&last) && rank(&last) > i64::MIN;
-            if is_newer && generation(&record) >= generation(&last) {
-                *lock(&self.last) = record;
+            let stays = self.overtakes(record.as_ref(), last.as_ref());
+            let again = if stays {
+                self.overtakes(record.as_ref(), stands.as_ref())
+            } else {
+                last != record && is_same(stands.as_ref(), record.as_ref())
+            };
+            let next = if stays { record } else { last };
+            if !again {
+                *lock(&self.last) = next;
                 return;
             }
-            let rank = rank(&last);
-            if let (Err(failure), _turn) = self.write(turn, last, rank).await {
+            let rank = next.as_ref().map_or(i64::MIN, |record| self.rank(record));
+            if let (Err(failure), _turn) = self.write(turn, next, rank).await {
                 self.fail("it could not be saved", failure);
             }
         })
+    }
+
+    /// Whether `one` holds a newer pair than `other` does of the same session, and knows of as many logouts.
+    fn overtakes(&self, one: Option<&Record>, other: Option<&Record>) -> bool {
+        let pair = |record| {
+            let mine: &Record = self.mine(record)?;
+            Some((mine.pair(self.clock.now(&*self.platform))?, mine.generation))
+        };
+        let (Some((mine, ours)), Some((theirs, others))) = (pair(one), pair(other)) else {
+            return false;
+        };
+        mine.sid == theirs.sid && mine.rank > theirs.rank && ours >= others
     }
 
     async fn answer<T>(

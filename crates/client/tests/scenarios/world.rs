@@ -262,6 +262,7 @@ impl World {
                     "reads" => Fault::Reads,
                     "hang" => Fault::Hangs,
                     "slow" => Fault::Slow,
+                    "late" => Fault::Late,
                     _ => return Err(unreadable("a fault", &step["fault"])),
                 };
                 self.place(text(value)?).set_fault(fault);

@@ -8,6 +8,6 @@ export const ENDS: Readonly<Record<FatalReason, string>> = {
   refresh_token_reused: 'Refresh token used twice: sign in again.',
   session_revoked: 'The session was ended: sign in again.',
   user_banned: 'This user is banned.',
-  refresh_token_missing: 'The access token has expired and there is no refresh token: sign in again.',
-  host_session_ended: 'Your backend has no session of this user any more: sign in again.',
+  refresh_token_missing: 'Access token expired, no refresh token: sign in again.',
+  host_session_ended: 'The session was ended by your backend: sign in again.',
 };

@@ -48,13 +48,13 @@ export function readConnectInput(
   if (claims.sub !== userID) throw new UserMismatchError();
   let expiresAt = readExpiry(input.expiresAt, claims.exp);
   if (expiresAt === null) {
-    throw new InvalidInputError('expiresAt', 'Neither expiresAt nor the token says when the token expires.');
+    throw new InvalidInputError('expiresAt', 'Neither expiresAt nor the token says when it expires.');
   }
   const YEAR = 31_536_000_000;
   if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;
   if (input.expiresAt && input.expiresAt !== expiresAt) {
     logger.warn(
-      'expiresAt has to be the number of the token reply, in milliseconds: another is used instead.',
+      'expiresAt has to be that of the token reply, in milliseconds: another is used.',
     );
   }
   return { userID, tokens: { accessToken: token, refreshToken: refreshToken ?? '', expiresAt } };
@@ -65,7 +65,7 @@ export function refuseApiKey(field: string, value: string): void {
   if (value.trimStart().startsWith('csk_')) {
     throw new InvalidInputError(
       field,
-      'This is an API key: keep it on your backend, and replace it where it was published.',
+      'This is an API key: keep it on your backend, and replace this one.',
     );
   }
 }

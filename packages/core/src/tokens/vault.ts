@@ -28,7 +28,12 @@ interface Line {
   turn: Promise<unknown>;
   /** What was written last, or null where it was removed. */
   last?: StoredTokens | null;
+  /** Until when, by the clock that never jumps, a write that was given up counts as one that may happen yet. */
+  late?: number;
 }
+
+/** For how long, in ms awake, a write that was given up is waited for before another one is tried. */
+const LATE_PATIENCE = 60_000;
 
 /** By what clients share, which is the page, or else the storage; and by lock. */
 const LINES = new WeakMap<object, Map<string, Line>>();
@@ -230,19 +235,32 @@ export function makeVault(
   /** Writes, or removes where there is nothing to be written. */
   async function write(value: StoredTokens | null): Promise<void> {
     line.last = value;
-    let given = true;
+    let late: number | undefined;
     await within(platform.timers, STORAGE_TIMEOUT, async () => {
       await (value === null ? storage.remove() : storage.set(value));
-      if (given) return;
+      if (!late) return;
+      if (line.late === late) line.late = 0;
       // Given up long ago, and done all the same: over what was written since, a logout perhaps.
       void alone('it could not be saved', nothing, async (record) => {
         const { last = null } = line;
+        // Of two pairs the newer one stays, whichever was written last: it may be in use already.
+        const stays = overtakes(value, last) ? value : last;
         const stands = record?.accessToken === value?.accessToken && record?.generation === value?.generation;
-        if (stands && last !== value) await write(last);
+        if (stays === value ? overtakes(value, record) : stands) await write(stays);
+        else line.last = stays;
       });
-    }).finally(() => {
-      given = false;
+    }).catch((error: unknown) => {
+      if (error instanceof TimeoutError) line.late = late = clocks.device.mono() + LATE_PATIENCE;
+      throw error;
     });
+  }
+
+  /** Whether `one` holds a newer pair than `other` does of the same session, and knows of as many logouts. */
+  function overtakes(one: StoredTokens | null, other: StoredTokens | null): boolean {
+    const mine = ownPair(one);
+    const theirs = ownPair(other);
+    if (!mine || !theirs || mine.sid !== theirs.sid || mine.rank <= theirs.rank) return false;
+    return (one?.generation ?? 0) >= (other?.generation ?? 0);
   }
 
   function fail(what: string, cause: unknown): void {
@@ -307,8 +325,9 @@ export function makeVault(
      * a newer pair of the same session, returns that; of another session the app's word stands.
      */
     begin(given: Pair, live: () => boolean): Promise<Pair> {
+      spare = null;
       return alone(
-        'it could not be opened',
+        'it could not be read',
         () => given,
         async (record) => {
           const mine = ours(record);
@@ -356,6 +375,8 @@ export function makeVault(
     /** Whether the storage takes a pair, as far as one can try beforehand: none is got only to be lost like the last one. */
     async ready(): Promise<boolean> {
       if (!wasted) return true;
+      // The lost one may land yet: what stands there now is not to be written over it.
+      if (clocks.device.mono() < (line.late ?? 0)) return !holds;
       return alone(
         'it could not be saved',
         () => !holds,
@@ -441,7 +462,7 @@ export function makeVault(
       try {
         return storage.subscribe?.(listener) ?? (() => {});
       } catch (error) {
-        fail('it could not be watched', error);
+        fail('it could not be read', error);
         return () => {};
       }
     },

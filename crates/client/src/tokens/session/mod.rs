@@ -149,11 +149,18 @@ impl<P: Platform> Session<P> {
 
     /// The newest pair that this process knows of.
     pub(crate) fn newest_here(&self) -> Option<Arc<Pair>> {
-        let state = self.state();
-        match (&state.pair, &state.heard) {
-            (Some(pair), Some(heard)) if heard.rank > pair.rank => Some(heard.clone()),
-            (pair, _) => pair.clone(),
-        }
+        let heard = self.state().heard.clone();
+        heard
+            .filter(|heard| self.is_newer(heard))
+            .or_else(|| self.state().pair.clone())
+    }
+
+    /// Whether `pair` is newer than the one in use, and no worse: what nothing can replace, such as the pair of a
+    /// process whose backend keeps the refresh token, does not take the place of what this one can refresh.
+    fn is_newer(&self, pair: &Pair) -> bool {
+        self.state().pair.as_ref().is_some_and(|mine| {
+            pair.rank > mine.rank && (self.can_refresh(pair) || !self.can_refresh(mine))
+        })
     }
 
     /// It is about to begin with `given`.
@@ -222,12 +229,7 @@ impl<P: Platform> Session<P> {
     /// Takes up a pair that the host got meanwhile, where it is newer than the one in use.
     pub(crate) async fn offer(self: Arc<Self>, given: Arc<Pair>) {
         self.begun().await;
-        if self
-            .state()
-            .pair
-            .as_ref()
-            .is_some_and(|pair| given.rank > pair.rank)
-        {
+        if self.is_newer(&given) {
             let (newest, _stored) = self.vault().begin(given).await;
             // The app has it.
             self.adopt(newest, true).await;

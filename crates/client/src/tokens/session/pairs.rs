@@ -33,8 +33,7 @@ impl<P: Platform> Session<P> {
 
     /// Takes up a pair that somebody else got, where it is newer. See [`Self::accept`].
     pub(super) async fn adopt(&self, pair: Arc<Pair>, kept: bool) {
-        let newer = |current: &Arc<Pair>| pair.rank > current.rank;
-        if self.state().pair.as_ref().is_some_and(newer) {
+        if self.is_newer(&pair) {
             self.accept(pair, kept).await;
         }
     }

@@ -90,8 +90,7 @@ impl<P: Platform> Session<P> {
 
     /// Somebody told of a pair. Their storage need not be this process's, so that it is saved before it is used.
     async fn hear(&self, pair: Arc<Pair>) {
-        let newer = |current: &Arc<Pair>| pair.rank > current.rank;
-        if !self.state().pair.as_ref().is_some_and(newer) {
+        if !self.is_newer(&pair) {
             return;
         }
         let saved = self.vault().save_theirs(&pair).await;

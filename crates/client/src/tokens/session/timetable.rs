@@ -38,6 +38,9 @@ impl<P: Platform> Session<P> {
                     for waiting in std::mem::take(&mut state.flight) {
                         let _gone = waiting.send(());
                     }
+                    // What came of it may be the very token that somebody was refused with while it ran.
+                    state.waiters.retain(|waiter| !waiter.reply.is_closed());
+                    state.wanted |= !state.waiters.is_empty() && state.retry_at.is_none();
                 }
                 Step::Wait(ms) => {
                     let sleep = pin!(self.platform().sleep(ms));

@@ -2,11 +2,13 @@
 import type { StoredTokens, TokenStorage } from '../../../src/tokens/storage.ts';
 import type { Process } from './process.ts';
 
-export const FAULTS = ['none', 'writes', 'full', 'reads', 'hang', 'slow'] as const;
+export const FAULTS = ['none', 'writes', 'full', 'reads', 'hang', 'slow', 'late'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 /** How long a slow place takes to tell what stood there, and to write, in ms. */
 const SLOW = 2_000;
+/** How long a late one takes to write, in ms: every client has given up by then. */
+const LATE = 8_000;
 
 export class Place {
   text: string | null = null;
@@ -63,10 +65,11 @@ export class Place {
   #do<T>(kind: 'reads' | 'writes', process: Process, work: () => T): T | Promise<T> {
     if (!process.alive || this.fault === 'hang') return new Promise(() => {});
     if (this.fault === kind) throw new Error(`the storage fails: ${kind}`);
-    const value = kind === 'reads' || this.fault !== 'slow' ? work() : undefined;
-    if (this.fault !== 'slow') return process.alive ? (value as T) : new Promise(() => {});
+    const wait = this.fault === 'slow' ? SLOW : this.fault === 'late' && kind === 'writes' ? LATE : 0;
+    const value = kind === 'reads' || wait === 0 ? work() : undefined;
+    if (wait === 0) return process.alive ? (value as T) : new Promise(() => {});
     return new Promise<T>((resolve) => {
-      process.after(SLOW, () => {
+      process.after(wait, () => {
         const late = kind === 'reads' ? (value as T) : work();
         if (process.alive) resolve(late);
       });
