@@ -99,12 +99,8 @@ impl EndReason {
             Self::Refused(ErrorCode::SessionRevoked) => "The session was ended: sign in again.",
             Self::Refused(ErrorCode::UserBanned) => "This user is banned.",
             Self::Refused(_) => "Refresh token invalid: sign in again.",
-            Self::RefreshTokenMissing => {
-                "Access token expired, no refresh token: sign in again."
-            }
-            Self::HostSessionEnded => {
-                "The session was ended by your backend: sign in again."
-            }
+            Self::RefreshTokenMissing => "Access token expired, no refresh token: sign in again.",
+            Self::HostSessionEnded => "The session was ended by your backend: sign in again.",
             Self::LoggedOut => "The user logged out.",
         }
     }

@@ -213,7 +213,9 @@ it('a client whose storage does not count is told so, once', async () => {
   await other.sdk.connect(given);
   await other.sdk.disconnect();
   await other.sdk.connect(given);
-  const warnings = [...one.lines, ...other.lines].filter((line) => line.includes('of the first one'));
+  const warnings = [...one.lines, ...other.lines].filter((line) =>
+    line.includes('Clients of one user share'),
+  );
   expect(warnings).toHaveLength(1);
 });
 

@@ -53,9 +53,7 @@ export function readConnectInput(
   const YEAR = 31_536_000_000;
   if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;
   if (input.expiresAt && input.expiresAt !== expiresAt) {
-    logger.warn(
-      'expiresAt has to be that of the token reply, in milliseconds: another is used.',
-    );
+    logger.warn('expiresAt has to be that of the token reply, in milliseconds: another is used.');
   }
   return { userID, tokens: { accessToken: token, refreshToken: refreshToken ?? '', expiresAt } };
 }
@@ -63,10 +61,7 @@ export function readConnectInput(
 /** Throws where an API key is about to be used in a client. */
 export function refuseApiKey(field: string, value: string): void {
   if (value.trimStart().startsWith('csk_')) {
-    throw new InvalidInputError(
-      field,
-      'This is an API key: keep it on your backend, and replace this one.',
-    );
+    throw new InvalidInputError(field, 'This is an API key: keep it on your backend, and replace this one.');
   }
 }
 
