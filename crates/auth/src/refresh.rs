@@ -158,17 +158,25 @@ impl Auth {
             session.rt_exp = successor.rt_exp;
             inner.refresh_keys.current().clone_into(&mut session.rt_kid);
             let reply = self.reply(&session, session.cur, session.rt_exp, &user);
-            (session.access_ttl, reply)
+            (session, reply)
         });
-        let Some((access_ttl, reply)) = replied.await? else {
+        let Some((session, reply)) = replied.await? else {
             return Ok(None);
         };
         // It was free, and whoever else refreshes the session waits for this turn.
         let _ = inner
             .limits
-            .refresh(claims.sid.as_str(), access_ttl.as_secs(), now);
+            .refresh(claims.sid.as_str(), session.access_ttl.as_secs(), now);
         count_rotated();
-        reply.map(Some)
+        // A ban may have been answered while the statement waited for a lock: it saw the user as before.
+        match inner
+            .revocations
+            .refusal(&session.app, &session.user, &session.id)
+        {
+            None => reply.map(Some),
+            Some(ErrorCode::TokenRevoked) => Err(ErrorCode::SessionRevoked.into()),
+            Some(code) => Err(code.into()),
+        }
     }
 
     /// A token came back after a later one was seen in use: two parties hold the session, and it is not

@@ -153,7 +153,8 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     seats.set(seat, rank);
     untold.set(seat, before);
     await seat.onTokenRefresh?.({ ...tokens });
-    untold.delete(seat);
+    // Of an older call that took its time, nothing follows for the newer.
+    if (seats.get(seat) === rank) untold.delete(seat);
   }
 
   function report(error: RefreshError): void {

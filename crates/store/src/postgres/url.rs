@@ -42,10 +42,24 @@ impl Server {
             // A server that fell silent is given up in time for the pool to try another connection.
             config.tcp_user_timeout(Duration::from_secs(10));
         }
+        // One that vanished while it was listened to: nothing is sent that could go unanswered, and the
+        // kernel asks after two hours.
+        if config.get_keepalives_idle() == DEFAULT_KEEPALIVES_IDLE {
+            config.keepalives_idle(Duration::from_secs(10));
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_interval(Duration::from_secs(3));
+        }
+        if config.get_keepalives_retries().is_none() {
+            config.keepalives_retries(3);
+        }
         let tls = Tls::new(wishes.trust, wishes.roots).await?;
         Ok(Self { config, tls })
     }
 }
+
+/// What the driver takes where a URL does not say.
+const DEFAULT_KEEPALIVES_IDLE: Duration = Duration::from_hours(2);
 
 /// What a URL says of encryption. Kept apart because the driver knows only half of it.
 struct Wishes {

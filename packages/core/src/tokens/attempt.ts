@@ -100,7 +100,7 @@ async function newest(
   if (!session.live()) return { kind: 'stopped' };
   let best = base;
   for (const pair of [stored.pair, session.newest(), spare]) {
-    if (pair !== null && pair.rank > best.rank) best = pair;
+    if (pair !== null && session.isNewer(pair, best)) best = pair;
   }
   if (stored.unknown && vault.withholds(best)) return troubled('storage', 'it cannot be read');
   return best;

@@ -208,6 +208,7 @@ export function makeManager(options: ManagerOptions) {
         live,
         current: () => current,
         newest: newestHere,
+        isNewer,
       });
       if (live()) await conclude(outcome, old);
     } catch (error) {
@@ -256,11 +257,10 @@ export function makeManager(options: ManagerOptions) {
   }
 
   /**
-   * Whether `pair` is newer than the one in use, and no worse: what nothing can replace, such as the pair of a tab
+   * Whether `pair` is newer than `mine`, or the one in use, and no worse: what nothing can replace, such as the pair of a tab
    * whose backend keeps the refresh token, does not take the place of what this tab can refresh.
    */
-  function isNewer(pair: Pair): boolean {
-    const mine = current;
+  function isNewer(pair: Pair, mine = current): boolean {
     if (mine === null || pair.rank <= mine.rank) return false;
     return canRefresh(pair) || !canRefresh(mine);
   }
@@ -364,7 +364,8 @@ export function makeManager(options: ManagerOptions) {
   }
 
   function signedOut(): void {
-    if (current === null) return;
+    // A logout may come while a start still tells the host of its pair.
+    if (current === null && starting === null) return;
     close();
     setState('ended');
     events.emit('ended', { reason: 'logged_out', error: null });
@@ -454,8 +455,10 @@ export function makeManager(options: ManagerOptions) {
     async start(given: Tokens): Promise<void> {
       if (current !== null || starting !== null) return offer(given);
       const pair = read(given);
-      stop();
+      close();
+      // Before anybody is told: who hears of it may start anew.
       const live = living();
+      setState('unauthenticated');
       const done = begin(pair, live);
       const mine = { pair, done };
       starting = mine;
