@@ -3,9 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
-use std::future::pending;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,15 +20,21 @@ use chatsdk_client::{
 use chatsdk_types::{ErrorCode, Millis};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 const START: Millis = 1_704_835_200_000;
 const HOUR: Millis = 3_600_000;
 
 /// A pair of the `nth` rotation, minted at `at`.
 fn pair(nth: i64, at: Millis) -> Tokens {
+    pair_of("ses_1", nth, at)
+}
+
+/// The same, of the session `sid`.
+fn pair_of(sid: &str, nth: i64, at: Millis) -> Tokens {
     let claims = json!({
-        "sub": "ann", "sid": "ses_1", "rc": nth, "iat": at / 1_000, "exp": (at + HOUR) / 1_000,
+        "sub": "ann", "sid": sid, "rc": nth, "iat": at / 1_000, "exp": (at + HOUR) / 1_000,
     });
     Tokens {
         access_token: format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string())),
@@ -48,6 +55,11 @@ struct Place {
 }
 
 impl Place {
+    /// What another process saves here.
+    fn put(&self, tokens: &Tokens) {
+        *self.text.lock().unwrap() = Some(serde_json::to_string(tokens).unwrap());
+    }
+
     fn record(&self) -> Value {
         let text = self.text.lock().unwrap().clone().unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
@@ -65,7 +77,9 @@ impl Storage for Place {
             sleep(Duration::from_secs(delay)).await;
         }
         if *self.full.lock().unwrap() {
-            return Err(StorageFault("full".to_owned()));
+            return Err(StorageFault(
+                "no room for eyJhbGci.eyJz-dWI.c2ln".to_owned(),
+            ));
         }
         *self.text.lock().unwrap() = Some(text);
         Ok(())
@@ -90,20 +104,28 @@ struct Fake {
     storage: Arc<Place>,
     began: Instant,
     rotations: AtomicUsize,
+    /// Whether it refuses every refresh token instead.
+    refuses: AtomicBool,
+    /// What it was asked.
+    asked: Mutex<Vec<Value>>,
+    hidden: AtomicBool,
+    /// Wakes whoever listens: the storage changed.
+    changed: Arc<Notify>,
 }
 
-struct Silence;
+struct Changes(Arc<Notify>);
 
-impl Signals for Silence {
+impl Signals for Changes {
     async fn next(&mut self) -> Signal {
-        pending().await
+        self.0.notified().await;
+        Signal::StorageChanged
     }
 }
 
 impl Platform for Fake {
     type Storage = Place;
     type Guard = ();
-    type Signals = Silence;
+    type Signals = Changes;
 
     fn wall(&self) -> Millis {
         START + self.mono()
@@ -125,9 +147,14 @@ impl Platform for Fake {
         &self,
         url: &str,
         _authorization: Option<&str>,
-        _body: String,
+        body: String,
     ) -> Result<HttpReply, Unreachable> {
-        let body = if url.ends_with("/auth/refresh") {
+        let asked = serde_json::from_str(&body).unwrap();
+        self.asked.lock().unwrap().push(asked);
+        let refused = url.ends_with("/auth/refresh") && self.refuses.load(Ordering::Relaxed);
+        let body = if refused {
+            json!({ "code": "session_revoked", "status": 401, "requestId": "req_1" })
+        } else if url.ends_with("/auth/refresh") {
             let nth = self.rotations.fetch_add(1, Ordering::Relaxed) as i64 + 1;
             let mut reply = serde_json::to_value(pair(nth, self.wall())).unwrap();
             reply["serverTime"] = self.wall().into();
@@ -137,8 +164,12 @@ impl Platform for Fake {
             json!({})
         };
         Ok(HttpReply {
-            status: 200,
-            content_type: "application/json".to_owned(),
+            status: if refused { 401 } else { 200 },
+            content_type: if refused {
+                "application/problem+json".to_owned()
+            } else {
+                "application/json".to_owned()
+            },
             retry_after: String::new(),
             body: body.to_string(),
         })
@@ -150,8 +181,12 @@ impl Platform for Fake {
 
     async fn lock(&self, _name: &str) {}
 
-    fn signals(&self) -> Silence {
-        Silence
+    fn signals(&self) -> Changes {
+        Changes(self.changed.clone())
+    }
+
+    fn visible(&self) -> bool {
+        !self.hidden.load(Ordering::Relaxed)
     }
 }
 
@@ -161,13 +196,27 @@ fn manager(
     storage: &Arc<Place>,
     configure: impl FnOnce(TokenManagerOptions) -> TokenManagerOptions,
 ) -> Manager {
-    let platform = Arc::new(Fake {
+    manager_on(&device(storage), configure)
+}
+
+fn device(storage: &Arc<Place>) -> Arc<Fake> {
+    Arc::new(Fake {
         storage: storage.clone(),
         began: Instant::now(),
         rotations: AtomicUsize::new(0),
-    });
+        refuses: AtomicBool::new(false),
+        asked: Mutex::default(),
+        hidden: AtomicBool::new(false),
+        changed: Arc::default(),
+    })
+}
+
+fn manager_on(
+    device: &Arc<Fake>,
+    configure: impl FnOnce(TokenManagerOptions) -> TokenManagerOptions,
+) -> Manager {
     let options = TokenManagerOptions::new("https://chat.example.com", "ann");
-    let (manager, driver) = TokenManager::new(platform, configure(options));
+    let (manager, driver) = TokenManager::new(device.clone(), configure(options));
     tokio::spawn(driver);
     manager
 }
@@ -414,4 +463,146 @@ async fn calls_that_are_dropped_are_done_all_the_same() {
         Value::Null,
         "the server was asked"
     );
+}
+
+/// A token of the session `sid`, newer than `pair(0)` to `pair(8)`, that nothing can replace.
+fn token_only(sid: &str, at: Millis) -> Tokens {
+    Tokens {
+        refresh_token: String::new(),
+        ..pair_of(sid, 9, at)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_token_that_nothing_can_replace_does_not_stand_in_for_a_refresh() {
+    let storage = Arc::<Place>::default();
+    let device = device(&storage);
+    let manager = manager_on(&device, |options| options);
+    manager.start(pair(0, START)).await.unwrap();
+    storage.put(&token_only("ses_2", START + 50 * 60_000));
+    pass(minutes(56)).await;
+    assert_eq!(in_use(&manager), "refresh-1");
+    assert_eq!(manager.state(), TokenState::Valid);
+    assert_eq!(storage.record()["refreshToken"], "refresh-1");
+    let asked = device.asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0]["refreshToken"], "refresh-0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_token_of_the_same_session_does_not_displace_the_pair_that_the_app_gives() {
+    let storage = Arc::<Place>::default();
+    storage.put(&token_only("ses_1", START));
+    let manager = manager(&storage, |options| options);
+    manager.start(pair(0, START)).await.unwrap();
+    assert_eq!(in_use(&manager), "refresh-0");
+    assert_eq!(storage.record()["refreshToken"], "refresh-0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_session_ends_where_another_one_is_over_that_nothing_can_replace() {
+    let storage = Arc::<Place>::default();
+    let device = device(&storage);
+    device.refuses.store(true, Ordering::Relaxed);
+    storage.put(&token_only("ses_2", START - 2 * HOUR));
+    let manager = manager_on(&device, |options| options);
+    let mut events = manager.events();
+    manager.start(pair(0, START)).await.unwrap();
+    pass(minutes(57)).await;
+    assert_eq!(manager.state(), TokenState::Ended);
+    let revoked = EndReason::Refused(ErrorCode::SessionRevoked);
+    assert_eq!(ends(&mut events), [revoked]);
+    assert_eq!(device.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_session_goes_on_with_another_one_that_lives() {
+    let storage = Arc::<Place>::default();
+    let device = device(&storage);
+    device.refuses.store(true, Ordering::Relaxed);
+    let manager = manager_on(&device, |options| options);
+    manager.start(pair(0, START)).await.unwrap();
+    let theirs = token_only("ses_2", START + 50 * 60_000);
+    storage.put(&theirs);
+    pass(minutes(57)).await;
+    assert_eq!(manager.state(), TokenState::Valid);
+    assert_eq!(manager.access_token().await.unwrap(), theirs.access_token);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_asked_for_after_a_logout_comes_after_it() {
+    let storage = Arc::<Place>::default();
+    let device = device(&storage);
+    let manager = manager_on(&device, |options| options);
+    manager.start(pair(0, START)).await.unwrap();
+    // Both wait before the driver takes up either.
+    assert!(manager.logout().now_or_never().is_none());
+    let next = Tokens {
+        refresh_token: "of-the-next".to_owned(),
+        ..pair_of("ses_2", 1, START)
+    };
+    manager.start(next).await.unwrap();
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(in_use(&manager), "of-the-next");
+    assert_eq!(storage.record()["refreshToken"], "of-the-next");
+    // The new session may ask for what the logout is still asking for; that is the old one either way.
+    let mut asked = device.asked.lock().unwrap().clone();
+    asked.dedup();
+    assert_eq!(asked, [json!({ "refreshToken": "refresh-0" })]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_is_heard_of_answers_who_waits_for_a_refresh_that_has_not_begun() {
+    let storage = Arc::<Place>::default();
+    let device = device(&storage);
+    // Nobody looks, and nothing is in use: the token may expire.
+    device.hidden.store(true, Ordering::Relaxed);
+    let noted = Arc::<Notify>::default();
+    let note = noted.clone();
+    let manager = manager_on(&device, |options| {
+        options.in_use(|| false).on_token_refresh(move |_| {
+            let note = note.clone();
+            async move {
+                note.notified().await;
+                // Whoever is ready comes first.
+                let mut yielded = false;
+                poll_fn(|context| {
+                    if std::mem::replace(&mut yielded, true) {
+                        return Poll::Ready(());
+                    }
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+                Ok(())
+            }
+        })
+    });
+    manager.start(pair(0, START)).await.unwrap();
+    pass(minutes(65)).await;
+    let theirs = pair(1, START + 65 * 60_000);
+    storage.put(&theirs);
+    device.changed.notify_one();
+    pass(Duration::from_secs(1)).await;
+    // The app takes note of it just as somebody asks.
+    noted.notify_one();
+    let token = timeout(Duration::from_secs(2), manager.access_token()).await;
+    assert_eq!(token.unwrap().unwrap(), theirs.access_token);
+    assert_eq!(device.asked.lock().unwrap().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_storage_says_of_its_failure_shows_no_token() {
+    let storage = Arc::<Place>::default();
+    *storage.full.lock().unwrap() = true;
+    let manager = manager(&storage, |options| options);
+    let mut events = manager.events();
+    manager.start(pair(0, START)).await.unwrap();
+    let mut causes = Vec::new();
+    while let Some(event) = events.try_next() {
+        if let Event::StorageFailed(error) = event {
+            causes.push(error.cause.0.clone());
+        }
+    }
+    assert_eq!(causes, ["no room for [redacted]"]);
 }

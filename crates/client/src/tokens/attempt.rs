@@ -49,16 +49,17 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
         // Taken before storage is read: a process that freezes in between presents what it read with the
         // time at which it read it, and is told that it is stale instead of being taken for a thief.
         let stamp = session.now();
-        let found = match newest(session, &base, None).await {
+        let found = match newest(session, &base, false).await {
             Newest::SignedOut => return Outcome::SignedOut,
             Newest::Withheld => return troubled("the storage cannot be read"),
             Newest::Pair(found) => found,
         };
         // Somebody was faster. Where their access token has ended too, their refresh token is the one to
         // present: but not right after it was got, whatever the clocks make of it. That is looked at in the
-        // reading that the token comes from.
+        // reading that the token comes from. Where they have none, there is nothing to present.
         let now = session.now();
-        if found.rank > old.rank && (found.is_usable(now) || found.age(now) < floor(found.ttl)) {
+        let early = found.is_usable(now) || found.age(now) < floor(found.ttl);
+        if found.rank > old.rank && (early || !session.can_refresh(&found)) {
             // Their storage need not be this process's.
             return outcome_of(session.vault().save_theirs(&found).await, found);
         }
@@ -83,8 +84,7 @@ pub(crate) async fn attempt<P: Platform>(session: &Session<P>, old: &Arc<Pair>) 
             Verdict::Trouble(trouble) => return Outcome::Trouble(trouble),
             Verdict::Again(why) => reason = why,
             Verdict::Fatal(fatal) => {
-                let spare = session.vault().spare();
-                let after = match newest(session, &base, spare).await {
+                let after = match newest(session, &base, true).await {
                     Newest::SignedOut => return Outcome::SignedOut,
                     Newest::Pair(after) if after.rank > base.rank => after,
                     Newest::Pair(_) | Newest::Withheld => {
@@ -125,17 +125,23 @@ enum Newest {
     Withheld,
 }
 
-/// The newest pair that storage, others or this process know of.
-async fn newest<P: Platform>(
-    session: &Session<P>,
-    base: &Arc<Pair>,
-    spare: Option<Arc<Pair>>,
-) -> Newest {
+/// The newest pair that storage, others or this process know of. What nothing can replace is passed over for what can
+/// be refreshed; where `base` was `refused` for good, it will do for as long as it lives.
+async fn newest<P: Platform>(session: &Session<P>, base: &Arc<Pair>, refused: bool) -> Newest {
     let (stored, unknown) = match session.vault().read().await {
         Stored::SignedOut => return Newest::SignedOut,
         Stored::Pair(stored) => (stored, false),
         Stored::Unknown => (None, true),
     };
+    let will_do = |pair: &Arc<Pair>| {
+        let otherwise = if refused {
+            pair.is_usable(session.now())
+        } else {
+            !session.can_refresh(base)
+        };
+        session.can_refresh(pair) || otherwise
+    };
+    let stored = stored.filter(will_do);
     // Storage may be this process's own, or lag behind; the others are asked before an old token is
     // presented.
     let platform = session.platform();
@@ -148,8 +154,9 @@ async fn newest<P: Platform>(
         platform.sleep(ANSWER_TIME).await;
     }
     let mut best = base.clone();
+    let spare = session.vault().spare().filter(|_| refused);
     for pair in [stored, session.newest_here(), spare].into_iter().flatten() {
-        if pair.rank > best.rank {
+        if pair.rank > best.rank && will_do(&pair) {
             best = pair;
         }
     }

@@ -187,16 +187,17 @@ impl<P: Platform> Future for Driver<P> {
             if handles_gone {
                 this.forget();
             }
+            // Before the session: a logout is to stand in the storage before the start that came after it is.
+            this.background.extend(this.shared.background.take());
+            while let Poll::Ready(Some(())) = this.background.poll_next_unpin(context) {
+                progressed = true;
+            }
             if let Some(session) = &this.session {
                 this.tasks.extend(session.take_spawned());
                 while let Poll::Ready(Some(())) = this.tasks.poll_next_unpin(context) {
                     progressed = true;
                 }
                 progressed |= this.tasks_were_begun();
-            }
-            this.background.extend(this.shared.background.take());
-            while let Poll::Ready(Some(())) = this.background.poll_next_unpin(context) {
-                progressed = true;
             }
             // What goes on in the background begins more of it.
             progressed |= !this.shared.background.is_empty();

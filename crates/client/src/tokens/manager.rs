@@ -208,7 +208,7 @@ impl<P: Platform> TokenManager<P> {
             clock.clone(),
             events.clone(),
             background.clone(),
-            &options.user_id,
+            &options,
             format!("{name}:save"),
         ));
         let shared = Arc::new(Shared {

@@ -13,12 +13,14 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use super::background::Background;
 use super::clocks::ServerClock;
 use super::lock;
+use super::options::TokenManagerOptions;
 use super::pair::Pair;
 use super::record::Record;
 use super::revoke::bearer;
 use crate::error::StorageError;
 use crate::events::{Emitter, Event};
 use crate::platform::{Platform, Storage as _, StorageFault};
+use crate::redact::redact;
 use crate::within::within;
 
 /// No storage may hold a session up for longer than this, in ms.
@@ -118,6 +120,8 @@ pub(crate) struct Vault<P> {
     events: Arc<Emitter>,
     background: Arc<Background>,
     user_id: String,
+    /// Whether the host's backend keeps the refresh tokens, so that any pair can be replaced.
+    hosted: bool,
     lock: String,
     /// The logouts that this manager knows of: a tombstone of a later one ends its session.
     generation: AtomicI64,
@@ -137,7 +141,7 @@ impl<P: Platform> Vault<P> {
         clock: Arc<ServerClock>,
         events: Arc<Emitter>,
         background: Arc<Background>,
-        user_id: &str,
+        options: &TokenManagerOptions,
         lock: String,
     ) -> Self {
         Self {
@@ -145,7 +149,8 @@ impl<P: Platform> Vault<P> {
             clock,
             events,
             background,
-            user_id: user_id.to_owned(),
+            user_id: options.user_id.clone(),
+            hosted: options.refresh_tokens.is_some(),
             lock,
             generation: AtomicI64::new(0),
             seen: Mutex::new(Seen {
@@ -199,7 +204,11 @@ impl<P: Platform> Vault<P> {
         self.alone("it could not be opened", otherwise, |record| {
             let stored = self.enter(record.as_ref());
             match stored.filter(|stored| stored.rank >= given.rank) {
-                Some(stored) if stored.sid.is_some() && stored.sid == given.sid => {
+                Some(stored)
+                    if stored.sid.is_some()
+                        && stored.sid == given.sid
+                        && !self.is_worse(&stored, &given) =>
+                {
                     (None, (stored, true))
                 }
                 newer => {
@@ -298,7 +307,9 @@ impl<P: Platform> Vault<P> {
         }
         match self.judge(record.as_ref()) {
             Stored::SignedOut => return Saved::SignedOut,
-            Stored::Pair(Some(stored)) if stored.rank >= pair.rank => {
+            Stored::Pair(Some(stored))
+                if stored.rank >= pair.rank && !self.is_worse(&stored, &pair) =>
+            {
                 let same = stored.tokens.access_token == pair.tokens.access_token;
                 return if same {
                     Saved::Kept(pair)
@@ -482,6 +493,13 @@ impl<P: Platform> Vault<P> {
                 .unwrap_or_default(),
             ..Record::new(&self.user_id, self.generation.load(Ordering::Relaxed))
         }
+    }
+
+    /// Whether nothing can replace `stored`, while `pair` can be refreshed: that stays, however new the other one is.
+    fn is_worse(&self, stored: &Pair, pair: &Pair) -> bool {
+        !self.hosted
+            && stored.tokens.refresh_token.is_empty()
+            && !pair.tokens.refresh_token.is_empty()
     }
 
     fn mine<'r>(&self, record: Option<&'r Record>) -> Option<&'r Record> {
@@ -693,7 +711,7 @@ impl<P: Platform> Vault<P> {
     }
 
     fn fail(&self, what: &'static str, cause: impl Into<StorageFault>) -> Arc<StorageError> {
-        let cause = cause.into();
+        let cause = StorageFault(redact(&cause.into().0));
         let error = Arc::new(StorageError { what, cause });
         self.events.emit(&Event::StorageFailed(error.clone()));
         error

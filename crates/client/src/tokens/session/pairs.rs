@@ -114,7 +114,13 @@ impl<P: Platform> Session<P> {
         state.reported = false;
         state.last_error = None;
         state.retry_at = None;
-        state.wanted = false;
+        // Who waits for a refresh that has not begun is answered now, or has one begun: this one need not be due.
+        state.wanted = !usable && !state.running && !state.flight.is_empty();
+        if usable && !state.running {
+            for waiting in std::mem::take(&mut state.flight) {
+                let _gone = waiting.send(());
+            }
+        }
         if usable {
             let token = &pair.tokens.access_token;
             for waiter in std::mem::take(&mut state.waiters) {

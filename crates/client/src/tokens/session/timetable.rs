@@ -102,7 +102,7 @@ impl<P: Platform> Session<P> {
         pair.left - effective_buffer(pair.ttl, self.shared.buffer()) + state.jitter
     }
 
-    pub(super) fn can_refresh(&self, pair: &Pair) -> bool {
+    pub(crate) fn can_refresh(&self, pair: &Pair) -> bool {
         self.shared.options.can_refresh(&pair.tokens)
     }
 
