@@ -42,7 +42,7 @@ export interface RequestParts {
   /** Sent as JSON; absent where there is none. */
   readonly body?: unknown;
   /** The header of this name. */
-  readonly authorization?: string;
+  readonly authorization?: string | undefined;
   /** Gives the request up early. */
   readonly signal?: AbortSignal | undefined;
   /** Whether it is to outlive the page. */

@@ -46,14 +46,10 @@ export function sessionOf(options: SessionOptions): Session {
   const { apiUrl, wsUrl, userID, refreshTokens, platform } = options;
   const shared = platform.shared?.() ?? null;
   const key = JSON.stringify(['session', apiUrl, wsUrl, userID, refreshTokens !== undefined]);
-  const found = shared?.get(key) as Session | undefined;
-  if (found !== undefined) {
-    found.compare(options);
-    return found;
-  }
-  const made = makeSession(options, shared, key);
-  shared?.set(key, made);
-  return made;
+  const session = (shared?.get(key) as Session | undefined) ?? makeSession(options, shared, key);
+  shared?.set(key, session);
+  session.compare(options);
+  return session;
 }
 
 function makeSession(options: SessionOptions, shared: Map<string, unknown> | null, key: string) {
@@ -159,7 +155,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
 
   function report(error: RefreshError): void {
     const those = seats.size > 0 ? seats : audience;
-    const told = [...those.keys()].filter((seat) => seat.onRefreshError !== undefined);
+    const told = [...those.keys()].filter((seat) => seat.onRefreshError);
     if (told.length === 0) logger.error(error.message);
     for (const seat of told) {
       reportTo(() => (those.has(seat) ? seat.onRefreshError?.(error) : undefined), error, logger);

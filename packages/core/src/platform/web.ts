@@ -40,11 +40,8 @@ const SHARED = Symbol.for('chatsdk.shared.1');
 /** The map of this realm under a well-known symbol, made at the first call. */
 export function sharedMap(): Map<string, unknown> {
   const host = globalThis as { [SHARED]?: Map<string, unknown> };
-  const found = host[SHARED];
-  if (found !== undefined) return found;
-  const made = new Map<string, unknown>();
-  host[SHARED] = made;
-  return made;
+  host[SHARED] ??= new Map();
+  return host[SHARED];
 }
 
 function after(ms: number, fn: () => void): () => void {

@@ -53,7 +53,7 @@ export function readConnectInput(
   const YEAR = 31_536_000_000;
   if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;
   if (input.expiresAt && input.expiresAt !== expiresAt) {
-    logger.warn('expiresAt has to be that of the token reply, in ms: another is used.');
+    logger.warn('expiresAt has to be the number of the token reply, in milliseconds: another is used.');
   }
   return { userID, tokens: { accessToken: token, refreshToken: refreshToken ?? '', expiresAt } };
 }

@@ -25,8 +25,8 @@ export interface Refreshed {
   current(): Pair | null;
   /** The same, or a newer one that another tab told of. */
   newest(): Pair | null;
-  /** Whether `pair` takes the place of `mine`. */
-  isNewer(pair: Pair, mine: Pair): boolean;
+  /** Whether anything can be got in exchange for `pair`. */
+  canRefresh(pair: Pair): boolean;
 }
 
 export type Refresher = ReturnType<typeof makeRefresher>;
