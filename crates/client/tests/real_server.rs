@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
@@ -263,4 +264,40 @@ async fn an_address_that_is_none_is_said_at_once() {
             ..
         })
     ));
+}
+
+/// The client keeps no turn while a callback of the app runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_may_ask_the_client() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ann.tokens");
+    let stale = server.backend.credentials(&short()).await;
+    let first = server.backend.device(FileStorage::new(&path).unwrap());
+    first.connect(&stale).await.unwrap();
+    until(first.events().await.unwrap(), refreshed).await;
+    first.disconnect().await;
+
+    // The app brings its old copy, and is told of the newer pair while it connects.
+    let client = Arc::new(OnceLock::<ChatSdk<FileStorage>>::new());
+    let (asked, answers) = mpsc::channel();
+    let own = client.clone();
+    let sdk = server
+        .backend
+        .device(FileStorage::new(&path).unwrap())
+        .configure(move |options| {
+            let (own, asked) = (own.clone(), asked.clone());
+            options.on_token_refresh(move |_| {
+                let (own, asked) = (own.clone(), asked.clone());
+                async move {
+                    let user = own.get().unwrap().user().await;
+                    asked.send(user.is_some()).map_err(|gone| gone.to_string())?;
+                    Ok(())
+                }
+            })
+        });
+    let sdk = client.get_or_init(|| sdk);
+    sdk.connect(&stale).await.unwrap();
+    assert_eq!(answers.try_recv(), Ok(false), "not signed in yet");
+    assert_eq!(sdk.user().await.unwrap().id, "ann");
 }

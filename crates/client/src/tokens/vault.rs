@@ -440,14 +440,19 @@ impl<P: Platform> Vault<P> {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// Takes note of a logout that another process told of, where the storage is not shared with it.
+    /// Takes note of a logout in another process, which told of it where the storage is not shared with it.
     pub(crate) async fn heed(self: &Arc<Self>, generation: i64) {
         self.generation.fetch_max(generation, Ordering::Relaxed);
         self.alone("a logout could not be noted", (), |record| {
             let older = self
                 .mine(record.as_ref())
                 .is_some_and(|mine| mine.generation < generation);
-            (older.then(|| self.record(None, record.as_ref())), ())
+            if older {
+                return (Some(self.record(None, record.as_ref())), ());
+            }
+            // Nor is a logout to be taken back.
+            *lock(&self.last) = record;
+            (None, ())
         })
         .await;
     }
@@ -568,6 +573,13 @@ impl<P: Platform> Vault<P> {
             }
         };
         let record = text.and_then(|text| Record::parse(&text));
+        {
+            // Another process went on: what it wrote is not to be taken back when a write of ours lands late.
+            let mut last = lock(&self.last);
+            if self.overtakes(record.as_ref(), last.as_ref()) {
+                last.clone_from(&record);
+            }
+        }
         let rank = record.as_ref().map_or(i64::MIN, |record| self.rank(record));
         let mut seen = self.seen();
         seen.opened = true;
@@ -655,10 +667,10 @@ impl<P: Platform> Vault<P> {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let turn = self.turn().await;
+            let last = lock(&self.last).clone();
             let Ok(stands) = self.get().await else {
                 return;
             };
-            let last = lock(&self.last).clone();
             // Of two pairs the newer one stays, whichever was written last: others may go on from it already.
             let stays = self.overtakes(record.as_ref(), last.as_ref());
             let again = if stays {
@@ -668,7 +680,6 @@ impl<P: Platform> Vault<P> {
             };
             let next = if stays { record } else { last };
             if !again {
-                *lock(&self.last) = next;
                 return;
             }
             let rank = next.as_ref().map_or(i64::MIN, |record| self.rank(record));

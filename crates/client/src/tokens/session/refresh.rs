@@ -56,7 +56,7 @@ impl<P: Platform> Session<P> {
         let name = &self.shared.refresh_lock;
         let outcome = hold(self.platform(), name, LOCK_WAIT, attempt(self, &old)).await;
         match outcome {
-            Outcome::SignedOut => self.signed_out(),
+            Outcome::SignedOut => self.signed_out(0),
             Outcome::Trouble(trouble) => self.failed(trouble, &old),
             Outcome::Fatal { fatal, pair } => {
                 self.end(fatal.reason, fatal.status, fatal.request_id);
