@@ -291,7 +291,9 @@ async fn a_callback_may_ask_the_client() {
                 let (own, asked) = (own.clone(), asked.clone());
                 async move {
                     let user = own.get().unwrap().user().await;
-                    asked.send(user.is_some()).map_err(|gone| gone.to_string())?;
+                    asked
+                        .send(user.is_some())
+                        .map_err(|gone| gone.to_string())?;
                     Ok(())
                 }
             })
