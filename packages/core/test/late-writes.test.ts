@@ -47,6 +47,22 @@ it('one that fails in the end is waited for no longer', async () => {
   expect(actor.manager.tokens?.accessToken).not.toBe(given.accessToken);
 });
 
+it('one of the newest pair is found, and that used then', async () => {
+  const scene = new Scene();
+  const { storage, hang, land } = hanging(memoryStorage());
+  const given = scene.server.mint();
+  const actor = scene.actor({ storage });
+  await scene.start(actor, given);
+  hang();
+  await scene.device.advance(55.25 * MINUTE + 5_200);
+  expect(actor.manager.tokens?.accessToken).toBe(given.accessToken);
+  expect(actor.manager.state).toBe('stale');
+  land();
+  await scene.device.advance(MINUTE);
+  expect(actor.manager.state).toBe('valid');
+  expect(scene.server.refreshes).toHaveLength(1);
+});
+
 it('one of an older pair does not take the place of a newer one of this tab', async () => {
   const scene = new Scene();
   const kept = memoryStorage();

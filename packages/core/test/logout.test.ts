@@ -322,11 +322,12 @@ it.each([true, false])(
     const given = scene.input();
     await sdk.connect(given);
     // The answer takes its time.
-    scene.server.intercept = async (seen) => {
-      if (!seen.path.endsWith('/auth/revoke')) return undefined;
-      await new Promise<void>((resume) => void scene.tab.platform.timers.after(100, resume));
-      return undefined;
-    };
+    scene.server.intercept = (seen) =>
+      seen.path.endsWith('/auth/revoke')
+        ? new Promise((answer) => {
+            scene.tab.platform.timers.after(100, () => answer(scene.server.answer(seen)));
+          })
+        : undefined;
     const done = sdk.logout();
     await scene.device.settle();
     const next = same ? scene.client() : scene.client({}, scene.newTab());

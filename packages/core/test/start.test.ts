@@ -62,11 +62,12 @@ it('a platform of the app that throws fails it, and leaves no listener behind', 
   for (const members of scene.device.channels.values()) expect(members.size).toBe(0);
 });
 
-it.each([
+const answers: [string, () => boolean, number][] = [
   ['says nothing', () => undefined as unknown as boolean, 1],
   ['says that it is', () => true, 1],
   ['says that it is not', () => false, 0],
-] as const)('a token in the background whose inUse %s', async (_name, inUse, refreshes) => {
+];
+it.each(answers)('a token in the background whose inUse %s', async (_name, inUse, refreshes) => {
   const scene = new Scene();
   const actor = scene.actor({ inUse }, (tab) => {
     tab.visible = false;
