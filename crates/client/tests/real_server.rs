@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
 use chatsdk_client::realtime::ConnectionState;
-use chatsdk_client::{ChatSdk, EndReason, Error, Event, Events};
+use chatsdk_client::{ChatSdk, EndReason, Error, Event, Events, User};
 use chatsdk_testkit::{Backend, Database, Person, TestServer};
 use chatsdk_types::ErrorCode;
 use serde_json::{Value, json};
@@ -266,40 +267,69 @@ async fn an_address_that_is_none_is_said_at_once() {
     ));
 }
 
-/// The client keeps no turn while a callback of the app runs.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_callback_may_ask_the_client() {
-    let server = TestServer::start(Database::Sqlite).await;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ann.tokens");
+/// Two clients that share what stands at `path`: the second brings the copy of before, and is told of the newer pair while it
+/// connects: then `react` is called with it.
+async fn told_while_it_connects<F>(
+    server: &TestServer,
+    path: &Path,
+    react: impl Fn(Arc<OnceLock<ChatSdk<FileStorage>>>) -> F + Send + Sync + Clone + 'static,
+) -> (Arc<OnceLock<ChatSdk<FileStorage>>>, Result<User, Error>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let stale = server.backend.credentials(&short()).await;
-    let first = server.backend.device(FileStorage::new(&path).unwrap());
+    let first = server.backend.device(FileStorage::new(path).unwrap());
     first.connect(&stale).await.unwrap();
     until(first.events().await.unwrap(), refreshed).await;
     first.disconnect().await;
 
-    // The app brings its old copy, and is told of the newer pair while it connects.
-    let client = Arc::new(OnceLock::<ChatSdk<FileStorage>>::new());
-    let (asked, answers) = mpsc::channel();
+    let client = Arc::new(OnceLock::new());
     let own = client.clone();
     let sdk = server
         .backend
-        .device(FileStorage::new(&path).unwrap())
+        .device(FileStorage::new(path).unwrap())
         .configure(move |options| {
-            let (own, asked) = (own.clone(), asked.clone());
+            let (own, react) = (own.clone(), react.clone());
             options.on_token_refresh(move |_| {
-                let (own, asked) = (own.clone(), asked.clone());
+                let reaction = react(own.clone());
                 async move {
-                    let user = own.get().unwrap().user().await;
-                    asked
-                        .send(user.is_some())
-                        .map_err(|gone| gone.to_string())?;
+                    reaction.await;
                     Ok(())
                 }
             })
         });
-    let sdk = client.get_or_init(|| sdk);
-    sdk.connect(&stale).await.unwrap();
+    let connected = client.get_or_init(|| sdk).connect(&stale).await;
+    (client, connected)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_may_ask_the_client() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (asked, answers) = mpsc::channel();
+    let path = folder.path().join("ann.tokens");
+    let (sdk, connected) = told_while_it_connects(&server, &path, move |own| {
+        let asked = asked.clone();
+        async move {
+            let user = own.get().unwrap().user().await;
+            asked.send(user.is_some()).unwrap();
+        }
+    })
+    .await;
+    assert_eq!(connected.unwrap().id, "ann");
     assert_eq!(answers.try_recv(), Ok(false), "not signed in yet");
-    assert_eq!(sdk.user().await.unwrap().id, "ann");
+    assert_eq!(sdk.get().unwrap().user().await.unwrap().id, "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_may_leave() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ann.tokens");
+    let (sdk, connected) = told_while_it_connects(&server, &path, |own| async move {
+        own.get().unwrap().disconnect().await;
+    })
+    .await;
+    assert!(matches!(connected, Err(Error::Disconnected)));
+    assert_eq!(sdk.get().unwrap().user().await, None);
 }
