@@ -98,6 +98,9 @@ const REALTIME_HELP: &str = r"Examples:
   `listening on ADDRESS`:
     chatsdk-bench realtime --peer target/peers/centrifuge
 
+  Fan-out alone, with more rounds:
+    chatsdk-bench realtime --fan-out --rounds 9
+
   A server of the protocol that runs already, by itself. Clients listen to `everybody` and to four
   more channels; `kept:everybody` needs a history of 10 publications, with recovery:
     chatsdk-bench realtime --alone --url http://127.0.0.1:8000/connection/websocket \
@@ -149,6 +152,9 @@ struct Realtime {
         default_value = "1000,10000"
     )]
     subscribers: Vec<usize>,
+    /// Measure fan-out and nothing else
+    #[arg(long)]
+    fan_out: bool,
     /// How many clients come back at once
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     wave: usize,
@@ -498,6 +504,7 @@ impl All {
             rounds: options.rounds,
             window: options.window,
             subscribers: vec![1_000, 10_000],
+            others: true,
             wave: 10_000,
             idle: vec![10_000, 18_000],
         })
@@ -572,6 +579,7 @@ impl Realtime {
             rounds: self.rounds as usize,
             window: self.seconds,
             subscribers: self.subscribers,
+            others: !self.fan_out,
             wave: self.wave,
             idle: self.idle,
         };
@@ -753,6 +761,7 @@ mod tests {
             "chatsdk-bench floor commit --seconds 1",
             "chatsdk-bench floor sends",
             "chatsdk-bench realtime --peer a/b --subscribers 100 --wave 100 --idle 100,200",
+            "chatsdk-bench realtime --fan-out --rounds 5",
             "chatsdk-bench realtime --alone --url http://a/b --api http://a/c --api-key k --watch 1",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap();
