@@ -19,9 +19,15 @@ pub fn sockets(pid: u32, ports: &[u16]) -> io::Result<Vec<TcpStream>> {
     let mut found: Vec<Option<TcpStream>> = ports.iter().map(|_| None).collect();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
         let path = entry?.path();
-        let is_socket = std::fs::read_link(&path)
-            .is_ok_and(|target| target.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
-        let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let is_socket = std::fs::read_link(&path).is_ok_and(|target| {
+            target
+                .as_os_str()
+                .as_encoded_bytes()
+                .starts_with(b"socket:")
+        });
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse().ok());
         let (true, Some(number)) = (is_socket, number) else {
             continue;
         };

@@ -59,11 +59,11 @@ pub fn measure(
     let own = Side::of(server.pid());
     let sides = match floors.borrowers(&swarm, server, frame)? {
         Some(orders) => {
-            let loan = Side {
+            let floor = Side {
                 source: Some(Source::Orders(orders)),
                 pid: floors.sends_pid(),
             };
-            vec![own, loan]
+            vec![own, floor]
         }
         None => vec![own],
     };
@@ -83,7 +83,9 @@ pub fn measure(
         unreachable!("one server and one floor")
     };
     let pairs = server.iter().zip(floor);
-    Ok(pairs.map(|(&(what, own), &(_, floor))| (what, own, floor)).collect())
+    Ok(pairs
+        .map(|(&(what, own), &(_, floor))| (what, own, floor))
+        .collect())
 }
 
 /// Who sends to the subscribers.
@@ -158,7 +160,11 @@ fn take_turns(
     for turn in 0..TURNS {
         for step in 0..sides.len() {
             // There and back, so that nobody always comes after the same.
-            let number = if turn % 2 == 0 { step } else { sides.len() - 1 - step };
+            let number = if turn % 2 == 0 {
+                step
+            } else {
+                sides.len() - 1 - step
+            };
             let (side, tally) = (&mut sides[number], &mut tallies[number]);
             let others = side.source.take().and_then(|own| swarm.swap_source(own));
             // What the other has left in the caches is not this one's.

@@ -32,6 +32,8 @@ pub(crate) struct Scripted {
     pub(crate) past_gate: Semaphore,
     /// Told at each question about the past.
     pub(crate) recovering: Notify,
+    /// Every question about the past is a panic.
+    pub(crate) panics: AtomicBool,
     /// Only who listens to a topic may publish there, and ask about it.
     only_subscribers: AtomicBool,
     /// Where nobody may stay who refreshes.
@@ -61,6 +63,7 @@ impl Scripted {
             past: Mutex::default(),
             past_gate: Semaphore::new(1),
             recovering: Notify::new(),
+            panics: AtomicBool::new(false),
             only_subscribers: AtomicBool::new(false),
             barred: Mutex::default(),
             server_side: Mutex::default(),
@@ -193,6 +196,7 @@ impl Authority for Scripted {
     async fn recover(&self, _: RecoverRequest<'_>) -> Result<Recovered, Denial> {
         let past = self.past.lock().expect("no panic").clone();
         self.recovering.notify_one();
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
         drop(self.past_gate.acquire().await.expect("the gate stands"));
         past.ok_or(ErrorCode::Internal.into())
     }

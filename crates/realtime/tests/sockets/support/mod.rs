@@ -11,7 +11,7 @@ mod socket;
 mod stream;
 
 pub(crate) use authority::Scripted;
-pub(crate) use server::{Server, WRITE_TIMEOUT};
+pub(crate) use server::Server;
 pub(crate) use socket::{Heard, Socket, deflated, masked};
 pub(crate) use stream::Stream;
 

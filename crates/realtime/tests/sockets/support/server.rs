@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use super::{START, Scripted, Socket, connect};
 
 /// How long a client may take nothing of a response.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server on a free port. It ends with the runtime of its test.
 pub(crate) struct Server {
