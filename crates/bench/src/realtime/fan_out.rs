@@ -8,12 +8,12 @@ use super::source::Source;
 use super::swarm::Swarm;
 use super::{AT_ONCE, RealtimeError, What};
 use crate::load::histogram::Histogram;
-use crate::stats::Sample;
+use crate::stats::{Sample, median};
 
 /// How many messages a burst has.
 pub const BURST: usize = 16;
 /// How often server and floor take turns within a run.
-const TURNS: usize = 8;
+const TURNS: usize = 10;
 const WARM_UP: Duration = Duration::from_millis(20);
 
 /// What is asked of a server and of the floor.
@@ -39,7 +39,8 @@ pub fn frame(server: &Server) -> Result<Vec<u8>, RealtimeError> {
     Ok(swarm.last_read(length).to_vec())
 }
 
-/// What was measured of a server, and of the floor beside it.
+/// What was measured of a server, and of the floor beside it. The ratio is the median of those of the turns: a moment in
+/// which the machine stood still is a turn's alone.
 pub type Beside = (What, Sample, Sample);
 
 /// Everything that is measured of the subscribers of `server`, once, with messages that look like `frame`.
@@ -84,7 +85,14 @@ pub fn measure(
     };
     let pairs = server.iter().zip(floor);
     Ok(pairs
-        .map(|(&(what, own), &(_, floor))| (what, own, floor))
+        .map(|((what, own), (_, floor))| {
+            let ratios = own.rates.iter().zip(&floor.rates);
+            let sample = Sample {
+                of_floor: median(ratios.map(|(own, floor)| own / floor)),
+                ..own.sample()
+            };
+            (*what, sample, floor.sample())
+        })
         .collect())
 }
 
@@ -106,6 +114,8 @@ impl Side {
 /// What one side has done in its turns.
 #[derive(Debug, Default)]
 struct Tally {
+    /// Messages a second, turn by turn.
+    rates: Vec<f64>,
     messages: u64,
     time: Duration,
     latencies: Histogram,
@@ -123,7 +133,7 @@ fn all(
     swarm: &mut Swarm,
     mut sides: Vec<Side>,
     load: Load,
-) -> Result<Vec<Vec<(What, Sample)>>, RealtimeError> {
+) -> Result<Vec<Vec<(What, Tally)>>, RealtimeError> {
     if load.awake {
         swarm.stay_awake();
     }
@@ -133,7 +143,7 @@ fn all(
     let burst = take_turns(swarm, &mut sides, load, |swarm, _, turn| {
         closed(swarm, BURST, turn)
     })?;
-    let rate = |side: usize| single[side].rate / 2.0 / load.clients as f64;
+    let rate = |side: usize| single[side].sample().rate / 2.0 / load.clients as f64;
     let half = take_turns(swarm, &mut sides, load, |swarm, side, turn| {
         paced(swarm, rate(side), turn)
     })?;
@@ -155,7 +165,7 @@ fn take_turns(
     sides: &mut [Side],
     load: Load,
     work: impl Fn(&mut Swarm, usize, Duration) -> Result<Duration, RealtimeError>,
-) -> Result<Vec<Sample>, RealtimeError> {
+) -> Result<Vec<Tally>, RealtimeError> {
     let mut tallies: Vec<Tally> = sides.iter().map(|_| Tally::default()).collect();
     for turn in 0..TURNS {
         for step in 0..sides.len() {
@@ -177,7 +187,7 @@ fn take_turns(
             }
         }
     }
-    Ok(tallies.iter().map(Tally::sample).collect())
+    Ok(tallies)
 }
 
 /// `burst` messages, and as soon as everybody has heard them, the next.
@@ -213,11 +223,14 @@ fn watched(
     swarm.take_latencies();
     let before = swarm.heard().messages;
     let meter = Meter::start(pid)?;
-    tally.time += run(swarm)?;
+    let time = run(swarm)?;
     let [server, own] = meter.read()?;
     tally.cpu[0] += server;
     tally.cpu[1] += own;
-    tally.messages += swarm.heard().messages - before;
+    let messages = swarm.heard().messages - before;
+    tally.rates.push(messages as f64 / time.as_secs_f64());
+    tally.messages += messages;
+    tally.time += time;
     tally.latencies.merge(&swarm.take_latencies());
     Ok(())
 }

@@ -7,7 +7,7 @@
 //!   [`idle`]: clients that do nothing.
 //! - [`server`]: what is measured, and the floors. [`pin`]: on which core.
 //!
-//! Floors and servers take turns within a round; every figure is the median of the rounds.
+//! Floors and servers take turns within a round, at fan-out many times; every figure is the median of the rounds.
 
 pub mod client;
 pub mod connects;
@@ -227,7 +227,7 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
                         "realtime: {}, {clients} subscribers, {}: {:.3} of the floor",
                         server.name,
                         what.name(),
-                        sample.rate / floor.rate
+                        sample.of_floor.unwrap_or_default()
                     );
                     let run = Measured {
                         round,
@@ -372,7 +372,10 @@ fn rows(runs: &[Measured]) -> Vec<Row> {
                     let floor = floor(run);
                     cpu.extend(floor.map(|it| it.server_cpu / run.sample.server_cpu));
                     Sample {
-                        of_floor: floor.map(|floor| run.sample.rate / floor.rate),
+                        of_floor: run
+                            .sample
+                            .of_floor
+                            .or_else(|| Some(run.sample.rate / floor?.rate)),
                         ..run.sample
                     }
                 })
