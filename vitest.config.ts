@@ -22,7 +22,7 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts', 'tests/snippets/frontend/specification.test.ts'],
           exclude: ['**/integration/**', '**/browser/**', '**/node_modules/**'],
         },
       },

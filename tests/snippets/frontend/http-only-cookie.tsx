@@ -6,8 +6,10 @@ import { user } from './host.ts';
 // Corrected: the guide shows one line of the front end, the state. With it alone nobody could refresh, because
 // the page does not have the refresh token. `refreshTokens` asks the backend, which has it in the cookie.
 export function CookieChat() {
+  // [spec cookie-state]
   // Frontend only stores accessToken in memory
   const [accessToken, setAccessToken] = useState<string>('');
+  // [/spec]
   const [refreshes, setRefreshes] = useState(0);
 
   useEffect(() => {
