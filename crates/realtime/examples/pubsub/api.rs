@@ -274,6 +274,7 @@ fn failed(error: BrokerError) -> ErrorCode {
     match error {
         BrokerError::Unavailable => ErrorCode::Internal,
         BrokerError::Backlogged => ErrorCode::TooManyRequests,
+        BrokerError::TooLong => ErrorCode::LimitExceeded,
     }
 }
 

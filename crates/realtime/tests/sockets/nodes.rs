@@ -408,6 +408,25 @@ async fn a_host_is_asked_in_one_process_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_panics_when_asked_is_asked_again() {
+    let options = TopicOptions {
+        history: History::Host,
+        force_positioning: true,
+        ..TopicOptions::default()
+    };
+    let server = crate::topics::server(options).await;
+    *server.authority.past.lock().expect("no panic") = Some(stored(0));
+    let mut socket = listening(&server, "s1").await;
+    *server.authority.past.lock().expect("no panic") = Some(stored(1));
+    server.authority.panics.store(true, Ordering::Relaxed);
+    two_comparisons(&server).await;
+    server.authority.panics.store(false, Ordering::Relaxed);
+    found_out(&server).await;
+    let push = socket.hear_line().await;
+    assert_eq!(push["push"]["unsubscribe"]["code"], 2500, "{push}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn orders_hold_on_every_node() {
     let options = recoverable();
     let (_cluster, one, two) = two(&options).await;
