@@ -14,7 +14,7 @@ import { webPlatform } from './platform/web.ts';
 import type { ConnectionState } from './realtime/connection.ts';
 import { type RequestOptions, request } from './rest.ts';
 import { type Seat, type Session, sessionOf } from './session.ts';
-import type { AuthReport, EndReason } from './tokens/events.ts';
+import type { AuthReport, EndReason, RefreshTokens } from './tokens/events.ts';
 import { type ConnectInput, readConnectInput, readUserID, refuseApiKey } from './tokens/input.ts';
 import { recallUser, rememberUser } from './tokens/last-user.ts';
 import { readBuffer } from './tokens/schedule.ts';
@@ -43,11 +43,11 @@ export interface ChatSDKOptions {
    */
   storage?: TokenStorage | undefined;
   /**
-   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. Resolves with
-   * `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
+   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. What it is called with goes on to
+   * your backend: `sentAt`, and the `signal` of the request. Resolves with `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
    * session; whatever else it throws is taken for a failure that passes. See `fetchTokens`.
    */
-  refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
+  refreshTokens?: RefreshTokens | undefined;
   /** Refuses addresses that are not encrypted, unless on this machine or in a private network. Default: warns. */
   strict?: boolean | undefined;
   /** Told what happens. Default: nobody. */

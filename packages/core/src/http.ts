@@ -1,7 +1,7 @@
 /** One request, bounded in time, and what came of it. Never throws for what the network does. */
 import type { HttpReply, Platform } from './platform/platform.ts';
 import { isRecord, numberOf, parseJson, textOf } from './values.ts';
-import { within } from './within.ts';
+import { abortable } from './within.ts';
 
 /** Every request is given up after this long, in ms. */
 export const REQUEST_TIMEOUT = 10_000;
@@ -59,13 +59,9 @@ export async function send(
   const { clock, timers } = platform;
   const sentWall = clock.wall();
   const sentMono = clock.mono();
-  const abort = new AbortController();
-  const give = (): void => abort.abort();
-  if (signal?.aborted) give();
-  signal?.addEventListener('abort', give, { once: true });
   let outcome: Outcome;
   try {
-    outcome = await within(timers, REQUEST_TIMEOUT, async () => {
+    outcome = await abortable(timers, REQUEST_TIMEOUT, signal, async (signal) => {
       const json = JSON.stringify(body) as string | undefined;
       const reply = await platform.fetch(url, {
         method,
@@ -75,7 +71,7 @@ export async function send(
           ...(authorization && { Authorization: authorization }),
         },
         ...(json && { body: json }),
-        signal: abort.signal,
+        signal,
         credentials: 'omit',
         cache: 'no-store',
         keepalive,
@@ -85,8 +81,6 @@ export async function send(
   } catch (cause) {
     outcome = { kind: 'failed', cause };
   }
-  signal?.removeEventListener('abort', give);
-  give();
   return { ...outcome, sentWall, tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono) };
 }
 

@@ -7,7 +7,7 @@ import type { RefreshError, StorageError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { type ConnectionState, makeConnection } from './realtime/connection.ts';
-import type { EndReason } from './tokens/events.ts';
+import type { EndReason, HostRefresh, RefreshTokens } from './tokens/events.ts';
 import { reportTo } from './tokens/host.ts';
 import { readClaims } from './tokens/jwt.ts';
 import { makeManager } from './tokens/manager.ts';
@@ -32,7 +32,7 @@ export interface SessionOptions {
 export interface Seat {
   readonly onTokenRefresh?: ((tokens: Tokens) => void | Promise<void>) | undefined;
   readonly onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
-  readonly refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
+  readonly refreshTokens?: RefreshTokens | undefined;
   onUser(user: User): void;
   onState(state: ConnectionState): void;
   onStorageError(error: StorageError): void;
@@ -114,10 +114,10 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
   }
 
   /** Asks through the client that came last: its function is the freshest. */
-  function askHost(): Promise<Partial<Tokens>> {
+  function askHost(request: HostRefresh): Promise<Partial<Tokens>> {
     const ask = [...seats.keys()].flatMap(({ refreshTokens }) => refreshTokens ?? []).pop();
     if (ask === undefined) throw new Error('nobody takes part');
-    return ask();
+    return ask(request);
   }
 
   function each(call: (seat: Seat) => void): void {

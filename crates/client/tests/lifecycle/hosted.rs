@@ -19,7 +19,7 @@ async fn hosted(
 ) -> (Manager, Events) {
     let asked = AtomicUsize::new(0);
     let manager = manager(&Arc::default(), |options| {
-        options.refresh_tokens(move || {
+        options.refresh_tokens(move |_sent_at| {
             let nth = asked.fetch_add(1, Ordering::Relaxed);
             let answer = answer(nth);
             async move { answer }
