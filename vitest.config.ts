@@ -17,6 +17,8 @@ export default defineConfig({
   ssr,
   test: {
     dangerouslyIgnoreUnhandledErrors: false,
+    // Without a logger of the app's the SDK warns on the console.
+    silent: 'passed-only',
     projects: [
       {
         ssr,

@@ -107,7 +107,7 @@ export class DisconnectedError extends ChatError {
   override name = 'DisconnectedError';
 
   constructor() {
-    super('disconnected', 'The connection was closed by this app.');
+    super('disconnected', 'This app has disconnected.');
   }
 }
 

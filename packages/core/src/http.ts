@@ -1,7 +1,7 @@
 /** One request, bounded in time, and what came of it. Never throws for what the network does. */
 import type { HttpReply, Platform } from './platform/platform.ts';
 import { isRecord, numberOf, parseJson, textOf } from './values.ts';
-import { abortable } from './within.ts';
+import { within } from './within.ts';
 
 /** Every request is given up after this long, in ms. */
 export const REQUEST_TIMEOUT = 10_000;
@@ -61,23 +61,28 @@ export async function send(
   const sentMono = clock.mono();
   let outcome: Outcome;
   try {
-    outcome = await abortable(timers, REQUEST_TIMEOUT, signal, async (signal) => {
-      const json = JSON.stringify(body) as string | undefined;
-      const reply = await platform.fetch(url, {
-        method,
-        headers: {
-          Accept: 'application/json',
-          ...(json && { 'Content-Type': 'application/json' }),
-          ...(authorization && { Authorization: authorization }),
-        },
-        ...(json && { body: json }),
-        signal,
-        credentials: 'omit',
-        cache: 'no-store',
-        keepalive,
-      });
-      return read(reply, await reply.text());
-    });
+    outcome = await within(
+      timers,
+      REQUEST_TIMEOUT,
+      async (signal) => {
+        const json = JSON.stringify(body) as string | undefined;
+        const reply = await platform.fetch(url, {
+          method,
+          headers: {
+            Accept: 'application/json',
+            ...(json && { 'Content-Type': 'application/json' }),
+            ...(authorization && { Authorization: authorization }),
+          },
+          ...(json && { body: json }),
+          signal,
+          credentials: 'omit',
+          cache: 'no-store',
+          keepalive,
+        });
+        return read(reply, await reply.text());
+      },
+      signal,
+    );
   } catch (cause) {
     outcome = { kind: 'failed', cause };
   }

@@ -3,7 +3,7 @@
  * user share it, so that a component mounted twice, a module reloaded in place, or a second copy of this package is
  * one refresh and one socket. Where the platform shares nothing (on servers), each client has its own.
  */
-import type { RefreshError, StorageError } from './errors.ts';
+import { DisconnectedError, type RefreshError, type StorageError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { type ConnectionState, makeConnection } from './realtime/connection.ts';
@@ -85,6 +85,10 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     logger.warn(error.message);
     each((seat) => seat.onStorageError(error));
   });
+  // While a refresh is tried again, no socket is tried that would be lost.
+  manager.on('state', () => {
+    if (manager.debug().failures > 0 && !connection.connected()) connection.lost();
+  });
   manager.on('ended', ({ reason, error }) => end(reason, error));
 
   /**
@@ -116,7 +120,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
   /** Asks through the client that came last: its function is the freshest. */
   function askHost(request: HostRefresh): Promise<Partial<Tokens>> {
     const ask = [...seats.keys()].flatMap(({ refreshTokens }) => refreshTokens ?? []).pop();
-    if (ask === undefined) throw new Error('nobody takes part');
+    if (ask === undefined) throw new DisconnectedError();
     return ask(request);
   }
 

@@ -22,6 +22,10 @@ export function webPlatform(): Platform {
     storage: (key) => ('document' in globalThis ? localStorageAdapter(key) : memoryStorage()),
     // A page is one person's. A server, an edge worker and whatever renders pages there are not.
     shared: () => ('document' in globalThis ? sharedMap() : null),
+    stay: () => {
+      const timer = setInterval(() => {}, 2 ** 30);
+      return () => clearInterval(timer);
+    },
   };
 }
 
@@ -32,6 +36,12 @@ export function supported<T extends RequestInit>(init: T): T {
     if ('Request' in globalThis && !(name in Request.prototype)) delete kept[name];
   }
   return kept;
+}
+
+/** What a developer has to look at, where the app names no logger; nothing of the ordinary course. */
+export function consoleOf(): { warn(message: string): void; error(message: string): void } {
+  const { warn, error } = globalThis.console;
+  return { warn, error };
 }
 
 /** Names what the copies of this package share; its number grows when they could no longer understand it. */

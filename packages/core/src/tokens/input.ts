@@ -33,7 +33,7 @@ export function readConnectInput(
   if (typeof token !== 'string' || token === '') {
     throw new InvalidInputError(
       'token',
-      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error.`,
+      `Expected an accessToken, got ${describe(token)}. Your backend may have forwarded an error.`,
     );
   }
   refuseApiKey('token', token);
@@ -48,7 +48,7 @@ export function readConnectInput(
   if (claims.sub !== userID) throw new UserMismatchError();
   let expiresAt = readExpiry(input.expiresAt, claims.exp);
   if (expiresAt === null) {
-    throw new InvalidInputError('expiresAt', 'Neither expiresAt nor the token says when it expires.');
+    throw new InvalidInputError('expiresAt', 'There is no expiresAt, nor an exp in the token.');
   }
   const YEAR = 31_536_000_000;
   if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;

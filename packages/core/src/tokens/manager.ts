@@ -22,7 +22,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { User } from '../user.ts';
 import { guarded } from '../within.ts';
 import { type Outcome, outcomeOf } from './attempt.ts';
-import { ENDS } from './ends.ts';
+import { sentenceOf } from './ends.ts';
 import type {
   AuthReport,
   FatalReason,
@@ -326,8 +326,8 @@ export function makeManager(options: ManagerOptions) {
     const usable = works(pair);
     // One that was adopted meanwhile needs no second try: it is not due.
     if (usable && pair !== old) return;
-    setState(usable ? 'stale' : 'expired');
     const { error, delay, report } = outage.failed(trouble, usable);
+    setState(usable ? 'stale' : 'expired');
     timetable.retryIn(delay, trouble.retryAfterMs);
     logger.warn(error.message);
     note(error);
@@ -336,7 +336,7 @@ export function makeManager(options: ManagerOptions) {
 
   function end(reason: FatalReason, details?: ErrorDetails): RefreshError {
     const attempt = outage.failures + 1;
-    const error = new RefreshError('fatal', reason, ENDS[reason], attempt, details);
+    const error = new RefreshError('fatal', reason, sentenceOf(reason), attempt, details);
     close(error);
     endedWith = error;
     note(error);

@@ -3,7 +3,7 @@ import { FATAL_CODES, type FatalCode, type RefreshErrorKind } from '../errors.ts
 import { send } from '../http.ts';
 import type { Clock, Platform } from '../platform/platform.ts';
 import { isRecord, textOf } from '../values.ts';
-import { abortable } from '../within.ts';
+import { within } from '../within.ts';
 import type { FatalReason, RefreshTokens } from './events.ts';
 import { type Clocks, pairFromReply } from './pair.ts';
 import type { Pair } from './types.ts';
@@ -115,8 +115,11 @@ export async function requestFromHost(
   outer: AbortSignal,
 ): Promise<Verdict> {
   try {
-    const body: unknown = await abortable(timers, HOST_TIMEOUT, outer, (signal) =>
-      refreshTokens({ sentAt: stamp.server, signal }),
+    const body: unknown = await within(
+      timers,
+      HOST_TIMEOUT,
+      (signal) => refreshTokens({ sentAt: stamp.server, signal }),
+      outer,
     );
     if (isRecord(body)) {
       const { code, status } = body;
