@@ -96,11 +96,11 @@ impl From<f64> for Moment {
     }
 }
 
-/// What a token changes in how its channel behaves towards this subscriber.
+/// What a token changes in how its channel behaves towards this subscriber. A token that changes something
+/// else, such as whether its subscriber is seen by others (`presence`), is refused rather than half obeyed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Overrides {
-    presence: Option<Switch>,
     join_leave: Option<Switch>,
     force_push_join_leave: Option<Switch>,
     force_positioning: Option<Switch>,
@@ -120,7 +120,6 @@ impl Overrides {
         }
         let or = |switch: Option<Switch>, was| switch.map_or(was, |switch| switch.value);
         Arc::new(TopicOptions {
-            presence: or(self.presence, options.presence),
             join_leave: or(self.join_leave, options.join_leave),
             force_push_join_leave: or(self.force_push_join_leave, options.force_push_join_leave),
             force_positioning: or(self.force_positioning, options.force_positioning),
