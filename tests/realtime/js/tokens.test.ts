@@ -77,7 +77,7 @@ it('refreshes before the end, and stays connected past it', async () => {
   const centrifuge = connect({ getToken });
   await centrifuge.ready();
   const trouble = troubles(centrifuge);
-  await asked.take(4);
+  await asked.take(3);
   expect(trouble).toEqual([]);
   expect(centrifuge.state).toBe(State.Connected);
 });
@@ -99,7 +99,7 @@ it('refreshes subscriptions before the end, and stays subscribed past it', async
   subscription.on('error', (context) => trouble.push(context));
   const publications = new Queue<PublicationContext>();
   subscription.on('publication', publications.push);
-  await asked.take(4);
+  await asked.take(3);
   await server.publish('$short', 'still here');
   expect(await publications.next()).toMatchObject({ data: 'still here' });
   expect(trouble).toEqual([]);
