@@ -7,6 +7,8 @@ from centrifuge import DeltaType, StreamPosition
 from people import Person, publish
 from relay import Relay
 
+pytest_plugins = ["stock_server"]
+
 
 def test_two_people_talk(server, protobuf):
     async def run():

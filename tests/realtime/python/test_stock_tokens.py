@@ -5,6 +5,8 @@ import asyncio
 from centrifuge import Client
 from people import PATIENCE, ClientEvents, Person, SubscriptionEvents, publish, token
 
+pytest_plugins = ["stock_server"]
+
 
 def test_bad_tokens_end_what_they_were_for(server, protobuf):
     async def run():

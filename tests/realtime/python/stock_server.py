@@ -1,4 +1,4 @@
-"""The engine's example server, and the encodings."""
+"""Fixtures: the engine's example server, and the encodings. Test files name it in `pytest_plugins`."""
 
 import os
 import subprocess
