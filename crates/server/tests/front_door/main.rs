@@ -11,6 +11,7 @@ mod commands;
 mod crash;
 mod layering;
 mod limits;
+mod metrics;
 mod restore;
 mod revocation;
 mod signing_keys;
