@@ -1,5 +1,6 @@
 //! What other servers may ask: `POST /api/METHOD` with `X-API-Key` and a JSON body. The answer is 200
-//! with `{"result":…}` or `{"error":{"code":…,"message":…}}`.
+//! with `{"result":…}` or `{"error":{"code":…,"message":…}}`. A call with a member that is not known is refused
+//! (107), as is a channel that no client could name, and data that nests deeper than clients take.
 
 use std::convert::Infallible;
 
