@@ -39,7 +39,7 @@ fmt: ## Format everything
 	cargo fmt --all
 	npm run format
 
-gen: ## Write the generated files: API description, error and configuration reference
+gen: ## Write the generated files: API description, references of errors, metrics and configuration
 	scripts/generated.sh --write
 
 bench: ## Measure the product beside its floors, and write docs/benchmarks.md

@@ -339,6 +339,15 @@ async fn without_a_broker_clients_are_told_to_try_again() {
     );
     say(&one, &options, 1).await.expect("published");
     assert_eq!(client.listen(1).await, None);
+    // Nobody waits for the answer to the last one.
+    let unawaited = Publish::new("app", "t", Payload::new("2"), &options);
+    drop(one.handle().publish(unawaited));
+    let publications = &one.handle().stats().publications;
+    assert_eq!(
+        publications.load(Ordering::Relaxed),
+        2,
+        "what was refused is none"
+    );
 }
 
 /// What the host's store holds.

@@ -12,6 +12,7 @@ mod crash;
 mod framing;
 mod layering;
 mod limits;
+mod metrics;
 mod restore;
 mod revocation;
 mod signing_keys;

@@ -43,13 +43,20 @@ async fn commands_find_the_live_node() {
         (&json!(1), &json!(1))
     );
     assert_eq!(one.push().await["pub"]["data"], json!({ "hello": 1 }));
+    let url = format!("http://{}", server.api);
+    for number in ["-5", "-5e-3"] {
+        let arguments = ["publish", "user:ann", number, "--url", &url];
+        let said = process::run(binary, data, &arguments).await;
+        assert_eq!(said[0]["subscribers"], 1, "{number}");
+        let heard = one.push().await["pub"]["data"].as_f64();
+        assert_eq!(heard, number.parse().ok(), "{number}");
+    }
 
     let arguments = ["disconnect", client, "--reconnect", "--reason", "moving"];
     let closed = process::run(binary, data, &arguments).await;
     assert_eq!(closed[0]["disconnected"], 1);
     assert_eq!(one.closed().await, (3011, "moving".to_owned()));
     // By its address, as from another machine that has the token.
-    let url = format!("http://{}", server.api);
     let arguments = ["disconnect", "--user", "bob", "--url", &url];
     let closed = process::run(binary, data, &arguments).await;
     assert_eq!(

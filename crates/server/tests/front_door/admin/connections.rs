@@ -91,6 +91,42 @@ async fn connections_are_listed_by_app_user_session_and_topic() {
     assert_eq!(node["uptimeMs"], 0, "its clock stands still");
 }
 
+/// Every code that is offered reaches the socket, with the reason that clients know it by, and says truly whether they
+/// come back: whether a code is below 3500 is all that a stock client goes by.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_close_code_that_is_offered_reaches_the_socket() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let ann = server.backend.sign_in("ann").await;
+    let refused = json!({ "user": "ann", "app": server.app.as_str(), "code": 1 });
+    let refused = post(&server, "/admin/disconnect", refused).await;
+    assert_eq!(refused.outcome(), "400 invalid_field");
+    let offered: BTreeSet<u16> = refused
+        .text
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter_map(|word| word.parse().ok())
+        .filter(|code| (3000..5000).contains(code))
+        .collect();
+    let table = [
+        (3001, "shutdown"),
+        (3005, "connection expired"),
+        (3011, "force reconnect"),
+        (3014, "state invalidated"),
+        (3503, "force disconnect"),
+        (3504, "connection limit"),
+        (3507, "permission denied"),
+        (3508, "not available"),
+    ];
+    assert_eq!(offered, table.iter().map(|(code, _)| *code).collect());
+    for (code, reason) in table {
+        let mut socket = Socket::connected(server.realtime(), &ann.access).await;
+        let body = json!({ "user": "ann", "app": server.app.as_str(), "code": code });
+        let reply = post(&server, "/admin/disconnect", body).await.ok().json();
+        let told = json!({ "disconnected": 1, "code": code, "reconnects": code < 3500 });
+        assert_eq!(reply, told);
+        assert_eq!(socket.closed().await, (code, reason.to_owned()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_end_as_the_operator_says() {
     let server = TestServer::start(Database::Sqlite).await;
