@@ -131,11 +131,7 @@ impl Auth {
         let inner = &*self.0;
         let now = inner.clock.now();
         let is_fresh = sent_at.is_none_or(|sent_at| rotation::is_fresh(sent_at, now));
-        // Whose app the session is of is not known before its row is read.
-        if !is_fresh
-            || !inner.limits.refresh_is_free(claims.sid.as_str(), now)
-            || inner.revocations.has_disabled()
-        {
+        if !is_fresh || !inner.limits.refresh_is_free(claims.sid.as_str(), now) {
             return Ok(None);
         }
         let exchange = Exchange {
@@ -146,6 +142,8 @@ impl Auth {
             now,
             grace_since: now.saturating_sub(rotation::GRACE),
             rt_kid: inner.refresh_keys.current().to_owned(),
+            // Whose app the session is of is not known before its row is read.
+            disabled: inner.revocations.disabled(),
             decide: rotation::line_6,
         };
         let replied = inner.store.exchange(exchange, |exchanged| {

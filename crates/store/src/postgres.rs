@@ -26,6 +26,7 @@ use deadpool_postgres::{
 };
 use tokio::runtime::{self, Handle};
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +42,13 @@ use url::Server;
 
 /// How long a caller waits for a connection, new or free, before it is told 503.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer of the server is waited for. It may be stopped and its kernel go on, so that no
+/// connection is ever seen to fail.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The same for a unit of work, which asks more than once, and waits for others' locks each time.
+const UNIT: Duration = Duration::from_secs(30);
 
 /// What every connection is told first. A session that would not wait for the disk at commit would make
 /// our promise for us; `remote_apply` and its kin promise more and stay.
@@ -99,9 +107,10 @@ impl Postgres {
         let mut revival = Revival::of(&pool);
         loop {
             let client = pool.get().await?;
-            match read(&client, sql, args).await {
-                Err(error) if revival.is_due(&error) => {}
-                rows => return rows?.iter().map(Row::from_postgres).collect(),
+            match timeout(ANSWER, read(&client, sql, args)).await {
+                Err(_) => return Err(give_up(client)),
+                Ok(Err(error)) if revival.is_due(&error) => {}
+                Ok(rows) => return rows?.iter().map(Row::from_postgres).collect(),
             }
         }
     }
@@ -119,21 +128,15 @@ impl Postgres {
         let pool = self.local()?.pool.clone();
         let unit = self.tasks.spawn(async move {
             let mut revival = Revival::of(&pool);
+            let mut work = Some(work);
             loop {
                 let mut client = pool.get().await.map_err(StoreError::from)?;
-                let transaction = match client.transaction().await {
-                    Ok(transaction) => transaction,
-                    Err(error) if revival.is_due(&error) => continue,
-                    Err(error) => return Err(E::from(error.into())),
-                };
-                let mut tx = Tx::on_postgres(transaction);
-                // An error drops the transaction, which rolls it back.
-                let value = work(&mut tx).await?;
-                tx.finish().await?;
-                if let Some(transaction) = tx.into_postgres() {
-                    transaction.commit().await.map_err(StoreError::from)?;
+                let unit = timeout(UNIT, unit(&mut client, &mut work, &mut revival)).await;
+                match unit {
+                    Err(_) => return Err(E::from(give_up(client))),
+                    Ok(Some(ended)) => return ended,
+                    Ok(None) => {}
                 }
-                return Ok(value);
             }
         });
         unit.await.unwrap_or_else(|ended| {
@@ -221,6 +224,47 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Carries `work` out over a connection; `None`, and it is left, where that was dead and another may be
+/// alive.
+async fn unit<T, E, F>(
+    client: &mut Client,
+    work: &mut Option<F>,
+    revival: &mut Revival,
+) -> Option<Result<T, E>>
+where
+    E: From<StoreError>,
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>>,
+{
+    let transaction = match client.transaction().await {
+        Ok(transaction) => transaction,
+        Err(error) if revival.is_due(&error) => return None,
+        Err(error) => return Some(Err(E::from(error.into()))),
+    };
+    let work = work.take()?;
+    let mut tx = Tx::on_postgres(transaction);
+    let ended = async {
+        // An error drops the transaction, which rolls it back.
+        let value = work(&mut tx).await?;
+        tx.finish().await?;
+        if let Some(transaction) = tx.into_postgres() {
+            transaction.commit().await.map_err(StoreError::from)?;
+        }
+        Ok(value)
+    };
+    Some(ended.await)
+}
+
+/// Gives a connection up that does not answer: what is asked of it next would wait behind what was. Whether
+/// that is carried out once the server goes on is unknown.
+fn give_up(client: Client) -> StoreError {
+    drop(Client::take(client));
+    silent()
+}
+
+fn silent() -> StoreError {
+    StoreError::Unavailable("the server does not answer".to_owned())
 }
 
 async fn read(
