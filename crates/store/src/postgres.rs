@@ -43,12 +43,9 @@ use url::Server;
 /// How long a caller waits for a connection, new or free, before it is told 503.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long an answer of the server is waited for. It may be stopped and its kernel go on, so that no
-/// connection is ever seen to fail.
-const ANSWER: Duration = Duration::from_secs(10);
-
-/// The same for a unit of work, which asks more than once, and waits for others' locks each time.
-const UNIT: Duration = Duration::from_secs(30);
+/// How many times as long as for one answer a unit of work is waited for: it asks more than once, and may wait for
+/// others' locks each time.
+const UNIT: u32 = 3;
 
 /// What every connection is told first. A session that would not wait for the disk at commit would make
 /// our promise for us; `remote_apply` and its kin promise more and stay.
@@ -103,11 +100,12 @@ impl Postgres {
     }
 
     pub(crate) async fn query(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let pool = self.local()?.pool.clone();
-        let mut revival = Revival::of(&pool);
+        let local = self.local()?;
+        let (pool, answer) = (&local.pool, local.answer);
+        let mut revival = Revival::of(pool);
         loop {
             let client = pool.get().await?;
-            match timeout(ANSWER, read(&client, sql, args)).await {
+            match timeout(answer, read(&client, sql, args)).await {
                 Err(_) => return Err(give_up(client)),
                 Ok(Err(error)) if revival.is_due(&error) => {}
                 Ok(rows) => return rows?.iter().map(Row::from_postgres).collect(),
@@ -125,13 +123,14 @@ impl Postgres {
         if self.stop.is_cancelled() {
             return Err(E::from(StoreError::Closed));
         }
-        let pool = self.local()?.pool.clone();
+        let local = self.local()?;
+        let (pool, answer) = (local.pool.clone(), local.answer);
         let unit = self.tasks.spawn(async move {
             let mut revival = Revival::of(&pool);
             let mut work = Some(work);
             loop {
                 let mut client = pool.get().await.map_err(StoreError::from)?;
-                let unit = timeout(UNIT, unit(&mut client, &mut work, &mut revival)).await;
+                let unit = timeout(answer * UNIT, unit(&mut client, &mut work, &mut revival)).await;
                 match unit {
                     Err(_) => return Err(E::from(give_up(client))),
                     Ok(Some(ended)) => return ended,
@@ -173,7 +172,7 @@ impl Postgres {
             && let Some(_counted) = local.under_way.enter_alone()
         {
             let _waited_for = self.tasks.token();
-            return batches::read(batches::alone(&local.pool, exchange).await?);
+            return batches::read(batches::alone(&local.pool, local.answer, exchange).await?);
         }
         let (reply, answer) = oneshot::channel();
         local.hand_in(Job::Exchange(exchange, reply)).await?;
@@ -181,10 +180,11 @@ impl Postgres {
     }
 
     pub(crate) async fn raise_proven(&self, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {
-        let pool = self.local()?.pool.clone();
+        let local = self.local()?;
+        let (pool, answer) = (local.pool.clone(), local.answer);
         let raise = self
             .tasks
-            .spawn(async move { batches::raise(&pool, seen).await });
+            .spawn(async move { batches::raise(&pool, answer, seen).await });
         raise.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -311,7 +311,7 @@ fn pool(server: &Server, size: usize) -> Result<Pool, StoreError> {
         .max_size(size)
         .timeouts(Timeouts {
             wait: Some(PATIENCE),
-            create: Some(PATIENCE),
+            create: Some(PATIENCE.min(server.answer)),
             recycle: Some(PATIENCE),
         })
         .runtime(Runtime::Tokio1)

@@ -23,6 +23,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use chatsdk_types::{AppId, SessionId};
 use deadpool_postgres::{Client, Pool};
@@ -32,8 +33,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row as PgRow};
 use tokio_util::task::TaskTracker;
 
+use super::give_up;
 use super::revive::Revival;
-use super::{ANSWER, give_up};
 use crate::sessions::{self, with_user};
 use crate::sql::{Row, Sql};
 use crate::{Exchange, Exchanged, StoreError, Successor, users};
@@ -156,17 +157,24 @@ type Waiting = (Exchange, oneshot::Sender<Carried>);
 pub(super) fn spawn(
     tasks: &TaskTracker,
     pool: &Pool,
+    answer: Duration,
     queue: mpsc::Receiver<Job>,
     under_way: &UnderWay,
     writers: usize,
 ) {
     let queue = Arc::new(Mutex::new(queue));
     for _ in 0..writers {
-        tasks.spawn(run(pool.clone(), Arc::clone(&queue), under_way.clone()));
+        let (pool, queue) = (pool.clone(), Arc::clone(&queue));
+        tasks.spawn(run(pool, answer, queue, under_way.clone()));
     }
 }
 
-async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: UnderWay) {
+async fn run(
+    pool: Pool,
+    answer: Duration,
+    queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+    under_way: UnderWay,
+) {
     let mut jobs = Vec::with_capacity(BATCH);
     let mut waiting: Vec<Waiting> = Vec::with_capacity(BATCH);
     loop {
@@ -186,7 +194,7 @@ async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: Unde
         }));
         while !waiting.is_empty() {
             let batch = without_repetition(&mut waiting);
-            commit(&pool, batch).await;
+            commit(&pool, answer, batch).await;
         }
     }
 }
@@ -205,11 +213,11 @@ fn without_repetition(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 
 /// Does an exchange in the task of its caller. One that stops waiting leaves a statement behind that is
 /// carried out or not, as a lost reply would.
-pub(super) async fn alone(pool: &Pool, exchange: Exchange) -> Carried {
+pub(super) async fn alone(pool: &Pool, answer: Duration, exchange: Exchange) -> Carried {
     let mut revival = Revival::of(pool);
     loop {
         let client = pool.get().await?;
-        match timeout(ANSWER, one(&client, EXCHANGE, &exchange)).await {
+        match timeout(answer, one(&client, EXCHANGE, &exchange)).await {
             Err(_) => return Err(give_up(client)),
             Ok(Err(error)) if revival.is_due(&error) => {}
             Ok(row) => return Ok((exchange, row?)),
@@ -218,8 +226,8 @@ pub(super) async fn alone(pool: &Pool, exchange: Exchange) -> Carried {
 }
 
 /// Writes a batch, and tells everyone in it.
-async fn commit(pool: &Pool, batch: Vec<Waiting>) {
-    match write(pool, &batch).await {
+async fn commit(pool: &Pool, answer: Duration, batch: Vec<Waiting>) {
+    match write(pool, answer, &batch).await {
         Ok(rows) => {
             for ((exchange, reply), row) in batch.into_iter().zip(rows) {
                 // A caller that has gone away does not want to know.
@@ -239,7 +247,11 @@ async fn commit(pool: &Pool, batch: Vec<Waiting>) {
 /// One that was written twice, because its connection died and nobody knows whether it was committed,
 /// is answered with nothing for what the first time changed: the caller reads the row, and finds the
 /// successor that it asked for.
-async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, StoreError> {
+async fn write(
+    pool: &Pool,
+    answer: Duration,
+    batch: &[Waiting],
+) -> Result<Vec<Option<PgRow>>, StoreError> {
     let mut revival = Revival::of(pool);
     loop {
         let client = pool.get().await?;
@@ -251,7 +263,7 @@ async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, Sto
                 _ => many(&client, batch).await,
             }
         };
-        match timeout(ANSWER, asked).await {
+        match timeout(answer, asked).await {
             Err(_) => return Err(give_up(client)),
             Ok(Err(error)) if revival.is_due(&error) => {}
             Ok(rows) => return Ok(rows?),
@@ -362,7 +374,11 @@ fn disabled<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Vec<&'a st
 }
 
 /// Raises `proven` of each session to the counter given, where it is lower.
-pub(super) async fn raise(pool: &Pool, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {
+pub(super) async fn raise(
+    pool: &Pool,
+    answer: Duration,
+    seen: Vec<(SessionId, i64)>,
+) -> Result<(), StoreError> {
     let mut highest = BTreeMap::new();
     for (session, counter) in seen {
         let known = highest.entry(session).or_insert(counter);
@@ -374,7 +390,7 @@ pub(super) async fn raise(pool: &Pool, seen: Vec<(SessionId, i64)>) -> Result<()
     loop {
         let client = pool.get().await?;
         // Twice is the same as once.
-        match timeout(ANSWER, raise_many(&client, &ids, &counters)).await {
+        match timeout(answer, raise_many(&client, &ids, &counters)).await {
             Err(_) => return Err(give_up(client)),
             Ok(Err(error)) if revival.is_due(&error) => {}
             Ok(raised) => return Ok(raised?),

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
+use super::silent;
 use super::url::Server;
-use super::{ANSWER, PATIENCE, silent};
 use crate::control::CHANNEL;
 use crate::{Store, StoreError};
 
@@ -38,9 +38,10 @@ pub(super) async fn run(server: Arc<Server>, stop: CancellationToken, head: watc
 /// Follows the log over one connection, until it is lost.
 async fn listen(server: &Server, head: &watch::Sender<i64>) -> Result<(), StoreError> {
     // The kernel of a server that is stopped takes connections, and nobody greets.
-    let (client, mut connection) = timeout(PATIENCE, server.config.connect(server.tls.clone()))
-        .await
-        .map_err(|_| silent())??;
+    let (client, mut connection) =
+        timeout(server.answer, server.config.connect(server.tls.clone()))
+            .await
+            .map_err(|_| silent())??;
     // One word is enough, however many notifications there were since it was read.
     let (told, mut news) = mpsc::channel(1);
     let drive = async move {
@@ -56,10 +57,12 @@ async fn listen(server: &Server, head: &watch::Sender<i64>) -> Result<(), StoreE
             client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
             client.prepare(Store::CONTROL_HEAD.text()).await
         };
-        let statement = timeout(ANSWER, listen).await.map_err(|_| silent())??;
+        let statement = timeout(server.answer, listen)
+            .await
+            .map_err(|_| silent())??;
         loop {
             // Nobody waits on a server that fell silent.
-            timeout(ANSWER, publish(&client, &statement, head))
+            timeout(server.answer, publish(&client, &statement, head))
                 .await
                 .map_err(|_| silent())??;
             // Told or not: in a second at the latest it looks again.
