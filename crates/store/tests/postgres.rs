@@ -105,8 +105,6 @@ async fn an_exchange_waits_for_a_row_alone_and_decides_by_what_became_of_it() {
     let url = chatsdk_pgtest::fresh_database().await;
     let store = open(&url).await.unwrap();
     let other = connect(&url).await;
-    // One that is in a transaction sees the activity of its beginning.
-    let observer = connect(&url).await;
     let ask = |id: &SessionId| {
         let (store, wanted) = (store.clone(), exchange(id.clone()));
         tokio::spawn(async move { store.exchange(wanted, |it| it).await })
@@ -130,7 +128,7 @@ async fn an_exchange_waits_for_a_row_alone_and_decides_by_what_became_of_it() {
             .await
             .unwrap();
         let alone = ask(held.last().unwrap());
-        while waiting(&observer).await == 0 {
+        while chatsdk_pgtest::waiting(&url).await == 0 {
             tokio::task::yield_now().await;
         }
         // By itself, which is a statement of its own, and as many as come.
@@ -140,7 +138,7 @@ async fn an_exchange_waits_for_a_row_alone_and_decides_by_what_became_of_it() {
             let exchanged = exchange.await.unwrap().unwrap().is_some();
             assert_eq!(exchanged, number < free.len(), "{change}: {number}");
         }
-        assert_eq!(waiting(&observer).await, 1);
+        assert_eq!(chatsdk_pgtest::waiting(&url).await, 1);
 
         other.batch_execute("COMMIT").await.unwrap();
         assert_eq!(alone.await.unwrap().unwrap().is_some(), holds, "{change}");
@@ -226,19 +224,6 @@ async fn connect(url: &str) -> tokio_postgres::Client {
         .unwrap();
     tokio::spawn(connection);
     client
-}
-
-/// How many statements of this database wait for a lock.
-async fn waiting(observer: &tokio_postgres::Client) -> i64 {
-    observer
-        .query_one(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            &[],
-        )
-        .await
-        .unwrap()
-        .get(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
