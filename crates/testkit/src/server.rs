@@ -175,6 +175,11 @@ impl TestServer {
             .map_or_else(String::new, |(_, value, _)| value.to_owned())
     }
 
+    /// How many statements of the PostgreSQL database wait for a lock.
+    pub async fn waiting_for_locks(&self) -> i64 {
+        chatsdk_pgtest::waiting(&self.database_url()).await
+    }
+
     /// A request to the API.
     pub fn request(&self, method: &str, path: &str) -> http::Request {
         http::request(self.api(), method, path)

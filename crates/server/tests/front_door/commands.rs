@@ -144,6 +144,18 @@ async fn a_disabled_app_is_shut_within_a_second_and_signs_nobody_out() {
     assert_eq!(ann.refresh_standing().await, shut);
     let mint = backend.mint(&json!({ "userId": "eve" })).await;
     assert_eq!(mint.outcome(), shut);
+    // What takes access away goes on, and finds what to take; what gives it does not.
+    let by_key = async |method, path: &str| {
+        let request = backend.request(method, path).json(&json!({}));
+        request.send().await.outcome()
+    };
+    assert_eq!(by_key("GET", "/auth/users/ann/sessions").await, "200");
+    assert_eq!(by_key("POST", "/auth/users/eve/ban").await, "200");
+    assert_eq!(by_key("DELETE", "/auth/users/eve/ban").await, shut);
+    assert_eq!(by_key("POST", "/auth/users/eve/revoke").await, "200");
+    let asked = backend.request("POST", "/auth/introspect");
+    let asked = asked.json(&json!({ "token": ann.access })).send().await;
+    assert_eq!(asked.ok().json()["active"], false);
     // Whoever wants to leave may.
     let left = leaver.request("POST", "/auth/revoke").json(&json!({}));
     assert_eq!(left.send().await.outcome(), "200");
