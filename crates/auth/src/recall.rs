@@ -271,38 +271,39 @@ mod tests {
             .create_app(String::new(), AppLifetimes::default(), terms, "test")
             .await
             .unwrap();
-        let mut ids: Vec<_> = (0..2)
-            .map(|_| SessionId::new(NOW, &SystemEntropy))
-            .collect();
-        ids.sort();
-        let sessions: Vec<_> = ids.iter().map(|id| live(&app.id, id)).collect();
-        store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let Session { app, user, .. } = &sessions[0];
-                    tx.upsert_user(app, user, &UserPatch::default(), NOW)
-                        .await?;
-                    for session in &sessions {
-                        tx.insert_session(session).await?;
-                    }
-                    Ok::<_, StoreError>(())
+        // `settled` turns them round: newest first.
+        for backwards in [true, false] {
+            let mut ids: Vec<_> = (0..2)
+                .map(|_| SessionId::new(NOW, &SystemEntropy))
+                .collect();
+            ids.sort();
+            let sessions: Vec<_> = ids.iter().map(|id| live(&app.id, id)).collect();
+            store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let Session { app, user, .. } = &sessions[0];
+                        tx.upsert_user(app, user, &UserPatch::default(), NOW)
+                            .await?;
+                        for session in &sessions {
+                            tx.insert_session(session).await?;
+                        }
+                        Ok::<_, StoreError>(())
+                    })
                 })
-            })
-            .await
-            .unwrap();
+                .await
+                .unwrap();
 
-        let backwards = ids.iter().rev();
-        let entries: Vec<_> = backwards
-            .map(|id| ControlEntry {
+            let entry = |id: &SessionId| ControlEntry {
                 seq: 0,
                 kind: ControlKind::SessionRevoked,
                 app: app.id.to_string(),
                 subject: id.to_string(),
                 at: NOW,
-            })
-            .collect();
-        // `settled` turns them round: newest first.
-        for entries in [entries.clone(), entries.into_iter().rev().collect()] {
+            };
+            let mut entries: Vec<_> = ids.iter().map(entry).collect();
+            if backwards {
+                entries.reverse();
+            }
             let (holds, held) = tokio::sync::oneshot::channel();
             let (go_on, told) = tokio::sync::oneshot::channel();
             let (app, ids, node) = (app.id.clone(), ids.clone(), store.clone());
