@@ -24,12 +24,14 @@ test: web python ## Install what the tests need, and run every test
 	CHATSDK_BIN="$(CURDIR)/$(BIN)" $(VENV)/bin/python -m pytest -q -p no:cacheprovider -c python/pyproject.toml python/tests tests/snippets/backend tests/guides
 	cd tests/realtime/go && go test ./...
 
-check: web python ## Format, lints, types, and that generated files are what their sources say
+check: web python ## Format, lints, types, pages of the SDKs, and that generated files are what their sources say
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	npm run lint
 	npm run typecheck
 	npm run --silent build -w api-docs
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps -p chatsdk-client
+	$(VENV)/bin/python -m pdoc -o target/docs/python chatsdk
 	cd python && ../$(VENV)/bin/ruff format --check . && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/mypy
 	scripts/generated.sh --check
 
@@ -37,7 +39,7 @@ fmt: ## Format everything
 	cargo fmt --all
 	npm run format
 
-gen: ## Write the generated files: API description, error and configuration reference
+gen: ## Write the generated files: API description, references of errors, metrics and configuration
 	scripts/generated.sh --write
 
 bench: ## Measure the product beside its floors, and write docs/benchmarks.md

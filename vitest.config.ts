@@ -17,12 +17,14 @@ export default defineConfig({
   ssr,
   test: {
     dangerouslyIgnoreUnhandledErrors: false,
+    // Without a logger of the app's the SDK warns on the console.
+    silent: 'passed-only',
     projects: [
       {
         ssr,
         test: {
           name: 'unit',
-          include: ['packages/*/test/**/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts', 'tests/snippets/frontend/specification.test.ts'],
           exclude: ['**/integration/**', '**/browser/**', '**/node_modules/**'],
         },
       },

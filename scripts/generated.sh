@@ -14,6 +14,7 @@ cargo build --quiet -p chatsdk-server --bin chatsdk
 bin=target/debug/chatsdk
 "$bin" openapi > "$out/openapi.json"
 "$bin" openapi --errors > "$out/errors.md"
+"$bin" openapi --metrics > "$out/metrics.md"
 "$bin" config --reference > "$out/config.md"
 
 if [ "$1" = --check ]; then

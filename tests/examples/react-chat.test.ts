@@ -75,7 +75,7 @@ it('signs out in every tab, and the session is over', async () => {
 it('says why when the session was ended elsewhere', async () => {
   const page = await signIn();
   await chat.call('DELETE', `/auth/users/ann/sessions/${backend.sessions[0]}`);
-  await page.getByText('The session was ended: sign in again.').waitFor();
+  await page.getByText('The session is over (session_revoked): sign in again.').waitFor();
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('Connected', { exact: true }).waitFor();
 });

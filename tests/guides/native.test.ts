@@ -164,7 +164,7 @@ it('logout: others, everywhere, and being told', async () => {
   await connected('max', there);
   await logout.signOutOthers(here);
   await vi.waitUntil(() => shown.length > 0, { timeout: 30_000 });
-  expect(shown).toEqual(['Please sign in again: The session was ended: sign in again.']);
+  expect(shown).toEqual(['Please sign in again: The session is over (session_revoked): sign in again.']);
   expect(here.connectivity).toBe('connected');
 
   await connected('max', there);

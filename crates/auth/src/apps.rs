@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock};
 
 use chatsdk_store::{App, AppLifetimes, ControlKind, StoreError};
 use chatsdk_types::AppId;
+use chatsdk_types::ErrorCode;
 
 use crate::audit::Audit;
 use crate::keys::{CreatedKey, KeyTerms};
@@ -59,6 +60,15 @@ impl Auth {
             .await?;
         self.catch_up().await?;
         Ok((app, created))
+    }
+
+    /// Refuses what gives access to an app that is disabled: to mint, and to lift a ban. What takes it away goes on,
+    /// and so does what looks for what to take.
+    pub fn admit(&self, app: &AppId) -> Result<(), AuthError> {
+        if self.0.revocations.is_disabled(app) {
+            return Err(ErrorCode::AppDisabled.into());
+        }
+        Ok(())
     }
 
     /// Has nothing of an app work any more, or all of it again (`disabled` false), and answers whether that changed

@@ -45,6 +45,8 @@ mod revoke;
 mod service;
 mod signing_keys;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod users;
 
 pub use access::AccessClaims;

@@ -46,9 +46,7 @@ impl Auth {
         peer: &Peer,
     ) -> Result<TokenReply, AuthError> {
         let inner = &*self.0;
-        if inner.revocations.is_disabled(&caller.app) {
-            return Err(ErrorCode::AppDisabled.into());
-        }
+        self.admit(&caller.app)?;
         let now = inner.clock.now();
         inner.limits.mint_by_key(caller.key.as_str(), now)?;
         inner

@@ -146,6 +146,9 @@ impl Auth {
                 settled.push(entry.clone());
             }
         }
+        // They are about different things now, or say the same in any order. Rows are locked in the order in which
+        // everybody locks them: users before sessions, and each in the order of their ids.
+        settled.sort_by(|a, b| locked(a).cmp(&locked(b)));
         let mut replayed = 0;
         for chunk in settled.chunks(256) {
             let chunk = chunk.to_vec();
@@ -179,6 +182,19 @@ impl Auth {
         self.rewrite_journal(move |entries| recent(entries, now))
             .await
     }
+}
+
+/// What orders the rows that entries lock.
+fn locked(entry: &ControlEntry) -> (u8, &str, &str) {
+    let kind = match entry.kind {
+        ControlKind::KeyRevoked | ControlKind::KeyExpires => 0,
+        ControlKind::UserBanned | ControlKind::UserUnbanned | ControlKind::UserDeleted => 1,
+        ControlKind::SessionRevoked => 2,
+        _ => 3,
+    };
+    // A session is found by its id alone.
+    let app = if kind == 2 { "" } else { entry.app.as_str() };
+    (kind, app, entry.subject.as_str())
 }
 
 fn changes_a_key(kind: ControlKind) -> bool {
@@ -228,4 +244,123 @@ fn recent(entries: impl IntoIterator<Item = ControlEntry>, now: Millis) -> Vec<C
     let since = now - AuthConfig::MAX_SESSION_TTL.as_millis();
     let kept = entries.into_iter().filter(|entry| entry.at >= since);
     kept.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chatsdk_store::{AppLifetimes, Location, Session, UserPatch};
+    use chatsdk_types::{Lifetime, ManualClock, Scopes, SessionId, SystemEntropy};
+
+    use super::*;
+    use crate::api_key::Env;
+    use crate::{KeyTerms, testing};
+
+    const NOW: Millis = 1_800_000_000_000;
+
+    /// Whoever ends all sessions of a user locks them in the order of their ids. A journal names them in the
+    /// order in which they were ended: taken in that order, the two would wait for each other.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_replay_and_another_node_cannot_wait_for_each_other() {
+        let url = chatsdk_pgtest::fresh_database().await;
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(NOW);
+        let at = Location::Postgres(url.clone());
+        let auth = testing::open(at, directory.path(), &clock).await;
+        let store = auth.0.store.clone();
+        let terms = KeyTerms {
+            env: Env::Test,
+            name: String::new(),
+            scopes: Scopes::all(),
+            expires_in: None,
+        };
+        let (app, _) = auth
+            .create_app(String::new(), AppLifetimes::default(), terms, "test")
+            .await
+            .unwrap();
+        // `settled` turns them round: newest first.
+        for backwards in [true, false] {
+            let mut ids: Vec<_> = (0..2)
+                .map(|_| SessionId::new(NOW, &SystemEntropy))
+                .collect();
+            ids.sort();
+            let sessions: Vec<_> = ids.iter().map(|id| live(&app.id, id)).collect();
+            store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        let Session { app, user, .. } = &sessions[0];
+                        tx.upsert_user(app, user, &UserPatch::default(), NOW)
+                            .await?;
+                        for session in &sessions {
+                            tx.insert_session(session).await?;
+                        }
+                        Ok::<_, StoreError>(())
+                    })
+                })
+                .await
+                .unwrap();
+
+            let entry = |id: &SessionId| ControlEntry {
+                seq: 0,
+                kind: ControlKind::SessionRevoked,
+                app: app.id.to_string(),
+                subject: id.to_string(),
+                at: NOW,
+            };
+            let mut entries: Vec<_> = ids.iter().map(entry).collect();
+            if backwards {
+                entries.reverse();
+            }
+            let (holds, held) = tokio::sync::oneshot::channel();
+            let (go_on, told) = tokio::sync::oneshot::channel();
+            let (app, ids, node) = (app.id.clone(), ids.clone(), store.clone());
+            let other = tokio::spawn(async move {
+                node.write(move |tx| {
+                    Box::pin(async move {
+                        tx.revoke_session(&app, &ids[0], "other", NOW).await?;
+                        let _ = holds.send(());
+                        let _ = told.await;
+                        tx.revoke_session(&app, &ids[1], "other", NOW).await?;
+                        // Undone: the replay is to find them alive.
+                        Err::<(), _>(StoreError::Waited)
+                    })
+                })
+                .await
+            });
+            held.await.unwrap();
+            let replay = tokio::spawn({
+                let auth = auth.clone();
+                async move { auth.replay(&entries).await }
+            });
+            while chatsdk_pgtest::waiting(&url).await == 0 {
+                tokio::task::yield_now().await;
+            }
+            let _ = go_on.send(());
+            assert_eq!(other.await.unwrap(), Err(StoreError::Waited));
+            replay.await.unwrap().unwrap();
+        }
+        store.close().await;
+    }
+
+    fn live(app: &AppId, id: &SessionId) -> Session {
+        Session {
+            id: id.clone(),
+            app: app.clone(),
+            user: "ann".parse().unwrap(),
+            key: None,
+            cur: NOW,
+            prev: 0,
+            proven: 0,
+            rotated_at: NOW,
+            rt_exp: NOW + 1000,
+            abs_exp: NOW + 1000,
+            rt_kid: "r1".to_owned(),
+            access_ttl: Lifetime::secs(60),
+            idle_ttl: Lifetime::secs(60),
+            created_at: NOW,
+            device_id: None,
+            device_name: None,
+            revoked_at: None,
+            revoke_reason: None,
+        }
+    }
 }

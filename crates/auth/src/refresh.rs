@@ -131,11 +131,7 @@ impl Auth {
         let inner = &*self.0;
         let now = inner.clock.now();
         let is_fresh = sent_at.is_none_or(|sent_at| rotation::is_fresh(sent_at, now));
-        // Whose app the session is of is not known before its row is read.
-        if !is_fresh
-            || !inner.limits.refresh_is_free(claims.sid.as_str(), now)
-            || inner.revocations.has_disabled()
-        {
+        if !is_fresh || !inner.limits.refresh_is_free(claims.sid.as_str(), now) {
             return Ok(None);
         }
         let exchange = Exchange {
@@ -146,6 +142,8 @@ impl Auth {
             now,
             grace_since: now.saturating_sub(rotation::GRACE),
             rt_kid: inner.refresh_keys.current().to_owned(),
+            // Whose app the session is of is not known before its row is read.
+            disabled: inner.revocations.disabled(),
             decide: rotation::line_6,
         };
         let replied = inner.store.exchange(exchange, |exchanged| {
@@ -225,5 +223,69 @@ impl Auth {
             self.0.seen.written(&batch);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chatsdk_store::{AppLifetimes, Location, UserPatch};
+    use chatsdk_types::{ManualClock, Scopes};
+
+    use super::*;
+    use crate::api_key::Env;
+    use crate::{KeyCaller, KeyTerms, Mint, testing};
+
+    /// An app that is disabled takes no other off the short way, and none of its own sessions takes it.
+    #[tokio::test]
+    async fn one_visit_is_enough_whichever_other_app_is_disabled() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = Location::Sqlite(directory.path().join("chatsdk.db"));
+        let clock = ManualClock::at(1_800_000_000_000);
+        let auth = testing::open(at, directory.path(), &clock).await;
+        let sign_in = async |name: &str| {
+            let terms = KeyTerms {
+                env: Env::Test,
+                name: name.to_owned(),
+                scopes: Scopes::all(),
+                expires_in: None,
+            };
+            let (app, key) = auth
+                .create_app(name.to_owned(), AppLifetimes::default(), terms, "test")
+                .await
+                .unwrap();
+            let caller = KeyCaller {
+                key: key.id,
+                app: app.id.clone(),
+            };
+            let mint = Mint {
+                user: "ann".parse().unwrap(),
+                patch: UserPatch::default(),
+                access_ttl: None,
+                refresh_ttl: None,
+                session_ttl: None,
+                device_id: None,
+                device_name: None,
+            };
+            let reply = auth.mint(&caller, mint, &Peer::default()).await.unwrap();
+            (app.id, reply.refresh_token)
+        };
+        let ((shut, of_shut), (_, of_other)) = (sign_in("shut").await, sign_in("other").await);
+        let visit = async |token: &str| {
+            clock.advance(120_000);
+            let claims = refresh_token::decode(token, &auth.0.refresh_keys).unwrap();
+            let reply = auth.exchange(&claims, None).await.unwrap();
+            reply.map(|reply| reply.refresh_token)
+        };
+
+        auth.disable_app(&shut, true, "test").await.unwrap();
+        let of_other = visit(&of_other).await.unwrap();
+        assert_eq!(visit(&of_shut).await, None);
+        let refused = auth.refresh(&of_shut, None, &Peer::default()).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::AppDisabled);
+
+        auth.disable_app(&shut, false, "test").await.unwrap();
+        assert!(visit(&of_shut).await.is_some());
+        assert!(visit(&of_other).await.is_some());
+        auth.0.store.close().await;
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use chatsdk_types::{AppId, ErrorCode, Millis, SessionId, UserId};
 
@@ -24,7 +24,16 @@ struct Sets {
     sessions: HashMap<SessionId, Millis>,
     banned: HashMap<AppId, HashSet<UserId>>,
     deleted: HashMap<AppId, HashSet<UserId>>,
-    disabled: HashSet<AppId>,
+    /// Shared with the exchanges that are under way; `None` where no app is.
+    disabled: Option<Arc<HashSet<AppId>>>,
+}
+
+impl Sets {
+    fn is_disabled(&self, app: &AppId) -> bool {
+        self.disabled
+            .as_ref()
+            .is_some_and(|disabled| disabled.contains(app))
+    }
 }
 
 impl Revocations {
@@ -43,7 +52,7 @@ impl Revocations {
             set.get(app).is_some_and(|users| users.contains(user))
         };
         // First: what the others say is final for a client, and this is not.
-        if sets.disabled.contains(app) {
+        if sets.is_disabled(app) {
             Some(ErrorCode::AppDisabled)
         } else if is_in(&sets.banned) {
             Some(ErrorCode::UserBanned)
@@ -58,27 +67,32 @@ impl Revocations {
     pub(crate) fn is_disabled(&self, app: &AppId) -> bool {
         self.any.load(Ordering::Acquire) && {
             let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
-            sets.disabled.contains(app)
+            sets.is_disabled(app)
         }
     }
 
-    /// Whether nothing of some app works: whoever does not know the app yet has to find out.
-    pub(crate) fn has_disabled(&self) -> bool {
-        self.any.load(Ordering::Acquire) && {
-            let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
-            !sets.disabled.is_empty()
+    /// The apps of which nothing works, for whoever does not know yet which app it has to do with; `None`
+    /// where there is none.
+    pub(crate) fn disabled(&self) -> Option<Arc<HashSet<AppId>>> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
         }
+        let sets = self.sets.read().unwrap_or_else(PoisonError::into_inner);
+        sets.disabled.clone()
     }
 
     pub(crate) fn disable(&self, app: AppId) {
         self.change(|sets| {
-            sets.disabled.insert(app);
+            Arc::make_mut(sets.disabled.get_or_insert_default()).insert(app);
         });
     }
 
     pub(crate) fn enable(&self, app: &AppId) {
         self.change(|sets| {
-            sets.disabled.remove(app);
+            if let Some(disabled) = &mut sets.disabled {
+                Arc::make_mut(disabled).remove(app);
+            }
+            sets.disabled.take_if(|disabled| disabled.is_empty());
         });
     }
 

@@ -176,6 +176,7 @@ async fn agree(location: Location, at_once: usize) {
                     now: NOW,
                     grace_since: NOW - GRACE,
                     rt_kid: "r2".to_owned(),
+                    disabled: None,
                     decide: line_6,
                 };
                 tokio::spawn(async move { store.exchange(exchange, |it| it).await.unwrap() })

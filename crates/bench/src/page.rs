@@ -358,7 +358,7 @@ pub fn realtime(realtime: &Realtime) -> String {
          all share, one of its own, three that it shares with some. A message is {payload} bytes, {frame} in its frame, and published over \
          HTTP, bursts as pipelined requests; the next is published when everybody has heard the last, but at half load, where messages come at \
          even times. A second, CPU and latency are those of a delivery, from publishing to reading it, or of a client, from dialling to its last \
-         reply. The floor of fan-out writes the same bytes to as many sockets in a loop, a burst as one buffer; the floor of clients answers \
+         reply. The floor of fan-out writes the same bytes to the server's own sockets in a loop, a burst as one buffer, and takes turns with it; the floor of clients answers \
          handshakes of WebSocket. A connection that is closed, a message lost, doubled or refused makes a run invalid: there are none in these \
          figures.\n\n{}\n{}\nWhat Centrifugo 6 did on one core of such a machine under the same load; it is not measured again. \
          `make bench-peers` measures the library that it is built on, in one run with the engine.\n\n{}",

@@ -168,16 +168,27 @@ impl Drop for Scratch {
 async fn everybody_hears_everything_of_the_engine_and_of_the_floor() {
     let scratch = Scratch::new("fan-out");
     let floors = scratch.floors();
-    // Whose cost is told does not matter here: a process that rests is the quickest to have settled.
+    let server = engine(false, std::process::id()).await;
+    measured(&floors, &server);
+}
+
+#[tokio::test]
+async fn the_floor_has_sockets_of_its_own_where_it_cannot_borrow_any() {
+    let scratch = Scratch::new("fan-out-own");
+    let floors = scratch.floors();
     let server = engine(false, floors.handshake_pid()).await;
-    let bytes = fan_out::frame_bytes(&server).unwrap();
-    assert!(bytes > 100, "{bytes}");
-    let engines = fan_out::server(&server, load(20)).unwrap();
-    let bare = fan_out::floor(&floors, bytes, load(20)).unwrap();
-    for samples in [engines, bare] {
-        let works: Vec<What> = samples.iter().map(|(what, _)| *what).collect();
-        assert_eq!(works, [What::Single, What::Burst, What::HalfLoad]);
-        assert!(samples.iter().all(|(_, it)| it.rate > 0.0 && it.p50 > 0.0));
+    measured(&floors, &server);
+}
+
+fn measured(floors: &Floors, server: &Server) {
+    let frame = fan_out::frame(server).unwrap();
+    let text = String::from_utf8_lossy(&frame[2..]).into_owned();
+    assert!(frame[0] == 0x81 && text.contains("everybody"), "{text}");
+    let found = fan_out::measure(floors, server, &frame, load(20)).unwrap();
+    let works: Vec<What> = found.iter().map(|(what, ..)| *what).collect();
+    assert_eq!(works, [What::Single, What::Burst, What::HalfLoad]);
+    for (_, own, floor) in &found {
+        assert!([own, floor].iter().all(|it| it.rate > 0.0 && it.p50 > 0.0));
     }
 }
 
@@ -198,7 +209,7 @@ async fn a_refused_subscription_makes_a_run_invalid() {
     let scratch = Scratch::new("refused");
     let floors = scratch.floors();
     let server = engine(true, floors.sends_pid()).await;
-    let failure = fan_out::server(&server, load(5)).unwrap_err();
+    let failure = fan_out::measure(&floors, &server, b"", load(5)).unwrap_err();
     let RealtimeError::Bare(SwarmError::Unexpected { said, .. }) = &failure else {
         unreachable!("{failure}")
     };

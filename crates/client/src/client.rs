@@ -1,6 +1,7 @@
 //! The way in: wires tokens and socket together, and owns no logic of either.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chatsdk_types::{Clock as _, SystemClock};
@@ -30,10 +31,16 @@ pub struct ChatSdk<S: NativeStorage = MemoryStorage> {
     ws_url: String,
     platform: Arc<Native<S>>,
     configure: Configure,
-    session: Arc<Mutex<Option<Session<S>>>>,
+    /// Calls that change whose session it is take turns, in the order in which they came. None keeps its turn while an app's
+    /// callback runs, which may call as well.
+    turn: Arc<Mutex<()>>,
+    session: std::sync::Mutex<Option<Session<S>>>,
+    begun: AtomicU64,
 }
 
 struct Session<S> {
+    /// Which one of this client's it is.
+    number: u64,
     user_id: String,
     manager: TokenManager<Native<S>>,
     /// Ends by itself once the last handle of the manager is gone.
@@ -66,7 +73,9 @@ impl<S: NativeStorage> ChatSdk<S> {
             api_url,
             platform: Arc::new(Native::new(storage)),
             configure: Box::new(|options| options),
-            session: Arc::default(),
+            turn: Arc::default(),
+            session: std::sync::Mutex::default(),
+            begun: AtomicU64::new(0),
         }
     }
 
@@ -94,83 +103,95 @@ impl<S: NativeStorage> ChatSdk<S> {
     pub async fn connect(&self, credentials: &Credentials) -> Result<User, Error> {
         let tokens = credentials.read(SystemClock.now())?;
         self.check()?;
-        let mut session = self.session.lock().await;
-        if let Some(other) = session.take_if(|open| open.user_id != credentials.user_id) {
+        let turn = self.turn.lock().await;
+        let other = self
+            .current()
+            .take_if(|open| open.user_id != credentials.user_id);
+        if let Some(other) = other {
             leave(other).await;
         }
-        let open = session.get_or_insert_with(|| self.begin(&credentials.user_id));
-        let manager = open.manager.clone();
+        let (number, manager) = {
+            let mut current = self.current();
+            let open = current.get_or_insert_with(|| self.begin(&credentials.user_id));
+            (open.number, open.manager.clone())
+        };
+        drop(turn);
         if let Err(error) = manager.start(tokens).await {
-            *session = None;
+            self.forget(number);
             return Err(error);
         }
-        let ready = self.open(&mut session);
-        drop(session);
-        ready.await;
+        self.open(number).await;
         manager.user().ok_or_else(|| manager.why_not())
     }
 
     /// Goes on with the stored session of `user_id`, and connects. `None` where there is none.
     pub async fn resume(&self, user_id: &str) -> Result<Option<User>, Error> {
         self.check()?;
-        let mut session = self.session.lock().await;
-        if let Some(open) = session.take() {
-            leave(open).await;
+        let turn = self.turn.lock().await;
+        let other = self.current().take();
+        if let Some(other) = other {
+            leave(other).await;
         }
-        let manager = session.insert(self.begin(user_id)).manager.clone();
-        match manager.resume().await {
-            Ok(true) => {}
-            Ok(false) => {
-                *session = None;
-                return Ok(None);
-            }
-            Err(error) => {
-                *session = None;
-                return Err(error);
-            }
+        let session = self.begin(user_id);
+        let (number, manager) = (session.number, session.manager.clone());
+        *self.current() = Some(session);
+        drop(turn);
+        let found = manager.resume().await;
+        if !matches!(found, Ok(true)) {
+            self.forget(number);
+            return found.map(|_nothing| None);
         }
-        let ready = self.open(&mut session);
-        drop(session);
-        ready.await;
+        self.open(number).await;
         manager.user().map(Some).ok_or_else(|| manager.why_not())
     }
 
     /// A token that works now, for calls of your own.
     pub async fn access_token(&self) -> Result<String, Error> {
-        self.manager().await?.access_token().await
+        self.manager()?.access_token().await
     }
 
     /// A token that works and is not `refused`, which the server would not have. Where nothing can replace that, the
     /// session is over.
     pub async fn token_other_than(&self, refused: &str) -> Result<String, Error> {
-        let manager = self.manager().await?;
-        manager.token_other_than(Some(refused)).await
+        self.manager()?.token_other_than(Some(refused)).await
     }
 
     /// Another token than the one in use, however long that takes; the same where nothing can replace it.
     pub async fn refresh(&self) -> Result<String, Error> {
-        self.manager().await?.refresh().await
+        self.manager()?.refresh().await
     }
 
     /// The current user.
+    #[expect(
+        clippy::unused_async,
+        reason = "like everything that is asked of a client"
+    )]
     pub async fn user(&self) -> Option<User> {
-        self.manager().await.ok()?.user()
+        self.manager().ok()?.user()
     }
 
     /// How the connection stands; `None` where there is no session.
+    #[expect(
+        clippy::unused_async,
+        reason = "like everything that is asked of a client"
+    )]
     pub async fn connectivity(&self) -> Option<ConnectionState> {
-        let session = self.session.lock().await;
-        Some(session.as_ref()?.realtime.as_ref()?.state())
+        Some(self.current().as_ref()?.realtime.as_ref()?.state())
     }
 
     /// What happens to the session from now on; an error before the first connect.
+    #[expect(
+        clippy::unused_async,
+        reason = "like everything that is asked of a client"
+    )]
     pub async fn events(&self) -> Result<Events, Error> {
-        Ok(self.manager().await?.events())
+        Ok(self.manager()?.events())
     }
 
     /// Closes the connection and forgets the tokens in memory. What is stored stays.
     pub async fn disconnect(&self) {
-        let open = self.session.lock().await.take();
+        let _turn = self.turn.lock().await;
+        let open = self.current().take();
         if let Some(open) = open {
             leave(open).await;
         }
@@ -179,17 +200,18 @@ impl<S: NativeStorage> ChatSdk<S> {
     /// Disconnects, here and in the other processes that share the storage, forgets the stored tokens, and has
     /// the server revoke the session. Done when that was tried; it is tried again until it is answered.
     pub async fn logout(&self) {
-        let mut session = self.session.clone().lock_owned().await;
-        if let Some(open) = session.take() {
-            log_out(open, session).await;
+        let turn = self.turn.clone().lock_owned().await;
+        let open = self.current().take();
+        if let Some(open) = open {
+            log_out(open, turn).await;
         }
     }
 
     /// The same for `user_id`, connected or not: ends the session that is stored, too.
     pub async fn logout_user(&self, user_id: &str) {
-        let mut session = self.session.clone().lock_owned().await;
-        let open = session.take_if(|open| open.user_id == user_id);
-        log_out(open.unwrap_or_else(|| self.begin(user_id)), session).await;
+        let turn = self.turn.clone().lock_owned().await;
+        let open = self.current().take_if(|open| open.user_id == user_id);
+        log_out(open.unwrap_or_else(|| self.begin(user_id)), turn).await;
     }
 
     /// Whether the address can be one.
@@ -207,16 +229,27 @@ impl<S: NativeStorage> ChatSdk<S> {
         })
     }
 
-    async fn manager(&self) -> Result<TokenManager<Native<S>>, Error> {
-        let session = self.session.lock().await;
-        let session = session.as_ref().ok_or(Error::NotConnected)?;
+    fn current(&self) -> MutexGuard<'_, Option<Session<S>>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn manager(&self) -> Result<TokenManager<Native<S>>, Error> {
+        let current = self.current();
+        let session = current.as_ref().ok_or(Error::NotConnected)?;
         Ok(session.manager.clone())
+    }
+
+    /// The session `number` did not come to anything, unless another call began it meanwhile.
+    fn forget(&self, number: u64) {
+        self.current()
+            .take_if(|open| open.number == number && open.manager.user().is_none());
     }
 
     fn begin(&self, user_id: &str) -> Session<S> {
         let options = (self.configure)(TokenManagerOptions::new(&self.api_url, user_id));
         let (manager, driver) = TokenManager::new(self.platform.clone(), options);
         Session {
+            number: self.begun.fetch_add(1, Ordering::Relaxed),
             user_id: user_id.to_owned(),
             manager,
             _driver: tokio::spawn(driver),
@@ -224,9 +257,13 @@ impl<S: NativeStorage> ChatSdk<S> {
         }
     }
 
-    /// Opens the socket; what is answered waits until it is connected, closed, or has had time enough.
-    fn open(&self, session: &mut Option<Session<S>>) -> impl Future<Output = ()> + use<S> {
-        let watched = session.as_mut().map(|session| {
+    /// Opens the socket of the session `number`, where that was not left meanwhile, and waits until it is connected, closed,
+    /// or has had time enough.
+    async fn open(&self, number: u64) {
+        let watched = self.current().as_mut().and_then(|session| {
+            if session.number != number {
+                return None;
+            }
             let closed = |open: &Realtime| open.state() == ConnectionState::Closed;
             // One that was closed when the last session ended does not open again.
             if session.realtime.as_ref().is_none_or(closed) {
@@ -237,15 +274,13 @@ impl<S: NativeStorage> ChatSdk<S> {
             }
             session.realtime.as_ref().map(Realtime::watch)
         });
-        async move {
-            let Some(Some(mut watched)) = watched else {
-                return;
-            };
-            let settled = watched.wait_for(|state| {
-                matches!(state, ConnectionState::Connected | ConnectionState::Closed)
-            });
-            let _patience_is_over = tokio::time::timeout(CONNECT_PATIENCE, settled).await;
-        }
+        let Some(mut watched) = watched else {
+            return;
+        };
+        let settled = watched.wait_for(|state| {
+            matches!(state, ConnectionState::Connected | ConnectionState::Closed)
+        });
+        let _patience_is_over = tokio::time::timeout(CONNECT_PATIENCE, settled).await;
     }
 }
 
@@ -255,10 +290,7 @@ async fn leave<S: NativeStorage>(mut session: Session<S>) {
 }
 
 /// Logs out. Who connects next begins after the tombstone, also where this is dropped.
-async fn log_out<S: NativeStorage>(
-    mut session: Session<S>,
-    turn: OwnedMutexGuard<Option<Session<S>>>,
-) {
+async fn log_out<S: NativeStorage>(mut session: Session<S>, turn: OwnedMutexGuard<()>) {
     session.realtime = None;
     let (noted, asked) = session.manager.begin_logout();
     tokio::spawn(async move {

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+use std::path::Path;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
 use chatsdk_client::realtime::ConnectionState;
-use chatsdk_client::{ChatSdk, EndReason, Error, Event, Events};
+use chatsdk_client::{ChatSdk, EndReason, Error, Event, Events, User};
 use chatsdk_testkit::{Backend, Database, Person, TestServer};
 use chatsdk_types::ErrorCode;
 use serde_json::{Value, json};
@@ -263,4 +265,71 @@ async fn an_address_that_is_none_is_said_at_once() {
             ..
         })
     ));
+}
+
+/// Two clients that share what stands at `path`: the second brings the copy of before, and is told of the newer pair while it
+/// connects: then `react` is called with it.
+async fn told_while_it_connects<F>(
+    server: &TestServer,
+    path: &Path,
+    react: impl Fn(Arc<OnceLock<ChatSdk<FileStorage>>>) -> F + Send + Sync + Clone + 'static,
+) -> (Arc<OnceLock<ChatSdk<FileStorage>>>, Result<User, Error>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let stale = server.backend.credentials(&short()).await;
+    let first = server.backend.device(FileStorage::new(path).unwrap());
+    first.connect(&stale).await.unwrap();
+    until(first.events().await.unwrap(), refreshed).await;
+    first.disconnect().await;
+
+    let client = Arc::new(OnceLock::new());
+    let own = client.clone();
+    let sdk = server
+        .backend
+        .device(FileStorage::new(path).unwrap())
+        .configure(move |options| {
+            let (own, react) = (own.clone(), react.clone());
+            options.on_token_refresh(move |_| {
+                let reaction = react(own.clone());
+                async move {
+                    reaction.await;
+                    Ok(())
+                }
+            })
+        });
+    let connected = client.get_or_init(|| sdk).connect(&stale).await;
+    (client, connected)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_may_ask_the_client() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (asked, answers) = mpsc::channel();
+    let path = folder.path().join("ann.tokens");
+    let (sdk, connected) = told_while_it_connects(&server, &path, move |own| {
+        let asked = asked.clone();
+        async move {
+            let user = own.get().unwrap().user().await;
+            asked.send(user.is_some()).unwrap();
+        }
+    })
+    .await;
+    assert_eq!(connected.unwrap().id, "ann");
+    assert_eq!(answers.try_recv(), Ok(false), "not signed in yet");
+    assert_eq!(sdk.get().unwrap().user().await.unwrap().id, "ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_may_leave() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ann.tokens");
+    let (sdk, connected) = told_while_it_connects(&server, &path, |own| async move {
+        own.get().unwrap().disconnect().await;
+    })
+    .await;
+    assert!(matches!(connected, Err(Error::Disconnected)));
+    assert_eq!(sdk.get().unwrap().user().await, None);
 }

@@ -173,6 +173,22 @@ impl Cluster {
         self.order("start", "ready");
     }
 
+    /// Stops the server's processes where they are. Its connections stay, and new ones are taken, by the kernel.
+    ///
+    /// # Panics
+    /// Where the process that keeps it is gone.
+    pub fn freeze(&self) {
+        self.order("freeze", "frozen");
+    }
+
+    /// Lets the processes that were stopped go on.
+    ///
+    /// # Panics
+    /// Where the process that keeps it is gone.
+    pub fn thaw(&self) {
+        self.order("thaw", "thawed");
+    }
+
     fn order(&self, word: &str, done: &str) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = keeper

@@ -31,6 +31,28 @@ pub async fn fresh_database() -> String {
     cluster.database().await
 }
 
+/// How many statements of the database at `url` wait for a lock.
+///
+/// # Panics
+/// Where the server does not answer.
+pub async fn waiting(url: &str) -> i64 {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap_or_else(|error| panic!("PostgreSQL does not answer: {error}"));
+    let connection = tokio::spawn(connection);
+    let row = client
+        .query_one(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            &[],
+        )
+        .await
+        .unwrap_or_else(|error| panic!("PostgreSQL does not say: {error}"));
+    drop(client);
+    let _ = connection.await;
+    row.get(0)
+}
+
 /// A name that no other database of this process has.
 fn fresh_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -93,6 +93,14 @@ impl<'a> PayloadRef<'a> {
         }
     }
 
+    /// A value inside a document whose depth was looked at.
+    pub(crate) fn of_document(value: &'a RawValue) -> Self {
+        Self {
+            bytes: value.get().as_bytes(),
+            json: true,
+        }
+    }
+
     /// Bytes that nobody has looked at: [`Self::is_json`] will.
     pub(crate) const fn unchecked(bytes: &'a [u8]) -> Self {
         Self { bytes, json: false }
@@ -135,25 +143,29 @@ impl<'a> From<&'a RawValue> for PayloadRef<'a> {
     fn from(value: &'a RawValue) -> Self {
         Self {
             bytes: value.get().as_bytes(),
-            json: true,
+            json: !deeper_than(value.get(), MAX_DEPTH),
         }
     }
 }
 
+/// JSON is not looked at again, but for its depth: what nests deeper than any client takes is no JSON
+/// here either.
 impl From<&RawValue> for Payload {
     fn from(value: &RawValue) -> Self {
         Self {
             bytes: Bytes::copy_from_slice(value.get().as_bytes()),
-            json: true,
+            json: !deeper_than(value.get(), MAX_DEPTH),
         }
     }
 }
 
+/// As from a borrowed one.
 impl From<Box<RawValue>> for Payload {
     fn from(value: Box<RawValue>) -> Self {
+        let json = !deeper_than(value.get(), MAX_DEPTH);
         Self {
             bytes: Bytes::from(Box::<str>::from(value).into_boxed_bytes()),
-            json: true,
+            json,
         }
     }
 }
@@ -210,7 +222,13 @@ mod tests {
             assert!(!Payload::new(bad).is_json(), "{bad:?}");
         }
         let deep = format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1));
-        assert!(!Payload::new(deep).is_json());
+        assert!(!Payload::new(deep.clone()).is_json());
+        let deep = RawValue::from_string(deep).unwrap();
+        assert!(!Payload::from(&*deep).is_json());
+        assert!(!PayloadRef::from(&*deep).is_json());
+        assert!(!Payload::from(deep).is_json());
+        let flat = RawValue::from_string("[1e999]".to_owned()).unwrap();
+        assert!(Payload::from(flat).is_json());
     }
 
     #[test]

@@ -264,6 +264,7 @@ impl From<BrokerError> for Denial {
         Self::Error(match error {
             BrokerError::Unavailable => ErrorCode::Internal.into(),
             BrokerError::Backlogged => ErrorCode::TooManyRequests.into(),
+            BrokerError::TooLong => ErrorCode::LimitExceeded.into(),
         })
     }
 }

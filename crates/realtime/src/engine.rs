@@ -229,6 +229,28 @@ async fn watch_the_clock(shared: Weak<Shared>, stop: CancellationToken) {
     }
 }
 
+/// A publication that a broker has. It counts unless the broker refuses it, whether anybody waits for the answer
+/// or not.
+struct HandedOver {
+    shared: Arc<Shared>,
+    refused: bool,
+}
+
+impl HandedOver {
+    fn answered<T>(mut self, outcome: Result<T, BrokerError>) -> Result<T, BrokerError> {
+        self.refused = outcome.is_err();
+        outcome
+    }
+}
+
+impl Drop for HandedOver {
+    fn drop(&mut self) {
+        if !self.refused {
+            Stats::add(&self.shared.stats.publications, 1);
+        }
+    }
+}
+
 impl Shared {
     /// See [`Handle::recheck`].
     pub(crate) fn recheck(&self) {
@@ -285,10 +307,23 @@ impl Shared {
     }
 
     /// Publishes by the broker.
-    pub(crate) fn publish(&self, mut outgoing: Outgoing<'_>) -> Answer<Option<Position>> {
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        mut outgoing: Outgoing<'_>,
+    ) -> Answer<Option<Position>> {
         outgoing.publication.time = self.clock.now();
-        Stats::add(&self.stats.publications, 1);
-        self.broker.publish(outgoing)
+        if !self.broker.is_shared() {
+            // It is counted where it is made, which tells repeats apart.
+            return self.broker.publish(outgoing);
+        }
+        let handed_over = HandedOver {
+            shared: Arc::clone(self),
+            refused: false,
+        };
+        match self.broker.publish(outgoing).into_known() {
+            Ok(outcome) => Answer::known(handed_over.answered(outcome)),
+            Err(answer) => Answer::awaited(async move { handed_over.answered(answer.await) }),
+        }
     }
 
     /// Publishes in a topic of this process, which is made if it is to remember.
@@ -309,11 +344,14 @@ impl Shared {
             return Ok(done);
         }
         let position = outgoing.position.clone();
-        self.topics
-            .find(app, channel, |topic, inner| {
-                topic.publish(inner, self, outgoing)
-            })
-            .unwrap_or(Ok(position))
+        let published = self.topics.find(app, channel, |topic, inner| {
+            topic.publish(inner, self, outgoing)
+        });
+        published.unwrap_or_else(|| {
+            // Nobody listened; it was published all the same.
+            Stats::add(&self.stats.publications, 1);
+            Ok(position)
+        })
     }
 
     /// A name for a stream that nobody else has: eight letters.

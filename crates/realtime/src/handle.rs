@@ -7,10 +7,12 @@ use chatsdk_protocol::{ClientInfo, Disconnect, Payload, Publication, Push, Unsub
 use chatsdk_types::Millis;
 
 use crate::authority::Grant;
+use crate::broker::answer::Answer;
 use crate::broker::memory::stream::Range;
 use crate::broker::order::{Deed, Order, Target};
 use crate::broker::publication::Position;
 use crate::broker::{BrokerError, Kept, Outgoing, TopicName};
+use crate::commands::fits_into_a_frame;
 use crate::connection::{Connection, Phase};
 use crate::engine::Shared;
 use crate::publish::{Publish, Published};
@@ -120,6 +122,9 @@ impl Handle {
     /// Publishes in a topic; answers the position, `None` in a topic without history. Subscribers are
     /// told by a task, together with what is published until it runs. It is done when this returns, or will be,
     /// whether the answer is waited for or not; in one process the answer is there at once.
+    ///
+    /// A publication that would take up more than 900 KiB of a frame is refused
+    /// ([`BrokerError::TooLong`]): clients break off where a frame has more than a MiB.
     pub fn publish(&self, publish: Publish<'_>) -> Published {
         let publication = Publication {
             data: publish.data,
@@ -127,6 +132,9 @@ impl Handle {
             tags: (!publish.tags.is_empty()).then(|| Arc::new(publish.tags)),
             ..Publication::default()
         };
+        if !fits_into_a_frame(&publication, publish.options.delta) {
+            return Published(Answer::known(Err(BrokerError::TooLong)));
+        }
         let outgoing = Outgoing {
             topic: TopicName {
                 app: publish.app,

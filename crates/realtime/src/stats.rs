@@ -21,10 +21,11 @@ pub struct Stats {
     pub upgrades_refused: AtomicU64,
     /// Subscriptions there are now.
     pub subscriptions: AtomicU64,
-    /// Publications that clients and the server made.
+    /// Publications that clients and the server made: not those that were refused, or that were a repeat.
     pub publications: AtomicU64,
-    /// Messages that were not sent because their client did not read, and events that no subscriber was
-    /// told of because too many waited in their topic.
+    /// Messages that were not sent because their client did not read; it was closed with 3008.
+    pub overflowed: AtomicU64,
+    /// Events that no subscriber was told of because too many waited in their topic.
     pub dropped: AtomicU64,
     /// Bytes of publications that wait in their topics to be delivered.
     pub backlog_bytes: AtomicU64,

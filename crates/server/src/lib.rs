@@ -8,7 +8,8 @@
 //! - `sockets`: where realtime connections enter. `listen`: where connections do.
 //! - `operators`: what they see of a live node. `operator_token`, `node_file`: how they and their commands
 //!   come to it.
-//! - `jobs`, `lifecycle`, `telemetry`, `secret`: time, the end, what is said, what is kept.
+//! - `jobs`, `lifecycle`, `telemetry`, `secret`: time, the end, what is said, what is kept. `measures`: every
+//!   metric there is.
 
 pub mod commands;
 pub mod config;
@@ -20,6 +21,7 @@ mod authority;
 mod jobs;
 mod lifecycle;
 mod listen;
+mod measures;
 mod node_file;
 mod operators;
 mod rights;

@@ -19,7 +19,7 @@ use crate::node_file::NodeFile;
 use crate::operator_token::{OperatorToken, OperatorTokenError};
 use crate::operators::LiveNode;
 use crate::workers::Workers;
-use crate::{jobs, listen, sockets, telemetry};
+use crate::{jobs, listen, measures, sockets, telemetry};
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,11 +98,9 @@ impl Server {
         let engine = sockets::engine(config, &auth, Arc::clone(&clock), Arc::clone(&entropy));
         sockets::close_what_ends(&auth, &engine);
         let draining = Arc::new(AtomicBool::new(false));
-        let describe = engine_metrics(&engine);
-        let render: RenderMetrics = Arc::new(move || {
-            describe();
-            metrics.render()
-        });
+        let handle = engine.handle().clone();
+        let render: RenderMetrics =
+            Arc::new(move || metrics.render() + &measures::of_engine(&handle));
         let api_config = api_config(config, dev, (api, realtime));
         let node = LiveNode::new(engine.handle().clone(), token, Arc::clone(&draining), clock);
         let state = ApiState::new(
@@ -230,60 +228,5 @@ fn api_config(
             api_url: format!("http://localhost:{}", api.port()),
             ws_url: format!("ws://localhost:{}/connection/websocket", realtime.port()),
         }),
-    }
-}
-
-/// A bucket's bound as the exposition format spells it.
-fn label(bound: f64) -> String {
-    if bound.is_infinite() {
-        "+Inf".to_owned()
-    } else {
-        bound.to_string()
-    }
-}
-
-/// Copies what the engine counted into the recorder, each time that somebody asks.
-fn engine_metrics(engine: &Engine<TokenAuthority>) -> impl Fn() + Send + Sync + 'static {
-    let handle = engine.handle().clone();
-    move || {
-        let stats = handle.stats();
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        metrics::gauge!("chatsdk_sockets_open").set(read(&stats.open) as f64);
-        metrics::gauge!("chatsdk_connections").set(read(&stats.connected) as f64);
-        metrics::gauge!("chatsdk_subscriptions").set(read(&stats.subscriptions) as f64);
-        metrics::gauge!("chatsdk_topics").set(handle.topics() as f64);
-        metrics::gauge!("chatsdk_history_bytes").set(handle.history_bytes() as f64);
-        metrics::gauge!("chatsdk_queued_bytes").set(handle.queued_bytes() as f64);
-        metrics::gauge!("chatsdk_backlog_bytes").set(read(&stats.backlog_bytes) as f64);
-        let (mut seconds, mut below) = (0.0, 0);
-        for (bound, count) in stats.fan_out.buckets() {
-            metrics::counter!("chatsdk_fan_out_seconds_bucket", "le" => label(bound))
-                .absolute(count);
-            (seconds, below) = (stats.fan_out.sum(), count);
-        }
-        metrics::gauge!("chatsdk_fan_out_seconds_sum").set(seconds);
-        metrics::counter!("chatsdk_fan_out_seconds_count").absolute(below);
-        for (name, counter) in [
-            ("chatsdk_publications_total", &stats.publications),
-            ("chatsdk_messages_dropped_total", &stats.dropped),
-            ("chatsdk_upgrades_total", &stats.upgrades),
-            ("chatsdk_upgrades_refused_total", &stats.upgrades_refused),
-            ("chatsdk_connects_total", &stats.connects),
-            ("chatsdk_connects_refused_total", &stats.connects_refused),
-            ("chatsdk_socket_refreshes_total", &stats.refreshes),
-            (
-                "chatsdk_socket_refreshes_refused_total",
-                &stats.refreshes_refused,
-            ),
-            ("chatsdk_messages_in_total", &stats.messages_in),
-            ("chatsdk_messages_out_total", &stats.messages_out),
-            ("chatsdk_bytes_in_total", &stats.bytes_in),
-            ("chatsdk_bytes_out_total", &stats.bytes_out),
-        ] {
-            metrics::counter!(name).absolute(read(counter));
-        }
-        for (code, count) in stats.closes() {
-            metrics::counter!("chatsdk_closes_total", "code" => code.to_string()).absolute(count);
-        }
     }
 }

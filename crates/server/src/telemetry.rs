@@ -41,6 +41,7 @@ pub(crate) fn metrics() -> PrometheusHandle {
             if metrics::set_global_recorder(recorder).is_err() {
                 tracing::debug!("metrics go where they went before");
             }
+            crate::measures::describe();
             handle
         })
         .clone()

@@ -1,11 +1,8 @@
 //! As many sockets as a process may open. A program of its own: beside other tests they would take the files that
 //! those need.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
 use std::collections::HashSet;
 
-use chatsdk_testkit::http::Request;
 use chatsdk_testkit::{Database, Socket, TestServer};
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -23,19 +20,8 @@ fn sockets_that_fit() -> usize {
     (files.unwrap_or(1024_usize).saturating_sub(200) / 2).min(10_000)
 }
 
-/// A request as the operator.
-fn operator(server: &TestServer, method: &str, path: &str) -> Request {
-    let token = std::fs::read_to_string(server.dir.path().join("operator-token")).unwrap();
-    server
-        .request(method, path)
-        .header("authorization", &format!("Bearer {}", token.trim()))
-}
-
-/// Ten thousand sockets of one user, all closed within a second of the revocation. Each is two open
-/// files here, so the test takes as many as this process may open, up to that.
-#[tokio::test(flavor = "multi_thread")]
-async fn revocation_reaches_every_socket() {
-    let _turn = TURN.lock().await;
+/// A server with as many sockets of ann's as fit.
+async fn crowded() -> (TestServer, Vec<Socket>) {
     let server = TestServer::with(
         Database::Sqlite,
         &[("realtime.max_connections_per_user", "0")],
@@ -46,6 +32,15 @@ async fn revocation_reaches_every_socket() {
     for _ in 0..sockets_that_fit() {
         sockets.push(Socket::connected(server.realtime(), &ann.access).await);
     }
+    (server, sockets)
+}
+
+/// Ten thousand sockets of one user, all closed within a second of the revocation. Each is two open
+/// files here, so the test takes as many as this process may open, up to that.
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_reaches_every_socket() {
+    let _turn = TURN.lock().await;
+    let (server, mut sockets) = crowded().await;
     let begun = std::time::Instant::now();
     server
         .backend
@@ -70,20 +65,12 @@ async fn revocation_reaches_every_socket() {
 async fn a_long_list_is_read_in_pages_while_messages_fly() {
     const MESSAGES: u64 = 30;
     let _turn = TURN.lock().await;
-    let server = TestServer::with(
-        Database::Sqlite,
-        &[("realtime.max_connections_per_user", "0")],
-    )
-    .await;
-    let ann = server.backend.sign_in("ann").await;
-    let mut sockets = Vec::new();
-    for _ in 0..sockets_that_fit() {
-        sockets.push(Socket::connected(server.realtime(), &ann.access).await);
-    }
+    let (server, mut sockets) = crowded().await;
     let publishing = async {
         for number in 1..=MESSAGES {
             let body = json!({ "topic": "user:ann", "data": number });
-            let reply = operator(&server, "POST", "/admin/publish")
+            let reply = server
+                .operator("POST", "/admin/publish")
                 .json(&body)
                 .send()
                 .await
@@ -97,7 +84,7 @@ async fn a_long_list_is_read_in_pages_while_messages_fly() {
         let mut from = Some("0".to_owned());
         while let Some(place) = from {
             let path = format!("/admin/connections?limit=500&user=ann&from={place}");
-            let page = operator(&server, "GET", &path).send().await.ok().json();
+            let page = server.operator("GET", &path).send().await.ok().json();
             let connections = page["connections"].as_array().unwrap();
             assert!(connections.len() <= 500);
             for connection in connections {

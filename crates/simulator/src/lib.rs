@@ -8,9 +8,10 @@
 //! crashes and is restored), so that client 17 of seed 42 can be run again alone.
 //!
 //! - [`world`]: time and processes. [`device`]: the platform that clients run on. [`server`]: the server.
-//! - [`life`]: what happens to one client. [`theft`]: thieves. [`population`]: many clients, and the counts.
+//! - [`life`]: one client. [`course`]: what happens to it. [`theft`]: thieves. [`population`]: many clients, and the counts.
 
 pub mod counts;
+pub mod course;
 pub mod device;
 pub mod life;
 pub mod network;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use chatsdk_simulator::life;
+use chatsdk_simulator::course;
 use chatsdk_simulator::population::Scheme;
 use chatsdk_types::SystemEntropy;
 use chatsdk_types::entropy::bytes;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     );
     let scheme = Scheme::new(seed, arguments.clients, arguments.days);
     let counts = match arguments.client {
-        Some(client) => life::live(&scheme, client, true),
+        Some(client) => course::live(&scheme, client, true),
         None => scheme.run(arguments.threads),
     };
     print!("{counts}");

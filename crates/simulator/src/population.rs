@@ -7,8 +7,9 @@ use chatsdk_auth::rotation::{self, Decision, Known, Presented, Row};
 use chatsdk_types::Millis;
 
 use crate::counts::Counts;
+use crate::course::live;
 use crate::device::Fault;
-use crate::life::{DAY, MINUTE, SECOND, live};
+use crate::life::{DAY, MINUTE, SECOND};
 use crate::lock;
 use crate::rng::Rng;
 use crate::server::Decide;

@@ -170,6 +170,7 @@ fn exchange(session: &SessionId, stamp: i64) -> Exchange {
         now: stamp,
         grace_since: stamp,
         rt_kid: "r1".to_owned(),
+        disabled: None,
         decide: |exchange, session, _| {
             Some(Successor {
                 next: exchange.presented + 1,

@@ -26,6 +26,7 @@ use deadpool_postgres::{
 };
 use tokio::runtime::{self, Handle};
 use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +42,10 @@ use url::Server;
 
 /// How long a caller waits for a connection, new or free, before it is told 503.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many times as long as for one answer a unit of work is waited for: it asks more than once, and may wait for
+/// others' locks each time.
+const UNIT: u32 = 3;
 
 /// What every connection is told first. A session that would not wait for the disk at commit would make
 /// our promise for us; `remote_apply` and its kin promise more and stay.
@@ -95,13 +100,15 @@ impl Postgres {
     }
 
     pub(crate) async fn query(&self, sql: Sql, args: &[Arg<'_>]) -> Result<Vec<Row>, StoreError> {
-        let pool = self.local()?.pool.clone();
-        let mut revival = Revival::of(&pool);
+        let local = self.local()?;
+        let (pool, answer) = (&local.pool, local.answer);
+        let mut revival = Revival::of(pool);
         loop {
             let client = pool.get().await?;
-            match read(&client, sql, args).await {
-                Err(error) if revival.is_due(&error) => {}
-                rows => return rows?.iter().map(Row::from_postgres).collect(),
+            match timeout(answer, read(&client, sql, args)).await {
+                Err(_) => return Err(give_up(client)),
+                Ok(Err(error)) if revival.is_due(&error) => {}
+                Ok(rows) => return rows?.iter().map(Row::from_postgres).collect(),
             }
         }
     }
@@ -116,24 +123,19 @@ impl Postgres {
         if self.stop.is_cancelled() {
             return Err(E::from(StoreError::Closed));
         }
-        let pool = self.local()?.pool.clone();
+        let local = self.local()?;
+        let (pool, answer) = (local.pool.clone(), local.answer);
         let unit = self.tasks.spawn(async move {
             let mut revival = Revival::of(&pool);
+            let mut work = Some(work);
             loop {
                 let mut client = pool.get().await.map_err(StoreError::from)?;
-                let transaction = match client.transaction().await {
-                    Ok(transaction) => transaction,
-                    Err(error) if revival.is_due(&error) => continue,
-                    Err(error) => return Err(E::from(error.into())),
-                };
-                let mut tx = Tx::on_postgres(transaction);
-                // An error drops the transaction, which rolls it back.
-                let value = work(&mut tx).await?;
-                tx.finish().await?;
-                if let Some(transaction) = tx.into_postgres() {
-                    transaction.commit().await.map_err(StoreError::from)?;
+                let unit = timeout(answer * UNIT, unit(&mut client, &mut work, &mut revival)).await;
+                match unit {
+                    Err(_) => return Err(E::from(give_up(client))),
+                    Ok(Some(ended)) => return ended,
+                    Ok(None) => {}
                 }
-                return Ok(value);
             }
         });
         unit.await.unwrap_or_else(|ended| {
@@ -170,7 +172,7 @@ impl Postgres {
             && let Some(_counted) = local.under_way.enter_alone()
         {
             let _waited_for = self.tasks.token();
-            return batches::read(batches::alone(&local.pool, exchange).await?);
+            return batches::read(batches::alone(&local.pool, local.answer, exchange).await?);
         }
         let (reply, answer) = oneshot::channel();
         local.hand_in(Job::Exchange(exchange, reply)).await?;
@@ -178,10 +180,11 @@ impl Postgres {
     }
 
     pub(crate) async fn raise_proven(&self, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {
-        let pool = self.local()?.pool.clone();
+        let local = self.local()?;
+        let (pool, answer) = (local.pool.clone(), local.answer);
         let raise = self
             .tasks
-            .spawn(async move { batches::raise(&pool, seen).await });
+            .spawn(async move { batches::raise(&pool, answer, seen).await });
         raise.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -221,6 +224,47 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Carries `work` out over a connection; `None`, and it is left, where that was dead and another may be
+/// alive.
+async fn unit<T, E, F>(
+    client: &mut Client,
+    work: &mut Option<F>,
+    revival: &mut Revival,
+) -> Option<Result<T, E>>
+where
+    E: From<StoreError>,
+    F: for<'t> FnOnce(&'t mut Tx<'_>) -> BoxFuture<'t, Result<T, E>>,
+{
+    let transaction = match client.transaction().await {
+        Ok(transaction) => transaction,
+        Err(error) if revival.is_due(&error) => return None,
+        Err(error) => return Some(Err(E::from(error.into()))),
+    };
+    let work = work.take()?;
+    let mut tx = Tx::on_postgres(transaction);
+    let ended = async {
+        // An error drops the transaction, which rolls it back.
+        let value = work(&mut tx).await?;
+        tx.finish().await?;
+        if let Some(transaction) = tx.into_postgres() {
+            transaction.commit().await.map_err(StoreError::from)?;
+        }
+        Ok(value)
+    };
+    Some(ended.await)
+}
+
+/// Gives a connection up that does not answer: what is asked of it next would wait behind what was. Whether
+/// that is carried out once the server goes on is unknown.
+fn give_up(client: Client) -> StoreError {
+    drop(Client::take(client));
+    silent()
+}
+
+fn silent() -> StoreError {
+    StoreError::Unavailable("the server does not answer".to_owned())
 }
 
 async fn read(
@@ -267,7 +311,7 @@ fn pool(server: &Server, size: usize) -> Result<Pool, StoreError> {
         .max_size(size)
         .timeouts(Timeouts {
             wait: Some(PATIENCE),
-            create: Some(PATIENCE),
+            create: Some(PATIENCE.min(server.answer)),
             recycle: Some(PATIENCE),
         })
         .runtime(Runtime::Tokio1)

@@ -1,6 +1,9 @@
 //! What the tables hold, as values. Times are [`Millis`]; JSON stays text, because it is stored and
 //! returned here and never looked into.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use chatsdk_types::{AppId, KeyId, Lifetime, Millis, Scopes, SessionId, UserId};
 
 /// A tenant.
@@ -136,6 +139,8 @@ pub struct Exchange {
     pub grace_since: Millis,
     /// The key that the successor is authenticated with.
     pub rt_kid: String,
+    /// The apps whose sessions stay as they are, whatever the table says; `None` where there is no such app.
+    pub disabled: Option<Arc<HashSet<AppId>>>,
     /// The table itself: the successor that line 6 gives for the row, or `None` where another line
     /// decides. A pure function. Where the database can ask it between the read and the write, it
     /// does; where both are one statement, that statement asks for the same, and its outcome is held
@@ -164,6 +169,13 @@ pub struct Exchanged {
 }
 
 impl Exchange {
+    /// Whether the sessions of `app` stay as they are.
+    pub(crate) fn is_disabled(&self, app: &AppId) -> bool {
+        self.disabled
+            .as_ref()
+            .is_some_and(|disabled| disabled.contains(app))
+    }
+
     /// The change of the row, once it is known what the row comes to.
     pub(crate) fn rotation(&self, successor: Successor) -> Rotation {
         Rotation {

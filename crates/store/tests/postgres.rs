@@ -41,6 +41,7 @@ fn exchange(session: SessionId) -> Exchange {
         now: 1_000,
         grace_since: 900,
         rt_kid: "r1".to_owned(),
+        disabled: None,
         decide: |_, _, _| {
             Some(Successor {
                 next: 1_000,
@@ -96,15 +97,18 @@ async fn sessions(store: &Store, count: usize) -> Vec<SessionId> {
     ids
 }
 
-/// A statement that finds its row held by another node's transaction decides by what that one leaves
-/// behind, not by what stood there when the statement began: by itself, and in a batch.
+/// A row is held by another node's transaction. Who comes alone waits, and decides by what that one leaves behind,
+/// not by what stood there when the statement began. Who comes in company is told at once that nothing was
+/// changed, and holds up nobody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exchange_that_waited_for_a_row_decides_by_what_became_of_it() {
+async fn an_exchange_waits_for_a_row_alone_and_decides_by_what_became_of_it() {
     let url = chatsdk_pgtest::fresh_database().await;
     let store = open(&url).await.unwrap();
     let other = connect(&url).await;
-    // One that is in a transaction sees the activity of its beginning.
-    let observer = connect(&url).await;
+    let ask = |id: &SessionId| {
+        let (store, wanted) = (store.clone(), exchange(id.clone()));
+        tokio::spawn(async move { store.exchange(wanted, |it| it).await })
+    };
     for (change, holds) in [
         ("cur = 20, prev = 10, proven = 10, rotated_at = 950", false),
         ("cur = 20, prev = 9, proven = 9, rotated_at = 100", false),
@@ -113,31 +117,31 @@ async fn an_exchange_that_waited_for_a_row_decides_by_what_became_of_it() {
         ("rt_exp = 5, abs_exp = 5", false),
         ("proven = 9", true),
     ] {
-        let ids = sessions(&store, 5).await;
+        let mut ids = sessions(&store, 30).await;
+        ids.sort();
+        let (free, held) = ids.split_at(10);
+        let last_free = free.iter().max().unwrap();
         other
             .batch_execute(&format!(
-                "BEGIN; UPDATE sessions SET {change} WHERE cur = 10"
+                "BEGIN; UPDATE sessions SET {change} WHERE id > '{last_free}'"
             ))
             .await
             .unwrap();
-        // The first is alone; while it waits the second and the third are a batch each. The others come
-        // after the change, and decide by it in the ordinary way.
-        let mut asked = Vec::new();
-        for (number, id) in ids.iter().enumerate() {
-            let (store, wanted) = (store.clone(), exchange(id.clone()));
-            asked.push(tokio::spawn(async move {
-                store.exchange(wanted, |it| it).await
-            }));
-            while number < 3 && waiting(&observer).await <= number.min(2) as i64 {
-                tokio::task::yield_now().await;
-            }
+        let alone = ask(held.last().unwrap());
+        while chatsdk_pgtest::waiting(&url).await == 0 {
+            tokio::task::yield_now().await;
         }
+        // By itself, which is a statement of its own, and as many as come.
+        assert_eq!(ask(&held[0]).await.unwrap(), Ok(None), "{change}");
+        let company: Vec<_> = ids[..29].iter().map(ask).collect();
+        for (number, exchange) in company.into_iter().enumerate() {
+            let exchanged = exchange.await.unwrap().unwrap().is_some();
+            assert_eq!(exchanged, number < free.len(), "{change}: {number}");
+        }
+        assert_eq!(chatsdk_pgtest::waiting(&url).await, 1);
+
         other.batch_execute("COMMIT").await.unwrap();
-        let mut exchanged = Vec::new();
-        for exchange in asked {
-            exchanged.push(exchange.await.unwrap().unwrap().is_some());
-        }
-        assert_eq!(exchanged[..3], [holds; 3], "{change}");
+        assert_eq!(alone.await.unwrap().unwrap().is_some(), holds, "{change}");
         let changed: i64 = other
             .query_one(
                 "SELECT count(*) FROM sessions WHERE cur = 1000 AND prev = 10",
@@ -146,10 +150,71 @@ async fn an_exchange_that_waited_for_a_row_decides_by_what_became_of_it() {
             .await
             .unwrap()
             .get(0);
-        let told = exchanged.iter().filter(|exchanged| **exchanged).count();
+        let told = free.len() + usize::from(holds);
         assert_eq!(changed, told as i64, "{change}");
         other.batch_execute("DELETE FROM sessions").await.unwrap();
     }
+    store.close().await;
+}
+
+/// A server whose processes are stopped still takes connections and acknowledges what it is sent: its kernel
+/// does. Whoever asks is told to try again; and once it goes on, so does everything.
+#[tokio::test]
+async fn a_server_that_is_stopped_is_unavailable_and_is_used_again() {
+    let cluster = Cluster::start(&["fsync=off"]).await;
+    let url = cluster.database().await;
+    let store = open(&format!("{url}?tcp_user_timeout=1")).await.unwrap();
+    let mut follow = store.follow();
+    assert!(follow.changed().await);
+    let ids = sessions(&store, 20).await;
+    // In company, so that the batches have a connection that is going to be silent.
+    let exchange_all = async || {
+        let asked: Vec<_> = ids
+            .iter()
+            .map(|id| {
+                let (store, wanted) = (store.clone(), exchange(id.clone()));
+                tokio::spawn(async move { store.exchange(wanted, |it| it).await })
+            })
+            .collect();
+        let mut exchanged = Vec::new();
+        for exchange in asked {
+            exchanged.push(exchange.await.unwrap());
+        }
+        exchanged
+    };
+    assert!(
+        exchange_all()
+            .await
+            .iter()
+            .all(|one| matches!(one, Ok(Some(_))))
+    );
+
+    cluster.freeze();
+    // On the connections that it had, and on new ones.
+    for turn in 0..2 {
+        let (exchanged, pinged, written, raised) = tokio::join!(
+            exchange_all(),
+            store.ping(),
+            set(&store, "during"),
+            store.raise_proven(vec![(ids[0].clone(), 1)])
+        );
+        let mut refused: Vec<_> = exchanged.into_iter().map(|one| one.map(drop)).collect();
+        refused.extend([pinged, written, raised]);
+        for refused in refused {
+            assert!(
+                matches!(refused, Err(StoreError::Unavailable(_))),
+                "turn {turn}: {refused:?}"
+            );
+        }
+    }
+    cluster.thaw();
+
+    store.ping().await.unwrap();
+    set(&store, "after").await.unwrap();
+    // Within the grace of the first time.
+    assert!(exchange_all().await.iter().all(|one| *one == Ok(None)));
+    // The follower connects again by itself, and tells of what came meanwhile.
+    assert!(follow.changed().await);
     store.close().await;
 }
 
@@ -159,19 +224,6 @@ async fn connect(url: &str) -> tokio_postgres::Client {
         .unwrap();
     tokio::spawn(connection);
     client
-}
-
-/// How many statements of this database wait for a lock.
-async fn waiting(observer: &tokio_postgres::Client) -> i64 {
-    observer
-        .query_one(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            &[],
-        )
-        .await
-        .unwrap()
-        .get(0)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::actors::Backend;
+
 /// `chatsdk serve`, ready.
 #[derive(Debug)]
 pub struct Process {
@@ -126,6 +128,23 @@ pub async fn serve(
 }
 
 impl Process {
+    /// The backend of the first app, on a first start.
+    pub fn backend(&self) -> Backend {
+        let key = self.key.clone().expect("a first start shows a key");
+        Backend {
+            address: self.api,
+            key,
+        }
+    }
+
+    /// The backend of the app whose key a command has shown as `key`.
+    pub fn backend_of(&self, key: &Value) -> Backend {
+        Backend {
+            address: self.api,
+            key: key.as_str().expect("a key").to_owned(),
+        }
+    }
+
     /// Kills it as a power cut would, and waits until it is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("a process");

@@ -1,6 +1,7 @@
 //! A server in this process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use chatsdk_auth::api_key::Env;
@@ -174,10 +175,27 @@ impl TestServer {
             .map_or_else(String::new, |(_, value, _)| value.to_owned())
     }
 
+    /// How many statements of the PostgreSQL database wait for a lock.
+    pub async fn waiting_for_locks(&self) -> i64 {
+        chatsdk_pgtest::waiting(&self.database_url()).await
+    }
+
     /// A request to the API.
     pub fn request(&self, method: &str, path: &str) -> http::Request {
         http::request(self.api(), method, path)
     }
+
+    /// A request to the API as the operator.
+    pub fn operator(&self, method: &str, path: &str) -> http::Request {
+        let bearer = format!("Bearer {}", operator_token(self.dir.path()));
+        self.request(method, path).header("authorization", &bearer)
+    }
+}
+
+/// The operator token of the node that serves from `data`.
+pub fn operator_token(data: &Path) -> String {
+    let text = std::fs::read_to_string(data.join("operator-token")).expect("a token");
+    text.trim().to_owned()
 }
 
 async fn open(layers: &Layers, clock: &ManualClock) -> Auth {

@@ -14,7 +14,7 @@ import { webPlatform } from './platform/web.ts';
 import type { ConnectionState } from './realtime/connection.ts';
 import { type RequestOptions, request } from './rest.ts';
 import { type Seat, type Session, sessionOf } from './session.ts';
-import type { AuthReport, EndReason } from './tokens/events.ts';
+import type { AuthReport, EndReason, RefreshTokens } from './tokens/events.ts';
 import { type ConnectInput, readConnectInput, readUserID, refuseApiKey } from './tokens/input.ts';
 import { recallUser, rememberUser } from './tokens/last-user.ts';
 import { readBuffer } from './tokens/schedule.ts';
@@ -43,14 +43,14 @@ export interface ChatSDKOptions {
    */
   storage?: TokenStorage | undefined;
   /**
-   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. Resolves with
-   * `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
+   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. What it is called with goes on to
+   * your backend: `sentAt`, and the `signal` of the request. Resolves with `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
    * session; whatever else it throws is taken for a failure that passes. See `fetchTokens`.
    */
-  refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
+  refreshTokens?: RefreshTokens | undefined;
   /** Refuses addresses that are not encrypted, unless on this machine or in a private network. Default: warns. */
   strict?: boolean | undefined;
-  /** Told what happens. Default: nobody. */
+  /** Told what happens. Default: warnings and errors go to the console. */
   logger?: Logger | undefined;
   /** The place that this runs in. Default: the browser, or Node. */
   platform?: Partial<Platform> | undefined;
@@ -68,6 +68,8 @@ export interface ChatSDKEvents {
 
 /** How long `connect` waits for a connection before it resolves and leaves the rest to the background, in ms. */
 const CONNECT_PATIENCE = 10_000;
+/** The same once a connection did not come about, in ms: the next try may succeed. */
+const OFFLINE_PATIENCE = 2_000;
 
 /** Whom `logout` is for. */
 export interface LogoutOptions {
@@ -97,6 +99,8 @@ interface Membership {
   readonly after: unknown;
   readonly ready: Promise<User>;
   readonly fail: (error: unknown) => void;
+  /** Lets the process end. */
+  readonly go: (() => void) | undefined;
 }
 
 /** Where the clients of a page find the logouts that do not know yet whom they are for. */
@@ -155,7 +159,7 @@ export class ChatSDK {
 
   /**
    * Signs in with the tokens that your backend got, and connects. Resolves when connected; without a network,
-   * or after 10 s, resolves all the same and goes on trying. Rejects where the input cannot work (nothing was
+   * two seconds after a connection failed, or after 10 s, resolves all the same and goes on trying. Rejects where the input cannot work (nothing was
    * sent then), where the server said that the session is over, and where `disconnect` came in between.
    * Called again for the same user it takes newer tokens up; for another user it disconnects first.
    */
@@ -259,8 +263,32 @@ export class ChatSDK {
   #join(userID: string, tokens: Tokens): Promise<User> {
     const platform = this.#platform;
     let waited = false;
-    let settle = (): void => {};
-    let fail: (error: unknown) => void = () => {};
+    let hurried = false;
+    let cancel = (): void => {};
+    let resolve: (user: User) => void = () => {};
+    let reject: (error: unknown) => void = () => {};
+    const ready = new Promise<User>((...both) => {
+      [resolve, reject] = both;
+    });
+    // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
+    ready.catch(() => {});
+    const settle = (): void => {
+      if (this.#user === null) return;
+      cancel();
+      resolve(this.#user);
+    };
+    const settleIn = (ms: number): void => {
+      cancel();
+      cancel = platform.timers.after(ms, () => {
+        waited = true;
+        settle();
+      });
+    };
+    const fail = (error: unknown): void => {
+      cancel();
+      reject(error);
+    };
+    settleIn(CONNECT_PATIENCE);
     // Who has left hears nothing more, and a session that is over has no say in the next one.
     const mine = (): boolean => this.#membership === membership;
     const seat: Seat = {
@@ -272,7 +300,10 @@ export class ChatSDK {
       onState: (state) => {
         if (!mine()) return;
         this.#setConnectivity(state);
-        if (state === 'connected') settle();
+        if (state === 'connecting') return;
+        if (state === 'connected' || !platform.network.online()) settle();
+        else if (!hurried) settleIn(OFFLINE_PATIENCE);
+        hurried = true;
       },
       onStorageError: (error) => {
         if (mine()) this.#events.emit('storageError', error);
@@ -283,22 +314,6 @@ export class ChatSDK {
         this.#events.emit('sessionEnded', { reason, error });
       },
     };
-    const ready = new Promise<User>((resolve, reject) => {
-      settle = () => {
-        cancel();
-        if (this.#user !== null) resolve(this.#user);
-      };
-      const cancel = platform.timers.after(CONNECT_PATIENCE, () => {
-        waited = true;
-        settle();
-      });
-      fail = (error) => {
-        cancel();
-        reject(error);
-      };
-    });
-    // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
-    ready.catch(() => {});
     const membership: Membership = {
       userID,
       tokens,
@@ -307,6 +322,7 @@ export class ChatSDK {
       after: this.#shared.get(LOGOUTS),
       ready,
       fail,
+      go: platform.stay?.(),
     };
     this.#membership = membership;
     this.#lastUserID = userID;
@@ -339,6 +355,7 @@ export class ChatSDK {
       this.#user = null;
       this.#connectivity = null;
     }
+    membership?.go?.();
     membership?.fail(error ?? new DisconnectedError());
   }
 

@@ -89,7 +89,7 @@ export class UserMismatchError extends ChatError {
   override name = 'UserMismatchError';
 
   constructor() {
-    super('user_mismatch', 'The token is not of the user that userID names.');
+    super('user_mismatch', 'The token was made for another user than userID names.');
   }
 }
 
@@ -107,7 +107,7 @@ export class DisconnectedError extends ChatError {
   override name = 'DisconnectedError';
 
   constructor() {
-    super('disconnected', 'The connection was closed by this app.');
+    super('disconnected', 'This app has disconnected.');
   }
 }
 

@@ -8,8 +8,12 @@ import { isRecord } from './values.ts';
 export interface FetchTokensOptions {
   /** Further headers, such as your own `Authorization`. */
   headers?: Record<string, string>;
-  /** Sent as JSON. Default: `{}`. */
-  body?: unknown;
+  /** Sent as JSON, beside `sentAt`. */
+  body?: Readonly<Record<string, unknown>>;
+  /** When it was asked for: of what `refreshTokens` is called with. */
+  sentAt?: number;
+  /** Gives the request up: of what `refreshTokens` is called with. */
+  signal?: AbortSignal;
   /** Default: `include`, so that your backend gets its cookies. */
   credentials?: 'include' | 'same-origin' | 'omit';
   /** Default: the global one. */
@@ -18,7 +22,7 @@ export interface FetchTokensOptions {
 
 /**
  * Gets tokens by a POST from an endpoint of your backend that passes on what `POST /auth/tokens` or
- * `POST /auth/refresh` answered: `refreshTokens: () => fetchTokens('/api/chat/refresh')`.
+ * `POST /auth/refresh` answered: `refreshTokens: (request) => fetchTokens('/api/chat/refresh', request)`.
  * @throws HostSessionEndedError where your backend answers 401 or 403 in JSON, as it does where nobody is signed in.
  * Pages of proxies, and refusals of its own calls to ChatSDK (a wrong API key), are failures that pass.
  */
@@ -30,7 +34,8 @@ export async function fetchTokens(url: string, options: FetchTokensOptions = {})
     supported({
       method: 'POST',
       headers: { Accept: 'application/json', 'Content-Type': 'application/json', ...options.headers },
-      body: JSON.stringify(options.body ?? {}),
+      body: JSON.stringify({ ...options.body, sentAt: options.sentAt }),
+      ...(options.signal && { signal: options.signal }),
       credentials: options.credentials ?? 'include',
       cache: 'no-store',
     }),
@@ -39,7 +44,8 @@ export async function fetchTokens(url: string, options: FetchTokensOptions = {})
   const json = /^application\/([\w.-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '');
   if (!json) throw new Error(`${url} answered ${status}, and not in JSON`);
   const body: unknown = await response.json();
-  if (response.ok) return body as Tokens;
+  // That the request was on its way for long is for the SDK to read.
+  if (response.ok || (isRecord(body) && body.code === 'request_stale')) return body as Tokens;
   if ((status === 401 || status === 403) && endsSession(body)) {
     throw new HostSessionEndedError(`${url} answered ${status}: nobody is signed in there.`, { status });
   }

@@ -42,7 +42,7 @@ export interface RequestParts {
   /** Sent as JSON; absent where there is none. */
   readonly body?: unknown;
   /** The header of this name. */
-  readonly authorization?: string;
+  readonly authorization?: string | undefined;
   /** Gives the request up early. */
   readonly signal?: AbortSignal | undefined;
   /** Whether it is to outlive the page. */
@@ -59,34 +59,33 @@ export async function send(
   const { clock, timers } = platform;
   const sentWall = clock.wall();
   const sentMono = clock.mono();
-  const abort = new AbortController();
-  const give = (): void => abort.abort();
-  if (signal?.aborted) give();
-  signal?.addEventListener('abort', give, { once: true });
   let outcome: Outcome;
   try {
-    outcome = await within(timers, REQUEST_TIMEOUT, async () => {
-      const json = JSON.stringify(body) as string | undefined;
-      const reply = await platform.fetch(url, {
-        method,
-        headers: {
-          Accept: 'application/json',
-          ...(json && { 'Content-Type': 'application/json' }),
-          ...(authorization && { Authorization: authorization }),
-        },
-        ...(json && { body: json }),
-        signal: abort.signal,
-        credentials: 'omit',
-        cache: 'no-store',
-        keepalive,
-      });
-      return read(reply, await reply.text());
-    });
+    outcome = await within(
+      timers,
+      REQUEST_TIMEOUT,
+      async (signal) => {
+        const json = JSON.stringify(body) as string | undefined;
+        const reply = await platform.fetch(url, {
+          method,
+          headers: {
+            Accept: 'application/json',
+            ...(json && { 'Content-Type': 'application/json' }),
+            ...(authorization && { Authorization: authorization }),
+          },
+          ...(json && { body: json }),
+          signal,
+          credentials: 'omit',
+          cache: 'no-store',
+          keepalive,
+        });
+        return read(reply, await reply.text());
+      },
+      signal,
+    );
   } catch (cause) {
     outcome = { kind: 'failed', cause };
   }
-  signal?.removeEventListener('abort', give);
-  give();
   return { ...outcome, sentWall, tookMs: Math.max(0, clock.wall() - sentWall, clock.mono() - sentMono) };
 }
 

@@ -1,3 +1,4 @@
+import { consoleOf } from './platform/web.ts';
 import { redact } from './redact.ts';
 import { guarded } from './within.ts';
 
@@ -11,9 +12,9 @@ export interface Logger {
   error(message: string): void;
 }
 
-/** The same logger, or one that says nothing, with all that looks like a token blotted out: errors of others are quoted. */
-export function redacting(logger?: Logger): Logger {
+/** The same logger, or the console's warnings and errors, with all that looks like a token blotted out: errors of others are quoted. */
+export function redacting(logger: Partial<Logger> = consoleOf()): Logger {
   // A log that is broken costs nobody the session.
-  const to = (level: keyof Logger) => (message: string) => guarded(() => logger?.[level](redact(message)));
+  const to = (level: keyof Logger) => (message: string) => guarded(() => logger[level]?.(redact(message)));
   return { debug: to('debug'), warn: to('warn'), error: to('error') };
 }

@@ -3,11 +3,11 @@
  * user share it, so that a component mounted twice, a module reloaded in place, or a second copy of this package is
  * one refresh and one socket. Where the platform shares nothing (on servers), each client has its own.
  */
-import type { RefreshError, StorageError } from './errors.ts';
+import { DisconnectedError, type RefreshError, type StorageError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Platform } from './platform/platform.ts';
 import { type ConnectionState, makeConnection } from './realtime/connection.ts';
-import type { EndReason } from './tokens/events.ts';
+import type { EndReason, HostRefresh, RefreshTokens } from './tokens/events.ts';
 import { reportTo } from './tokens/host.ts';
 import { readClaims } from './tokens/jwt.ts';
 import { makeManager } from './tokens/manager.ts';
@@ -32,7 +32,7 @@ export interface SessionOptions {
 export interface Seat {
   readonly onTokenRefresh?: ((tokens: Tokens) => void | Promise<void>) | undefined;
   readonly onRefreshError?: ((error: RefreshError) => void | Promise<void>) | undefined;
-  readonly refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
+  readonly refreshTokens?: RefreshTokens | undefined;
   onUser(user: User): void;
   onState(state: ConnectionState): void;
   onStorageError(error: StorageError): void;
@@ -46,14 +46,10 @@ export function sessionOf(options: SessionOptions): Session {
   const { apiUrl, wsUrl, userID, refreshTokens, platform } = options;
   const shared = platform.shared?.() ?? null;
   const key = JSON.stringify(['session', apiUrl, wsUrl, userID, refreshTokens !== undefined]);
-  const found = shared?.get(key) as Session | undefined;
-  if (found !== undefined) {
-    found.compare(options);
-    return found;
-  }
-  const made = makeSession(options, shared, key);
-  shared?.set(key, made);
-  return made;
+  const session = (shared?.get(key) as Session | undefined) ?? makeSession(options, shared, key);
+  shared?.set(key, session);
+  session.compare(options);
+  return session;
 }
 
 function makeSession(options: SessionOptions, shared: Map<string, unknown> | null, key: string) {
@@ -89,6 +85,10 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     logger.warn(error.message);
     each((seat) => seat.onStorageError(error));
   });
+  // While a refresh is tried again, no socket is tried that would be lost.
+  manager.on('state', () => {
+    if (manager.debug().failures > 0 && !connection.connected()) connection.lost();
+  });
   manager.on('ended', ({ reason, error }) => end(reason, error));
 
   /**
@@ -118,10 +118,10 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
   }
 
   /** Asks through the client that came last: its function is the freshest. */
-  function askHost(): Promise<Partial<Tokens>> {
+  function askHost(request: HostRefresh): Promise<Partial<Tokens>> {
     const ask = [...seats.keys()].flatMap(({ refreshTokens }) => refreshTokens ?? []).pop();
-    if (ask === undefined) throw new Error('nobody takes part');
-    return ask();
+    if (ask === undefined) throw new DisconnectedError();
+    return ask(request);
   }
 
   function each(call: (seat: Seat) => void): void {
@@ -159,7 +159,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
 
   function report(error: RefreshError): void {
     const those = seats.size > 0 ? seats : audience;
-    const told = [...those.keys()].filter((seat) => seat.onRefreshError !== undefined);
+    const told = [...those.keys()].filter((seat) => seat.onRefreshError);
     if (told.length === 0) logger.error(error.message);
     for (const seat of told) {
       reportTo(() => (those.has(seat) ? seat.onRefreshError?.(error) : undefined), error, logger);

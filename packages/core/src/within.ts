@@ -14,11 +14,29 @@ export class TimeoutError extends Error {
   override name = 'TimeoutError';
 }
 
-/** The outcome of `work`, or a rejection with {@link TimeoutError} after `ms`. What is late is ignored. */
-export function within<T>(timers: Timers, ms: number, work: () => T | Promise<T>): Promise<T> {
+/**
+ * The outcome of `work`, or a rejection with {@link TimeoutError} after `ms`. What is late is ignored; the signal tells
+ * `work` that nobody waits for it any more, because of the time or because `outer` says so.
+ */
+export function within<T>(
+  timers: Timers,
+  ms: number,
+  work: (signal: AbortSignal) => T | Promise<T>,
+  outer?: AbortSignal,
+): Promise<T> {
+  const abort = new AbortController();
+  const give = (): void => abort.abort();
+  if (outer?.aborted) give();
+  outer?.addEventListener('abort', give);
   return new Promise<T>((resolve, reject) => {
-    const cancel = timers.after(ms, () => reject(new TimeoutError(`no answer within ${ms} ms`)));
+    const cancel = timers.after(ms, () => {
+      reject(new TimeoutError(`no answer within ${ms} ms`));
+      give();
+    });
     // Called inside a promise, so that a throw is a rejection like any other.
-    new Promise<T>((begin) => begin(work())).then(resolve, reject).finally(cancel);
+    new Promise<T>((begin) => begin(work(abort.signal))).then(resolve, reject).finally(() => {
+      cancel();
+      outer?.removeEventListener('abort', give);
+    });
   });
 }

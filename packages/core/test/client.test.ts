@@ -79,6 +79,47 @@ describe('connect', () => {
     expect(sdk.connectivity).not.toBe('connected');
   });
 
+  it('resolves two seconds after a connection failed, and goes on trying', async () => {
+    const { sdk, states } = client();
+    realtime.onConnect = () => 1006;
+    let resolved = false;
+    const connecting = sdk.connect(input()).then((user) => {
+      resolved = true;
+      return user;
+    });
+    await states.until((state) => state === 'offline');
+    await scene.device.advance(1_900);
+    expect(resolved).toBe(false);
+    await scene.device.advance(200);
+    expect((await connecting).name).toBe('Ann');
+    realtime.onConnect = () => accepted();
+    while (sdk.connectivity !== 'connected') await scene.device.advance(500);
+  });
+
+  it('resolves when the device notices that there is no network, a moment after it began', async () => {
+    const { sdk, states } = client();
+    realtime.onConnect = () => 1006;
+    const connecting = sdk.connect(input());
+    scene.device.goOnline(false);
+    await states.until((state) => state === 'offline');
+    await scene.device.advance(1);
+    expect((await connecting).name).toBe('Ann');
+  });
+
+  it('is offline while a token that has expired cannot be replaced, whatever the device takes for its network', async () => {
+    const { sdk, states } = client();
+    const given = input();
+    scene.device.sleep(24 * HOUR);
+    tab.fetch = () => Promise.reject(new TypeError('no route'));
+    const connecting = sdk.connect(given);
+    await scene.device.advance(2_500);
+    expect((await connecting).name).toBe('Ann');
+    expect(states.items).toEqual(['connecting', 'offline']);
+    tab.fetch = scene.server.fetch;
+    while (sdk.connectivity !== 'connected') await scene.device.advance(1_000);
+    expect(states.items).toEqual(['connecting', 'offline', 'connected']);
+  });
+
   it('resolves at once without a network, with the user of the token', async () => {
     scene.device.goOnline(false);
     const { sdk } = client();

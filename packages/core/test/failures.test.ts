@@ -213,7 +213,7 @@ describe('the end of a session', () => {
     await scene.start(scene.actor({ onRefreshError: undefined, logger }));
     scene.server.intercept = () => problem(401, 'refresh_token_expired');
     await scene.device.advance(HOUR);
-    expect(lines).toEqual(['Refresh token expired: sign in again.']);
+    expect(lines).toEqual(['The session is over (refresh_token_expired): sign in again.']);
   });
 
   it('takes what is stored with it', async () => {

@@ -314,6 +314,31 @@ describe('a logout that is under way', () => {
   });
 });
 
+it.each([true, false])(
+  'what connects right after a logout leaves it to that to revoke the session (in the same page: %s)',
+  async (same) => {
+    scene.tab.shared = new Map();
+    const { sdk } = scene.client();
+    const given = scene.input();
+    await sdk.connect(given);
+    // The answer takes its time.
+    scene.server.intercept = (seen) =>
+      seen.path.endsWith('/auth/revoke')
+        ? new Promise((answer) => {
+            scene.tab.platform.timers.after(100, () => answer(scene.server.answer(seen)));
+          })
+        : undefined;
+    const done = sdk.logout();
+    await scene.device.settle();
+    const next = same ? scene.client() : scene.client({}, scene.newTab());
+    await next.sdk.connect(scene.input());
+    await scene.device.advance(MINUTE);
+    await done;
+    expect(scene.server.seen.filter(({ path }) => path.endsWith('/auth/revoke'))).toHaveLength(1);
+    expect(revoked(given.sid)).toBe(true);
+  },
+);
+
 describe('a logout without a network', () => {
   async function logOutOffline() {
     const { sdk } = scene.client();

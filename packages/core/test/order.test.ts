@@ -45,7 +45,7 @@ it('a logout after such a connect ends that, too', async () => {
   void sdk.logout();
   const connecting = sdk.connect(fresh);
   const done = sdk.logout();
-  await expect(connecting).rejects.toThrow('closed by this app');
+  await expect(connecting).rejects.toThrow('has disconnected');
   await scene.device.advance(MINUTE);
   await done;
   expect(revoked(fresh.sid)).toBe(true);
@@ -98,7 +98,7 @@ it.each(['disconnect', 'logout'] as const)('%s out of the first listener leaves 
   const { sdk } = scene.client();
   const given = scene.input();
   sdk.on('connectivity', () => void sdk[way]());
-  await expect(sdk.connect(given)).rejects.toThrow('closed by this app');
+  await expect(sdk.connect(given)).rejects.toThrow('has disconnected');
   await scene.device.advance(2 * HOUR);
   expect(scene.server.refreshes).toHaveLength(0);
   expect(scene.realtime.sockets.size + scene.device.timers.size + (scene.tab.shared?.size ?? 0)).toBe(0);

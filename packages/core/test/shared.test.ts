@@ -1,6 +1,7 @@
 /** Several clients in one page: double mounts, modules reloaded in place, two copies of the package. R50, C41. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ClientScene } from './support/client-scene.ts';
+import { memoryStorage } from './support/fake-platform.ts';
 import { HOUR } from './support/scene.ts';
 
 let scene: ClientScene;
@@ -274,5 +275,33 @@ describe('connect', () => {
     const connecting = sdk.connect(scene.input());
     await scene.device.advance(30_000);
     expect((await connecting).id).toBe('ann');
+  });
+});
+
+describe('an app that alone keeps the pair', () => {
+  it('is told again of a pair that it could not take note of, though it takes note of an older one meanwhile', async () => {
+    const calls: { readonly token: string; readonly done: () => void; readonly failed: () => void }[] = [];
+    const { sdk } = scene.client({
+      storage: { ...memoryStorage(), volatile: true },
+      onTokenRefresh: ({ accessToken }) =>
+        new Promise<void>((resolve, reject) => {
+          calls.push({ token: accessToken, done: resolve, failed: () => reject(new Error('disk full')) });
+          // The second call of each pair is a success.
+          if (calls.length % 2 === 0) resolve();
+        }),
+    });
+    const called = async (times: number): Promise<void> => {
+      while (calls.length < times) await scene.device.advance(1_000);
+    };
+    await sdk.connect(scene.input());
+    // The first call takes its time, and the pair is told again.
+    await called(3);
+    calls[0]?.done();
+    await scene.device.settle();
+    calls[2]?.failed();
+    await called(4);
+    const [first, second] = [calls[0]?.token, calls[2]?.token];
+    expect(second).not.toBe(first);
+    expect(calls.map(({ token }) => token)).toEqual([first, first, second, second]);
   });
 });

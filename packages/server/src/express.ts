@@ -148,6 +148,8 @@ async function unread(req: IncomingMessage): Promise<string> {
       if (size > LONGEST_BODY) end();
     };
     req.on('data', take).once('end', end).once('close', end).once('error', end);
+    // To listen does not wake a request that somebody paused.
+    req.resume();
   });
 }
 

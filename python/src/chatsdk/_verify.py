@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jwt
+try:
+    import jwt
+except ModuleNotFoundError as error:
+    raise ImportError("verify_token needs PyJWT: pip install 'chatsdk[verify]'") from error
 
 from chatsdk._types import AccessToken, User
 from chatsdk.errors import TokenVerificationError

@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Request, Response
+try:
+    from fastapi import APIRouter, Depends, Request, Response
+except ModuleNotFoundError as error:
+    raise ImportError("chatsdk.fastapi needs FastAPI: pip install 'chatsdk[fastapi]'") from error
 
 from chatsdk._async_client import AsyncChatSDKServer
 from chatsdk._types import TokenReply, TokenRequest

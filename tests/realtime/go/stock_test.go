@@ -22,6 +22,12 @@ const patience = 30 * time.Second
 // start runs the server with the profile for this client, and more behind it, and answers its address.
 func start(t *testing.T, more ...string) string {
 	t.Helper()
+	return startWith(t, "go", more...)
+}
+
+// startWith does so with a named profile.
+func startWith(t *testing.T, name string, more ...string) string {
+	t.Helper()
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +36,7 @@ func start(t *testing.T, more ...string) string {
 	if binary == "" {
 		binary = filepath.Join(root, "target/debug/examples/pubsub")
 	}
-	profile, err := os.ReadFile(filepath.Join(root, "crates/realtime/examples/pubsub/profiles/go.toml"))
+	profile, err := os.ReadFile(filepath.Join(root, "crates/realtime/examples/pubsub/profiles", name+".toml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +118,12 @@ func TestTheSameCompressed(t *testing.T) {
 func publishHistoryAndRecovery(t *testing.T, address string, config centrifuge.Config) {
 	for encoding, newClient := range clients {
 		t.Run(encoding, func(t *testing.T) {
-			client := newClient("ws://"+address+"/connection/websocket", config)
+			between := newRelay(t, address)
+			config.MinReconnectDelay = 10 * time.Millisecond
+			client := newClient("ws://"+between.address+"/connection/websocket", config)
 			defer client.Close()
+			connecting := make(chan centrifuge.ConnectingEvent, 100)
+			client.OnConnecting(func(event centrifuge.ConnectingEvent) { connecting <- event })
 			other := newClient("ws://"+address+"/connection/websocket", config)
 			defer other.Close()
 			if err := client.Connect(); err != nil {
@@ -157,8 +167,25 @@ func publishHistoryAndRecovery(t *testing.T, address string, config centrifuge.C
 				t.Fatalf("not recovered: %+v", again)
 			}
 			expect(20)
+			for len(connecting) > 0 {
+				<-connecting
+			}
+			between.cut()
+			await(t, connecting)
+			for n := range 10 {
+				say(21 + n)
+			}
+			between.mend()
+			if again := await(t, heard.subscribed); !again.WasRecovering || !again.Recovered {
+				t.Fatalf("not recovered: %+v", again)
+			}
+			for n := range 10 {
+				expect(21 + n)
+			}
+			say(31)
+			expect(31)
 			history, err := heard.subscription.History(context.Background(), centrifuge.WithHistoryLimit(100))
-			if err != nil || len(history.Publications) != 21 {
+			if err != nil || len(history.Publications) != 32 {
 				t.Fatalf("%d publications, %v", len(history.Publications), err)
 			}
 			if _, err := heard.subscription.Presence(context.Background()); err == nil {

@@ -3,7 +3,6 @@ import { Centrifuge, type Options } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import WebSocket from 'ws';
 import { FetchEventSource } from './event-source.ts';
-import type { Server } from './server.ts';
 
 export type Way = 'websocket' | 'websocket protobuf' | 'http_stream' | 'http_stream protobuf' | 'sse';
 
@@ -26,7 +25,8 @@ class Compressing extends WebSocket {
 /** What each WebSocket has agreed on with its server. */
 export const agreed: string[] = [];
 
-export function client(server: Server, way: Way, options: Partial<Options> = {}): Centrifuge {
+/** A client of the server, or of a relay before it. */
+export function client(server: { address: string }, way: Way, options: Partial<Options> = {}): Centrifuge {
   const [transport, encoding] = way.split(' ') as ['websocket' | 'http_stream' | 'sse', string?];
   const Client = encoding === 'protobuf' ? (ProtobufCentrifuge as unknown as typeof Centrifuge) : Centrifuge;
   const scheme = transport === 'websocket' ? 'ws' : 'http';

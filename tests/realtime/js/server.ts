@@ -49,14 +49,19 @@ export class Server {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Calls the server API. */
-  async api(method: string, body: unknown): Promise<Record<string, unknown>> {
+  /** Calls the server API with this text; the text of its answer. */
+  async call(method: string, text: string, key = 'test-api-key'): Promise<{ status: number; body: string }> {
     const response = await fetch(`http://${this.address}/api/${method}`, {
       method: 'POST',
-      headers: { 'X-API-Key': 'test-api-key' },
-      body: JSON.stringify(body),
+      headers: { 'X-API-Key': key },
+      body: text,
     });
-    const answer = (await response.json()) as { result?: Record<string, unknown>; error?: unknown };
+    return { status: response.status, body: await response.text() };
+  }
+
+  /** Calls the server API. */
+  async api(method: string, body: unknown): Promise<Record<string, unknown>> {
+    const answer = JSON.parse((await this.call(method, JSON.stringify(body))).body);
     if (answer.result === undefined) throw new Error(`${method}: ${JSON.stringify(answer.error)}`);
     return answer.result;
   }

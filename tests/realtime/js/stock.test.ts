@@ -3,6 +3,7 @@ import type { Centrifuge, PublicationContext } from 'centrifuge';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { agreed, client, heard, said, WAYS } from './clients.ts';
 import { Queue } from './queue.ts';
+import { Relay } from './relay.ts';
 import { Server } from './server.ts';
 
 /** The same over WebSockets whose messages are compressed, all of them, in both directions. */
@@ -12,14 +13,16 @@ let plain: Server;
 let compressing: Server;
 let server: Server;
 const open: Centrifuge[] = [];
+const relays: Relay[] = [];
 let channels = 0;
 
 beforeAll(async () => {
   plain = await Server.start('js');
   compressing = await Server.start('js', '', '\n[client]\ncompress_from = 1\n');
 });
-afterEach(() => {
+afterEach(async () => {
   for (const centrifuge of open.splice(0)) centrifuge.disconnect();
+  await Promise.all(relays.splice(0).map((relay) => relay.stop()));
 });
 afterAll(() => Promise.all([plain.stop(), compressing.stop()]));
 
@@ -33,8 +36,8 @@ describe.each(CASES)('$way$how', ({ way, compressed }) => {
     server = compressed ? compressing : plain;
   });
 
-  function connect(): Centrifuge {
-    const centrifuge = client(server, way);
+  function connect(to: { address: string } = server): Centrifuge {
+    const centrifuge = client(to, way);
     open.push(centrifuge);
     centrifuge.connect();
     return centrifuge;
@@ -46,6 +49,19 @@ describe.each(CASES)('$way$how', ({ way, compressed }) => {
     subscription.on('publication', publications.push);
     subscription.subscribe();
     return { subscription, publications };
+  }
+
+  /** A client whose network `cut` breaks; that is over when the client has noticed. */
+  async function connectOverRelay() {
+    const relay = await Relay.start(server.address);
+    relays.push(relay);
+    const centrifuge = connect(relay);
+    const cut = async () => {
+      const noticed = new Promise((resume) => centrifuge.once('connecting', resume));
+      relay.cut();
+      expect(await noticed).not.toMatchObject({ code: 0 });
+    };
+    return { centrifuge, cut, mend: () => relay.mend() };
   }
 
   const fresh = (prefix = ''): string => `${prefix}${way.replace(/\W/g, '_')}_${channels++}`;
@@ -113,6 +129,32 @@ describe.each(CASES)('$way$how', ({ way, compressed }) => {
     expect(publications.left).toEqual([]);
   });
 
+  it('recovers what was missed while its network was broken, as another connection', async () => {
+    const channel = fresh('recovery:');
+    const { centrifuge, cut, mend } = await connectOverRelay();
+    const { subscription, publications } = listen(centrifuge, channel);
+    const first = (await new Promise((resume) => centrifuge.once('connected', resume))) as { client: string };
+    await subscription.ready();
+    for (const round of [0, 1]) {
+      await server.publish(channel, `before ${round}`);
+      expect(heard(way, (await publications.next()).data)).toBe(`before ${round}`);
+      await cut();
+      for (let n = 0; n < 20; n++) await server.publish(channel, n);
+      const [connected, again] = [
+        new Promise((resume) => centrifuge.once('connected', resume)),
+        new Promise((resume) => subscription.once('subscribed', resume)),
+      ];
+      mend();
+      expect(await connected).not.toMatchObject({ client: first.client });
+      expect(await again).toMatchObject({ wasRecovering: true, recovered: true });
+      const missed = await publications.take(20);
+      expect(missed.map(({ data }) => heard(way, data))).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    }
+    await server.publish(channel, 'after');
+    expect(heard(way, (await publications.next()).data)).toBe('after');
+    expect(publications.left).toEqual([]);
+  });
+
   it('says so when what was missed is gone', async () => {
     const channel = fresh('smallhistory:');
     const { subscription } = listen(connect(), channel);
@@ -126,7 +168,7 @@ describe.each(CASES)('$way$how', ({ way, compressed }) => {
 
   it('decodes differences, live and recovered', async () => {
     const channel = fresh('delta:');
-    const centrifuge = connect();
+    const { centrifuge, cut, mend } = await connectOverRelay();
     const subscription = centrifuge.newSubscription(channel, { delta: 'fossil' });
     const publications = new Queue<PublicationContext>();
     subscription.on('publication', publications.push);
@@ -136,10 +178,11 @@ describe.each(CASES)('$way$how', ({ way, compressed }) => {
     const states = Array.from({ length: 6 }, (_, n) => ({ text, n }));
     for (const state of states.slice(0, 3)) await server.publish(channel, state);
     expect((await publications.take(3)).map(({ data }) => heard(way, data))).toEqual(states.slice(0, 3));
-    centrifuge.disconnect();
+    await cut();
     for (const state of states.slice(3, 5)) await server.publish(channel, state);
-    centrifuge.connect();
-    await subscription.ready();
+    const again = new Promise((resume) => subscription.once('subscribed', resume));
+    mend();
+    expect(await again).toMatchObject({ wasRecovering: true, recovered: true });
     await server.publish(channel, states[5]);
     expect((await publications.take(3)).map(({ data }) => heard(way, data))).toEqual(states.slice(3));
   });

@@ -1,128 +1,13 @@
 """The stock Python client against the engine's example server, in both encodings."""
 
 import asyncio
-import json
-import os
-import subprocess
-import time
-from pathlib import Path
 
-import httpx
-import jwt
 import pytest
-from centrifuge import Client, ClientEventHandler, DeltaType, StreamPosition, SubscriptionEventHandler
+from centrifuge import DeltaType, StreamPosition
+from people import Person, publish
+from relay import Relay
 
-ROOT = Path(__file__).resolve().parents[3]
-BINARY = os.environ.get("PUBSUB_BIN", str(ROOT / "target/debug/examples/pubsub"))
-PROFILE = ROOT / "crates/realtime/examples/pubsub/profiles/python.toml"
-
-PATIENCE = 30
-"""Seconds that a test waits for an event before it fails. Not a delay: events end the wait."""
-
-
-@pytest.fixture(scope="module", params=["plain", "compressed"])
-def server(request, tmp_path_factory):
-    config = tmp_path_factory.mktemp("pubsub") / "config.toml"
-    text = PROFILE.read_text().replace("127.0.0.1:8000", "127.0.0.1:0")
-    if request.param == "compressed":
-        # The client's library offers it by itself, and compresses whatever it sends.
-        text += "\n[client]\ncompress_from = 1\n"
-    config.write_text(text)
-    process = subprocess.Popen([BINARY, "--config", str(config)], stdout=subprocess.PIPE, text=True)
-    yield process.stdout.readline().removeprefix("listening on ").strip()
-    process.terminate()
-    process.wait(timeout=30)
-
-
-def token(seconds=600, **claims):
-    return jwt.encode({"exp": int(time.time()) + seconds, **claims}, "secret", algorithm="HS256")
-
-
-class Events:
-    """What a client or a subscription hears, in order."""
-
-    def __init__(self):
-        self.queue = asyncio.Queue()
-
-    async def next(self, kind):
-        while True:
-            what, context = await asyncio.wait_for(self.queue.get(), PATIENCE)
-            if what == kind:
-                return context
-
-
-class ClientEvents(Events, ClientEventHandler):
-    async def on_connected(self, ctx):
-        self.queue.put_nowait(("connected", ctx))
-
-    async def on_disconnected(self, ctx):
-        self.queue.put_nowait(("disconnected", ctx))
-
-    async def on_subscribed(self, ctx):
-        self.queue.put_nowait(("subscribed", ctx))
-
-    async def on_publication(self, ctx):
-        self.queue.put_nowait(("publication", ctx))
-
-
-class SubscriptionEvents(Events, SubscriptionEventHandler):
-    async def on_subscribed(self, ctx):
-        self.queue.put_nowait(("subscribed", ctx))
-
-    async def on_unsubscribed(self, ctx):
-        self.queue.put_nowait(("unsubscribed", ctx))
-
-    async def on_publication(self, ctx):
-        self.queue.put_nowait(("publication", ctx))
-
-    async def on_join(self, ctx):
-        self.queue.put_nowait(("join", ctx))
-
-    async def on_leave(self, ctx):
-        self.queue.put_nowait(("leave", ctx))
-
-
-class Person:
-    """Somebody with a client in one of the encodings."""
-
-    def __init__(self, server, user, protobuf):
-        self.user, self.protobuf, self.events = user, protobuf, ClientEvents()
-        self.client = Client(
-            f"ws://{server}/connection/websocket",
-            events=self.events,
-            token=token(sub=user),
-            use_protobuf=protobuf,
-        )
-
-    def said(self, value):
-        return json.dumps(value).encode() if self.protobuf else value
-
-    def heard(self, data):
-        return json.loads(data) if self.protobuf else data
-
-    async def listen(self, channel, **options):
-        events = SubscriptionEvents()
-
-        async def get_token(channel):
-            return token(sub=self.user, channel=channel)
-
-        subscription = self.client.new_subscription(channel, events, get_token=get_token, **options)
-        await subscription.subscribe()
-        return subscription, events, await events.next("subscribed")
-
-
-def publish(server, channel, data):
-    reply = httpx.post(
-        f"http://{server}/api/publish",
-        headers={"X-API-Key": "test-api-key"},
-        json={"channel": channel, "data": data},
-    )
-    return reply.json()["result"]
-
-
-@pytest.fixture(params=[False, True], ids=["json", "protobuf"])
-def protobuf(request):
-    return request.param
+pytest_plugins = ["stock_server"]
 
 
 def test_two_people_talk(server, protobuf):
@@ -154,52 +39,79 @@ def test_two_people_talk(server, protobuf):
     asyncio.run(run())
 
 
-def test_what_was_missed_is_recovered(server, protobuf):
+@pytest.mark.parametrize("delta", [None, DeltaType.FOSSIL], ids=["whole", "delta"])
+def test_what_was_missed_is_recovered(server, protobuf, delta):
     async def run():
         person = Person(server, "ann", protobuf)
-        channel = f"recovery_{protobuf}"
+        channel = f"recovery_{protobuf}_{delta}"
         await person.client.connect()
-        _, events, _ = await person.listen(channel)
+        _, events, _ = await person.listen(channel, delta=delta)
+        publish(server, channel, state(0))
+        await events.next("publication")
         await person.client.disconnect()
-        for n in range(20):
-            publish(server, channel, n)
+        for n in range(1, 21):
+            publish(server, channel, state(n))
         await person.client.connect()
-        again = await events.next("subscribed")
-        assert again.was_recovering and again.recovered
-        came = [await events.next("publication") for _ in range(20)]
-        assert [person.heard(it.pub.data) for it in came] == list(range(20))
+        await hears_the_rest(person, events, range(1, 21))
         await person.client.disconnect()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("delta", [None, DeltaType.FOSSIL], ids=["whole", "delta"])
+def test_what_was_missed_while_the_network_was_broken_is_recovered(server, protobuf, delta):
+    async def run():
+        async with Relay(server) as relay:
+            person = Person(relay.address, "ann", protobuf, min_reconnect_delay=0.01)
+            channel = f"broken_{protobuf}_{delta}"
+            await person.client.connect()
+            first = await person.events.next("connected")
+            _, events, _ = await person.listen(channel, delta=delta)
+            publish(server, channel, state(0))
+            await events.next("publication")
+            relay.cut()
+            await person.events.next("connecting")
+            for n in range(1, 21):
+                publish(server, channel, state(n))
+            relay.mend()
+            assert (await person.events.next("connected")).client != first.client
+            await hears_the_rest(person, events, range(1, 21))
+            publish(server, channel, state(21))
+            assert person.heard((await events.next("publication")).pub.data) == state(21)
+            await person.client.disconnect()
+
+    asyncio.run(run())
+
+
+def state(n):
+    return {"text": "a text that stays the same, with ünïcödé, " * 5, "n": n}
+
+
+async def hears_the_rest(person, events, numbers):
+    again = await events.next("subscribed")
+    assert again.was_recovering and again.recovered
+    came = [await events.next("publication") for _ in numbers]
+    assert [person.heard(it.pub.data) for it in came] == [state(n) for n in numbers]
 
 
 def test_the_server_subscribes_users_to_their_own_channel(server, protobuf):
     async def run():
-        user = f"cleo_{protobuf}"
-        person = Person(server, user, protobuf)
-        await person.client.connect()
-        assert (await person.events.next("subscribed")).channel == f"#{user}"
-        publish(server, f"#{user}", "psst")
-        publication = await person.events.next("publication")
-        assert person.heard(publication.pub.data) == "psst"
-        await person.client.disconnect()
-
-    asyncio.run(run())
-
-
-def test_bad_tokens_end_what_they_were_for(server, protobuf):
-    async def run():
-        events = ClientEvents()
-        stranger = Client(
-            f"ws://{server}/connection/websocket", events=events, token="bad", use_protobuf=protobuf
-        )
-        await stranger.connect()
-        assert (await events.next("disconnected")).code == 3500
-        person = Person(server, "ann", protobuf)
-        await person.client.connect()
-        ended = SubscriptionEvents()
-        await person.client.new_subscription("any", ended, token="bad").subscribe()
-        assert (await ended.next("unsubscribed")).code == 103
-        await person.client.disconnect()
+        async with Relay(server) as relay:
+            user = f"cleo_{protobuf}"
+            person = Person(relay.address, user, protobuf, min_reconnect_delay=0.01)
+            await person.client.connect()
+            assert (await person.events.next("subscribed")).channel == f"#{user}"
+            publish(server, f"#{user}", "psst")
+            publication = await person.events.next("publication")
+            assert person.heard(publication.pub.data) == "psst"
+            relay.cut()
+            await person.events.next("connecting")
+            publish(server, f"#{user}", "missed")
+            relay.mend()
+            again = await person.events.next("subscribed")
+            assert again.was_recovering and again.recovered
+            publication = await person.events.next("publication")
+            assert person.heard(publication.pub.data) == "missed"
+            await person.client.disconnect()
 
     asyncio.run(run())

@@ -1,5 +1,6 @@
 // "Token Storage", "Mobile (React Native)", "AsyncStorage"
 import type { Tokens } from '@chatsdk/react-native';
+// [spec async-storage]
 import AsyncStorage from '@react-native-async-storage/async-storage';
 
 export const saveTokens = async (tokens: Tokens) => {
@@ -10,3 +11,4 @@ export const loadTokens = async (): Promise<Tokens | null> => {
   const stored = await AsyncStorage.getItem('chatTokens');
   return stored ? JSON.parse(stored) : null;
 };
+// [/spec]

@@ -1,8 +1,10 @@
-// "Configuration": "Default" and "Custom Buffer"
+// "Configuration": "Default" and "Custom Buffer". The first redirects on every error; "Network Errors During Refresh",
+// further down in the guide, tells those apart that say that the network is down for longer than the token lives.
 import { ChatSDK } from '@chatsdk/core';
 import { redirectToLogin, saveTokensSecurely } from './host.ts';
 
 export function byDefault() {
+  // [spec default-configuration]
   const sdk = new ChatSDK({
     apiUrl: 'https://api.yourdomain.com',
     wsUrl: 'wss://api.yourdomain.com/ws',
@@ -15,22 +17,22 @@ export function byDefault() {
     // Handle refresh errors
     onRefreshError: (error) => {
       console.error('Token refresh failed:', error);
-      // Corrected: the guide redirects on every error. This one may also say that the network is down for
-      // longer than the token lives; the session is kept then, and nobody has to log in again.
-      if (error.message.includes('Network')) return;
       // Redirect to login
       redirectToLogin();
     },
   });
+  // [/spec]
   return sdk;
 }
 
 export function customBuffer() {
+  // [spec custom-buffer]
   const sdk = new ChatSDK({
     // Corrected: the guide leaves the addresses out ('...').
     apiUrl: 'https://api.yourdomain.com',
     wsUrl: 'wss://api.yourdomain.com/ws',
     refreshBufferMs: 10 * 60 * 1000, // 10 minutes
   });
+  // [/spec]
   return sdk;
 }

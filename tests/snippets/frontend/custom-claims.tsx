@@ -7,6 +7,7 @@ function AdminPanel() {
 
 // Corrected: the guide returns the element outside of a component.
 export function Panel({ sdk }: { sdk: ChatSDK }) {
+  // [spec custom-claims]
   // Frontend: Access custom claims
   const userInfo = sdk.getCurrentUser();
   console.log(userInfo.custom.role); // 'admin'
@@ -15,5 +16,6 @@ export function Panel({ sdk }: { sdk: ChatSDK }) {
   if (userInfo.custom.role === 'admin') {
     return <AdminPanel />;
   }
+  // [/spec]
   return null;
 }

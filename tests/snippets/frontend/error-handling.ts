@@ -6,24 +6,25 @@ import { redirectToLogin, showOfflineBanner } from './host.ts';
 type Addresses = Pick<ChatSDKOptions, 'apiUrl' | 'wsUrl'>;
 
 export function tokenExpired({ apiUrl, wsUrl }: Addresses) {
+  // [spec token-expired]
   const sdk = new ChatSDK({
     apiUrl,
     wsUrl,
     onRefreshError: async (error) => {
       console.error('Token refresh failed:', error);
-      // Corrected: an outage is no reason to log out; see below.
-      if (error.message.includes('Network')) return;
       // Clear invalid tokens
       localStorage.removeItem('chatTokens');
       // Redirect to login
       window.location.href = '/login';
     },
   });
+  // [/spec]
   return sdk;
 }
 
 // Corrected: the guide shows the member alone.
 export const networkErrors: Pick<ChatSDKOptions, 'onRefreshError'> = {
+  // [spec network-errors]
   // ChatSDK automatically retries failed refreshes with exponential backoff
   // You just need to handle the final failure:
   onRefreshError: (error) => {
@@ -35,4 +36,5 @@ export const networkErrors: Pick<ChatSDKOptions, 'onRefreshError'> = {
       redirectToLogin();
     }
   },
+  // [/spec]
 };

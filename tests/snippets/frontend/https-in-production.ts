@@ -5,17 +5,21 @@ import { ChatSDK, type Logger } from '@chatsdk/core';
 export function development(logger: Logger) {
   return new ChatSDK({
     logger,
+    // [spec development-addresses]
     // Development
     apiUrl: 'http://localhost:5500',
     wsUrl: 'ws://localhost:8001/connection/websocket',
+    // [/spec]
   });
 }
 
 export function production(logger: Logger) {
   return new ChatSDK({
     logger,
+    // [spec production-addresses]
     // Production
     apiUrl: 'https://api.yourdomain.com',
     wsUrl: 'wss://api.yourdomain.com/ws', // Note: wss:// not ws://
+    // [/spec]
   });
 }

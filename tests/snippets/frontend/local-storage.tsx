@@ -3,6 +3,7 @@ import type { ChatSDK, Tokens } from '@chatsdk/core';
 import { useEffect, useState } from 'react';
 import { user } from './host.ts';
 
+// [spec local-storage-tokens]
 // Save tokens
 export const saveTokens = (tokens: Tokens) => {
   localStorage.setItem('chatTokens', JSON.stringify(tokens));
@@ -13,12 +14,14 @@ export const loadTokens = (): Tokens | null => {
   const stored = localStorage.getItem('chatTokens');
   return stored ? JSON.parse(stored) : null;
 };
+// [/spec]
 
 // Corrected: the guide shows the effect alone. An effect needs a component, and this one shows the outcome.
 export function StoredChat({ sdk }: { sdk: ChatSDK }) {
   const [name, setName] = useState('nobody');
   useEffect(() => sdk.on('connectivity', () => setName(sdk.user?.name ?? 'nobody')), [sdk]);
 
+  // [spec local-storage-connect]
   // Initialize SDK with stored tokens
   useEffect(() => {
     const tokens = loadTokens();
@@ -32,6 +35,7 @@ export function StoredChat({ sdk }: { sdk: ChatSDK }) {
     }
     // Corrected: the guide has `[]`. The effect uses `sdk`.
   }, [sdk]);
+  // [/spec]
 
   return <div>{name}</div>;
 }

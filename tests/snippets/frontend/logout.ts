@@ -3,6 +3,7 @@ import type { ChatSDK } from '@chatsdk/core';
 import { router } from './host.ts';
 
 export const logoutOf = (sdk: ChatSDK) => {
+  // [spec logout]
   const logout = async () => {
     // 1. Disconnect from ChatSDK
     sdk.disconnect();
@@ -13,6 +14,7 @@ export const logoutOf = (sdk: ChatSDK) => {
     // 4. Redirect to login
     router.push('/login');
   };
+  // [/spec]
   return logout;
 };
 

@@ -2,6 +2,7 @@
 import { yourAuthToken } from './host.ts';
 
 export async function getTokens() {
+  // [spec api-key-on-the-backend]
   // Safe: API key stays on your backend
   // Corrected: POST, and the JSON of the answer; the guide has the Response in `tokens`.
   const response = await fetch('https://YOUR-backend.com/api/chat/token', {
@@ -9,5 +10,6 @@ export async function getTokens() {
     headers: { Authorization: `Bearer ${yourAuthToken}` },
   });
   const tokens = await response.json();
+  // [/spec]
   return tokens;
 }

@@ -1,8 +1,11 @@
 // "React Example"
+// [spec react]
 import { ChatSDK } from '@chatsdk/core';
 import { useEffect, useState } from 'react';
+// [/spec]
 import { yourAuthToken } from './host.ts';
 
+// [spec react]
 export function App() {
   const [sdk, setSDK] = useState<ChatSDK | null>(null);
 
@@ -44,3 +47,4 @@ export function App() {
 
   return <div>{sdk ? 'Connected!' : 'Connecting...'}</div>;
 }
+// [/spec]

@@ -1,8 +1,11 @@
 // "React Native Example"
+// [spec react-native]
 import { ChatSDK } from '@chatsdk/react-native';
 import AsyncStorage from '@react-native-async-storage/async-storage';
+// [/spec]
 import { user } from './host.ts';
 
+// [spec react-native]
 export const initChat = async () => {
   // 1. Get tokens from YOUR backend
   const authToken = await AsyncStorage.getItem('authToken');
@@ -33,3 +36,4 @@ export const initChat = async () => {
   });
   return sdk;
 };
+// [/spec]

@@ -1,5 +1,6 @@
 // "Token Storage", "Mobile (React Native)", "Secure Storage"
 import type { Tokens } from '@chatsdk/react-native';
+// [spec secure-store]
 import * as SecureStore from 'expo-secure-store';
 
 export const saveTokens = async (tokens: Tokens) => {
@@ -10,3 +11,4 @@ export const loadTokens = async (): Promise<Tokens | null> => {
   const stored = await SecureStore.getItemAsync('chatTokens');
   return stored ? JSON.parse(stored) : null;
 };
+// [/spec]

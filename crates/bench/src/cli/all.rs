@@ -57,6 +57,7 @@ impl All {
             rounds: options.rounds,
             window: options.window,
             subscribers: vec![1_000, 10_000],
+            others: true,
             wave: 10_000,
             idle: vec![10_000, 18_000],
         })

@@ -297,6 +297,7 @@ mod tests {
             "chatsdk-bench floor commit --seconds 1",
             "chatsdk-bench floor sends",
             "chatsdk-bench realtime --peer a/b --subscribers 100 --wave 100 --idle 100,200",
+            "chatsdk-bench realtime --fan-out --rounds 5",
             "chatsdk-bench realtime --alone --url http://a/b --api http://a/c --api-key k --watch 1",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap();

@@ -19,6 +19,9 @@ pub(super) const REALTIME_HELP: &str = r"Examples:
   `listening on ADDRESS`:
     chatsdk-bench realtime --peer target/peers/centrifuge
 
+  Fan-out alone, with more rounds:
+    chatsdk-bench realtime --fan-out --rounds 9
+
   A server of the protocol that runs already, by itself. Clients listen to `everybody` and to four
   more channels; `kept:everybody` needs a history of 10 publications, with recovery:
     chatsdk-bench realtime --alone --url http://127.0.0.1:8000/connection/websocket \
@@ -70,6 +73,9 @@ pub(super) struct Realtime {
         default_value = "1000,10000"
     )]
     subscribers: Vec<usize>,
+    /// Measure fan-out and nothing else
+    #[arg(long)]
+    fan_out: bool,
     /// How many clients come back at once
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     wave: usize,
@@ -107,6 +113,7 @@ impl Realtime {
             rounds: self.rounds as usize,
             window: self.seconds,
             subscribers: self.subscribers,
+            others: !self.fan_out,
             wave: self.wave,
             idle: self.idle,
         };

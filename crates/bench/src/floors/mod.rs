@@ -3,9 +3,10 @@
 //! - [`http`]: a JSON endpoint on the framework that the product stands on.
 //! - [`commit`]: one caller, one row, one durable commit at a time, on SQLite.
 //! - [`pg_commit`]: the same on PostgreSQL.
-//! - [`sends`]: a loop of `send()` over many sockets.
+//! - [`sends`]: a loop of `send()` over many sockets, its own or, by [`borrow`], another process's.
 //! - [`handshake`]: WebSocket handshakes with nothing behind them.
 
+pub mod borrow;
 pub mod commit;
 pub mod handshake;
 pub mod http;

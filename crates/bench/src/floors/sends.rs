@@ -1,16 +1,22 @@
 //! A loop of `send()` over many sockets: what a fan-out costs the kernel, and nothing else.
 //!
-//! It listens at two places. The *sockets* begin like a client's: a handshake of WebSocket and one message
-//! each way, because the kernel acknowledges what comes to a socket that has talked later than what comes to
-//! one that never has, and sending is cheaper to the latter. Then nothing is said but what is ordered. Where
-//! the *orders* come from, one connection at a time says, in big-endian numbers of 32 bits, first how many sockets there
-//! are, which is answered with one byte once they are; then, as often as it likes, how many bytes go
-//! to how many sockets. Sockets take turns: an order goes on where the last one stopped.
+//! Where the *orders* come from, one connection at a time says what the sockets are. All numbers are big-endian, of 32
+//! bits.
+//!
+//! - A number of *own* sockets. They are accepted where *sockets* are, and begin like a client's: a handshake of
+//!   WebSocket and one message each way, because the kernel acknowledges what comes to a socket that has talked later
+//!   than what comes to one that never has, and sending is cheaper to the latter.
+//! - Or 0, and then a process, how many of its sockets are to be *borrowed* ([`super::borrow`]), the ports of their
+//!   other ends, how long a message is, and the message.
+//!
+//! That is answered with one byte once they are there: 1, or 0 where the system does not lend them. Then nothing is
+//! said but what is ordered, as often as it likes: how many bytes, which repeat the message, go to how many sockets.
+//! Sockets take turns: an order goes on where the last one stopped.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-use super::handshake;
+use super::{borrow, handshake};
 use socket2::{Domain, Socket, Type};
 
 /// How many bytes the first message of a socket has, and what answers it: about what a client says.
@@ -49,24 +55,58 @@ pub fn serve() -> io::Result<()> {
 
 fn follow(mut from: TcpStream, listener: &TcpListener) -> io::Result<()> {
     from.set_nodelay(true)?;
-    let mut sockets = Vec::new();
-    for _ in 0..number(&mut from)? {
-        let (mut socket, _) = listener.accept()?;
-        socket.set_nodelay(true)?;
-        greet(&mut socket)?;
-        sockets.push(socket);
-    }
+    let (mut sockets, unit) = match number(&mut from)? {
+        0 => {
+            let (pid, count) = (number(&mut from)?, number(&mut from)?);
+            let ports = (0..count).map(|_| Ok(number(&mut from)? as u16));
+            let ports: Vec<u16> = ports.collect::<io::Result<_>>()?;
+            let mut unit = vec![0; number(&mut from)?];
+            from.read_exact(&mut unit)?;
+            match borrow::sockets(pid as u32, &ports) {
+                Ok(sockets) => (sockets, unit),
+                Err(error) => {
+                    from.write_all(&[0])?;
+                    return Err(error);
+                }
+            }
+        }
+        count => (accept(listener, count)?, vec![b'x']),
+    };
     from.write_all(&[1])?;
     let mut message = Vec::new();
     let mut next = 0;
     while let (Ok(bytes), Ok(count)) = (number(&mut from), number(&mut from)) {
-        message.resize(bytes, b'x');
+        message.clear();
+        message.extend(unit.iter().cycle().take(bytes));
         for _ in 0..count {
-            sockets[next].write_all(&message)?;
+            send_all(&mut sockets[next], &message)?;
             next = (next + 1) % sockets.len();
         }
     }
     Ok(())
+}
+
+/// A borrowed socket does not block, because its owner's does not. It is not full either: a reader that has heard
+/// everything asks for more.
+fn send_all(socket: &mut TcpStream, mut message: &[u8]) -> io::Result<()> {
+    while !message.is_empty() {
+        match socket.write(message) {
+            Ok(sent) => message = &message[sent..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn accept(listener: &TcpListener, count: usize) -> io::Result<Vec<TcpStream>> {
+    let sockets = (0..count).map(|_| {
+        let (mut socket, _) = listener.accept()?;
+        socket.set_nodelay(true)?;
+        greet(&mut socket)?;
+        Ok(socket)
+    });
+    sockets.collect()
 }
 
 /// What a client and a server say to each other before there is news.

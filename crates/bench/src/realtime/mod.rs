@@ -7,7 +7,7 @@
 //!   [`idle`]: clients that do nothing.
 //! - [`server`]: what is measured, and the floors. [`pin`]: on which core.
 //!
-//! Floors and servers take turns within a round; every figure is the median of the rounds.
+//! Floors and servers take turns within a round, at fan-out many times; every figure is the median of the rounds.
 
 pub mod client;
 pub mod connects;
@@ -55,6 +55,8 @@ pub struct Options {
     pub window: Duration,
     /// The numbers of subscribers.
     pub subscribers: Vec<usize>,
+    /// Whether anything but fan-out is measured.
+    pub others: bool,
     /// How many come back at once.
     pub wave: usize,
     /// The numbers of idle connections. The first stays for as long as it takes to ping everybody.
@@ -208,7 +210,7 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
     })?;
     let floors = Floors::start(&own, &options.work, &pinned)?;
     let servers = start(options, &pinned).await?;
-    let frame_bytes = fan_out::frame_bytes(servers.first().ok_or(RealtimeError::Nobody)?)?;
+    let frame = fan_out::frame(servers.first().ok_or(RealtimeError::Nobody)?)?;
     let mut samples = Vec::new();
     for &clients in &options.subscribers {
         eprintln!("realtime: fan-out, {clients} subscribers");
@@ -218,27 +220,35 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
             awake: pinned.is_held(),
         };
         for round in 0..options.rounds {
-            let mut take = |server, all: Vec<(What, Sample)>| {
-                samples.extend(all.into_iter().map(|(what, sample)| Measured {
-                    round,
-                    what,
-                    clients,
-                    server,
-                    sample,
-                }));
-            };
-            let floor = fan_out::floor(&floors, frame_bytes, load)?;
-            take(None, floor);
             for (index, server) in servers.iter().enumerate() {
-                let done = fan_out::server(server, load);
-                take(Some(index), done.map_err(|error| error.of(server))?);
+                let done = fan_out::measure(&floors, server, &frame, load);
+                for (what, sample, floor) in done.map_err(|error| error.of(server))? {
+                    eprintln!(
+                        "realtime: {}, {clients} subscribers, {}: {:.3} of the floor",
+                        server.name,
+                        what.name(),
+                        sample.of_floor.unwrap_or_default()
+                    );
+                    let run = Measured {
+                        round,
+                        what,
+                        clients,
+                        server: Some(index),
+                        sample,
+                        floor: Some(floor),
+                    };
+                    // The page has one floor: the one beside the first server.
+                    samples.extend(run.as_floor().filter(|_| index == 0));
+                    samples.push(run);
+                }
             }
         }
     }
-    for (what, clients) in [
+    let comings = [
         (What::Connect, connects::CLIENTS),
         (What::Wave, options.wave),
-    ] {
+    ];
+    for (what, clients) in comings.into_iter().filter(|_| options.others) {
         eprintln!("realtime: {}", what.name());
         for round in 0..options.rounds {
             let mut take = |server, sample| {
@@ -248,6 +258,7 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
                     clients,
                     server,
                     sample,
+                    floor: None,
                 });
             };
             take(None, connects::handshakes(&floors, what, clients)?);
@@ -264,21 +275,22 @@ pub async fn measure(options: &Options) -> Result<Realtime, RealtimeError> {
     // Memory is measured of processes that have seen nothing yet.
     drop(servers);
     let mut idle = Vec::new();
-    for (at, &clients) in options.idle.iter().enumerate() {
+    let counts: &[usize] = if options.others { &options.idle } else { &[] };
+    for (at, &clients) in counts.iter().enumerate() {
         eprintln!("realtime: {clients} idle connections");
         for (index, server) in start(options, &pinned).await?.iter().enumerate() {
             let done = idle::server(server, clients, at == 0);
             idle.push((index, done.map_err(|error| error.of(server))?));
         }
     }
-    let pings = match options.idle.first() {
+    let pings = match counts.first() {
         Some(&clients) => Some((clients, idle::floor(&floors, clients)?)),
         None => None,
     };
     Ok(Realtime {
         servers: names,
         pinned: pinned.is_held(),
-        frame_bytes,
+        frame_bytes: frame.len(),
         rows: rows(&samples),
         idle,
         pings,
@@ -319,9 +331,21 @@ struct Measured {
     clients: usize,
     server: Option<usize>,
     sample: Sample,
+    /// What the floor did beside it; `None`: what it did in the same round.
+    floor: Option<Sample>,
 }
 
 impl Measured {
+    fn as_floor(self) -> Option<Self> {
+        let sample = self.floor?;
+        Some(Self {
+            server: None,
+            sample,
+            floor: None,
+            ..self
+        })
+    }
+
     fn is_of(&self, other: &Self) -> bool {
         (self.what, self.clients, self.server) == (other.what, other.clients, other.server)
     }
@@ -330,9 +354,12 @@ impl Measured {
 /// The medians, in the order in which their first rounds were run.
 fn rows(runs: &[Measured]) -> Vec<Row> {
     let floor = |run: &Measured| {
-        runs.iter().find(|it| {
+        let same = |it: &&Measured| {
             (it.round, it.what, it.clients, it.server) == (run.round, run.what, run.clients, None)
-        })
+        };
+        run.floor
+            .or_else(|| Some(runs.iter().find(same)?.sample))
+            .filter(|_| run.server.is_some())
     };
     let firsts = runs.iter().filter(|run| run.round == 0);
     firsts
@@ -342,10 +369,13 @@ fn rows(runs: &[Measured]) -> Vec<Row> {
             let samples: Vec<Sample> = rounds
                 .iter()
                 .map(|run| {
-                    let floor = run.server.and_then(|_| floor(run));
-                    cpu.extend(floor.map(|it| it.sample.server_cpu / run.sample.server_cpu));
+                    let floor = floor(run);
+                    cpu.extend(floor.map(|it| it.server_cpu / run.sample.server_cpu));
                     Sample {
-                        of_floor: floor.map(|floor| run.sample.rate / floor.sample.rate),
+                        of_floor: run
+                            .sample
+                            .of_floor
+                            .or_else(|| Some(run.sample.rate / floor?.rate)),
                         ..run.sample
                     }
                 })
@@ -394,6 +424,7 @@ mod tests {
                     [0.0; 2],
                 )
             },
+            floor: None,
         }
     }
 

@@ -203,6 +203,18 @@ impl Floors {
         Ok((swarm, orders))
     }
 
+    /// Where messages are ordered to the clients of `swarm`, over the sockets that `server` has for them; every message
+    /// is `message`. `None` where the system does not lend them.
+    pub fn borrowers(
+        &self,
+        swarm: &Swarm,
+        server: &Server,
+        message: &[u8],
+    ) -> Result<Option<Orders>, RealtimeError> {
+        let ports = swarm.ports()?;
+        Ok(Orders::borrow(self.orders, server.pid, &ports, message)?)
+    }
+
     /// No handshakes yet.
     pub fn shakers(&self) -> Result<Swarm, RealtimeError> {
         let handshake = handshake(&self.handshakes.to_string(), "/connection/websocket");

@@ -192,9 +192,36 @@ impl Orders {
         })
     }
 
-    /// Waits until the loop has all of them.
-    pub fn ready(&mut self) -> Result<(), SourceError> {
-        Ok(self.stream.read_exact(&mut [0])?)
+    /// Has the sockets of the process `pid` borrowed whose other ends have these `ports`; every message is `message`.
+    /// `None` where the system does not lend them.
+    pub fn borrow(
+        to: SocketAddr,
+        pid: u32,
+        ports: &[u16],
+        message: &[u8],
+    ) -> Result<Option<Self>, SourceError> {
+        let mut stream = StdStream::connect(to)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let (sockets, bytes) = (ports.len() as u32, message.len() as u32);
+        let numbers = [0, pid, sockets].into_iter();
+        let numbers = numbers.chain(ports.iter().map(|&port| port.into()));
+        let mut wish: Vec<u8> = numbers.chain([bytes]).flat_map(u32::to_be_bytes).collect();
+        wish.extend_from_slice(message);
+        stream.write_all(&wish)?;
+        let mut orders = Self {
+            stream,
+            sockets,
+            bytes,
+        };
+        Ok(orders.ready()?.then_some(orders))
+    }
+
+    /// Waits until the loop has all of them; `false`: it cannot.
+    pub fn ready(&mut self) -> Result<bool, SourceError> {
+        let mut answer = [0];
+        self.stream.read_exact(&mut answer)?;
+        Ok(answer == [1])
     }
 
     /// One message to the next `sockets` of them.

@@ -241,6 +241,12 @@ impl Swarm {
         Ok(())
     }
 
+    /// Has messages come from `source` instead of where they came from, until it is swapped back. It is attached, or
+    /// needs not be.
+    pub fn swap_source(&mut self, source: Source) -> Option<Source> {
+        self.source.replace(source)
+    }
+
     /// Has `count` messages published at once, that were due at `due`.
     pub fn publish(&mut self, count: usize, due: Instant) -> Result<(), SwarmError> {
         self.hearing
@@ -307,6 +313,22 @@ impl Swarm {
     /// What was heard so far.
     pub fn heard(&self) -> Heard {
         self.hearing.heard
+    }
+
+    /// The ports of its connections, in the order in which they were dialled.
+    pub fn ports(&self) -> Result<Vec<u16>, SwarmError> {
+        let ports = self.connections.iter().enumerate();
+        let ports = ports.map(|(connection, it)| {
+            let address = it.stream.local_addr();
+            let failed = |source| SwarmError::Io { connection, source };
+            address.map(|it| it.port()).map_err(failed)
+        });
+        ports.collect()
+    }
+
+    /// The first `count` bytes that were read last, at once.
+    pub fn last_read(&self, count: usize) -> &[u8] {
+        &self.hearing.buffer[..count]
     }
 
     /// How long messages took since this was asked last.

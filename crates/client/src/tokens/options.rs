@@ -11,7 +11,8 @@ use crate::error::{HostError, RefreshError};
 
 type OnTokenRefresh = Box<dyn Fn(Tokens) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 type OnRefreshError = Box<dyn Fn(&RefreshError) + Send + Sync>;
-type RefreshTokens = Box<dyn Fn() -> BoxFuture<'static, Result<Value, HostError>> + Send + Sync>;
+type RefreshTokens =
+    Box<dyn Fn(Millis) -> BoxFuture<'static, Result<Value, HostError>> + Send + Sync>;
 type InUse = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// What a [`TokenManager`](super::TokenManager) is made of.
@@ -71,15 +72,17 @@ impl TokenManagerOptions {
         self
     }
 
-    /// Asks your backend for the next pair, where it keeps the refresh token: answers a token reply, in
+    /// Asks your backend for the next pair, where it keeps the refresh token. Called with `sentAt` of
+    /// `POST /auth/refresh`, in ms since the Unix epoch by the server's clock, which goes on to your backend: with it, a
+    /// request that was on its way for long is told apart from a stolen token. Answers a token reply, in
     /// which `refreshToken` may be absent, or our server's problem document as it came. Waited for up to 10 s, and
     /// dropped then. [`HostError::SessionEnded`] ends the session; any other error, and a panic, pass.
     #[must_use]
-    pub fn refresh_tokens<F>(mut self, call: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub fn refresh_tokens<F>(mut self, call: impl Fn(Millis) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Value, HostError>> + Send + 'static,
     {
-        self.refresh_tokens = Some(Box::new(move || Box::pin(call())));
+        self.refresh_tokens = Some(Box::new(move |sent_at| Box::pin(call(sent_at))));
         self
     }
 

@@ -156,6 +156,7 @@ pub(crate) fn judge_host<P: Platform>(
     platform: &P,
     clock: &ServerClock,
     user_id: &str,
+    stamp: Now,
     answer: Result<Value, HostError>,
 ) -> Verdict {
     let body = match answer {
@@ -173,6 +174,11 @@ pub(crate) fn judge_host<P: Platform>(
         }
     };
     let text = |name: &str| body.get(name).and_then(Value::as_str);
+    if text("code") == Some(ErrorCode::RequestStale.as_str()) {
+        let took = (platform.wall() - stamp.wall).max(0);
+        clock.learn(body.get("serverTime").and_then(whole), stamp.wall, took);
+        return Verdict::Again("the clock was wrong");
+    }
     let status = body.get("status").and_then(Value::as_u64);
     if let (Some(code), Some(status)) = (text("code"), status.and_then(|s| u16::try_from(s).ok()))
         && let Some(code) = fatal(status, code)

@@ -72,14 +72,14 @@ impl Revoker {
         }
     }
 
-    /// Takes up what waits in the storage, and goes on with it.
-    pub(crate) async fn flush<P: Platform>(&self, shared: &Shared<P>) {
-        let found = shared.vault.outbox().await;
-        lock(&self.waiting).extend(found);
-        self.go_on(shared).await;
+    /// What was not answered yet, here and in the storage.
+    async fn left<P: Platform>(&self, shared: &Shared<P>) -> BTreeSet<String> {
+        let mut left: BTreeSet<String> = shared.vault.outbox().await.into_iter().collect();
+        left.extend(lock(&self.waiting).iter().cloned());
+        left
     }
 
-    /// Goes on until everything was answered; at once done where somebody does already.
+    /// Goes on with that until everything was answered; at once done where somebody does already.
     pub(crate) async fn go_on<P: Platform>(&self, shared: &Shared<P>) {
         if self.busy.swap(true, Ordering::Relaxed) {
             // They look at what is new as well, and at once.
@@ -87,7 +87,7 @@ impl Revoker {
         }
         let mut attempt = 1;
         loop {
-            if lock(&self.waiting).is_empty() {
+            if self.left(shared).await.is_empty() {
                 break;
             }
             let platform = &*shared.platform;
@@ -99,7 +99,8 @@ impl Revoker {
             let early = pin!(select(online, woken));
             let pause = pin!(pause);
             select(pause, early).await;
-            let tokens = lock(&self.waiting).iter().cloned().collect();
+            // Read anew: whoever left it there may have been answered meanwhile.
+            let tokens = self.left(shared).await.into_iter().collect();
             self.present(shared, tokens).await;
             attempt += 1;
         }

@@ -230,15 +230,15 @@ fn begin(
     }
     if flag(options, "hostRefresh", false)? {
         let (link, session) = (link.clone(), session.clone());
-        made = made.refresh_tokens(move || {
+        made = made.refresh_tokens(move |sent_at| {
             let (link, session) = (link.clone(), session.lock().unwrap().clone());
             async move {
                 let token = link.lock().names.newest(&session)?.refresh_token;
                 let (reply, answer) = oneshot::channel();
-                link.request(Kind::Host, &token, None, process, reply);
+                link.request(Kind::Host, &token, Some(sent_at), process, reply);
                 let answer = answer.await.unwrap_or(Err(Unreachable("gone".to_owned())));
                 let answer = answer.map_err(|why| why.to_string())?;
-                if answer.status != 200 {
+                if !matches!(answer.status, 200 | 408) {
                     return Err(format!("the backend answered {}", answer.status).into());
                 }
                 let mut body: Value = serde_json::from_str(&answer.body).unwrap();

@@ -9,7 +9,7 @@ use crate::server::{ServerMessage, WireReply};
 /// The commands of `frame`, in order. The frame may end with one newline. After an error there is
 /// nothing more to read: the caller stops.
 ///
-/// Unknown members are passed over, and an explicit `null` counts as left out. A member that stands
+/// Unknown members are passed over, and an explicit `null` counts as left out, save as a payload. A member that stands
 /// twice is an error: two readers could disagree on which one holds.
 pub fn commands(frame: &str) -> impl Iterator<Item = Result<Command<'_>, Undecodable>> {
     lines(frame).map(|line| {
@@ -108,6 +108,8 @@ pub(crate) fn deeper_than(json: &str, limit: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn decoded(frame: &str) -> Result<Vec<(u32, Option<&'static str>)>, Undecodable> {
@@ -200,6 +202,44 @@ mod tests {
     }
 
     #[test]
+    fn null_is_nothing_for_members_of_every_kind_but_a_payload() {
+        let frame = r#"{"id":1,"subscribe":{"channel":"a","token":null,"recover":null,"epoch":null,"offset":null,"data":null,"tf":null,"flag":null}}"#;
+        let Some(Ok(Command {
+            method: Method::Subscribe(subscribe),
+            ..
+        })) = commands(frame).next()
+        else {
+            panic!("it is a subscribe command");
+        };
+        assert_eq!(
+            subscribe.data.raw_value().map(RawValue::get),
+            Some("null"),
+            "a payload that is null is one"
+        );
+        let plain = crate::command::SubscribeRequest {
+            channel: "a".into(),
+            data: subscribe.data,
+            ..Default::default()
+        };
+        assert_eq!(*subscribe, plain);
+        assert_eq!(
+            decoded(
+                r#"{"id":1,"connect":{"token":null,"data":null,"subs":null,"name":null,"headers":null}}"#
+            ),
+            Ok(vec![(1, Some("connect"))])
+        );
+        assert_eq!(decoded(r#"{"id":null}"#), Ok(vec![(0, None)]), "a pong");
+        // Not a member: there is nothing that it could be left out of.
+        for frame in [
+            r#"{"id":1,"connect":{"subs":{"a":null}}}"#,
+            r#"{"id":1,"subscribe":{"tf":{"vals":[null]}}}"#,
+            r#"{"id":1,"connect":{"token":null,"token":"b"}}"#,
+        ] {
+            assert_eq!(decoded(frame), Err(Undecodable::Malformed), "{frame}");
+        }
+    }
+
+    #[test]
     fn of_several_methods_the_first_in_the_schema_wins() {
         assert_eq!(
             decoded(r#"{"id":3,"refresh":{},"rpc":{},"connect":{}}"#),
@@ -224,7 +264,6 @@ mod tests {
             r#"{"id":4294967296,"ping":{}}"#,
             r#"{"id":1,"id":2,"ping":{}}"#,
             r#"{"id":1,"connect":{"token":1}}"#,
-            r#"{"id":1,"connect":{"token":null}}"#,
             r#"{"id":1,"connect":{"token":"a","token":"b"}}"#,
             r#"{"id":1,"connect":"token"}"#,
             r#"{"id":1,"connect":{"data":{]}}}"#,
@@ -252,10 +291,7 @@ mod tests {
             "tokens are not copied"
         );
         assert_eq!(
-            connect
-                .data
-                .raw_value()
-                .map(serde_json::value::RawValue::get),
+            connect.data.raw_value().map(RawValue::get),
             Some(r#"{"n": 1e400, "s":"\u00e9"}"#)
         );
     }

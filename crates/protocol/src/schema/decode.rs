@@ -18,6 +18,10 @@ use crate::schema::wire::{Reader, Value};
 
 /// What can be read into a field.
 pub(crate) trait Decode<'de> {
+    /// Whether the JSON `null` is a value like another. Otherwise a member that is `null` counts as left out, as
+    /// in the JSON that Protobuf defines.
+    const NULL_IS_A_VALUE: bool = false;
+
     /// Reads one JSON value into `self`, which is the default before.
     fn read_json<D: Deserializer<'de>>(&mut self, from: D) -> Result<(), D::Error>;
 
@@ -56,7 +60,7 @@ impl<'de, A: MapAccess<'de>> Member<'_, A> {
             return Err(A::Error::custom("a member stands twice"));
         }
         *self.seen |= bit;
-        self.map.next_value_seed(Slot(field))
+        self.map.next_value_seed(Nullable(field))
     }
 
     pub(crate) fn skip(&mut self) -> Result<(), A::Error> {
@@ -104,6 +108,41 @@ pub(crate) fn read_content<'de>(
         message.protobuf_field(number, value)?;
     }
     Ok(())
+}
+
+/// A place for the value of a member, or for `null`.
+struct Nullable<'a, T>(&'a mut T);
+
+impl<'de, T: Decode<'de>> DeserializeSeed<'de> for Nullable<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        if T::NULL_IS_A_VALUE {
+            self.0.read_json(from)
+        } else {
+            from.deserialize_option(self)
+        }
+    }
+}
+
+impl<'de, T: Decode<'de>> Visitor<'de> for Nullable<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or null")
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        self.0.read_json(from)
+    }
 }
 
 /// A place for a value.
@@ -216,8 +255,10 @@ impl<'de> Decode<'de> for Arc<str> {
 }
 
 impl<'a, 'de: 'a> Decode<'de> for PayloadRef<'a> {
+    const NULL_IS_A_VALUE: bool = true;
+
     fn read_json<D: Deserializer<'de>>(&mut self, from: D) -> Result<(), D::Error> {
-        *self = <&RawValue>::deserialize(from)?.into();
+        *self = PayloadRef::of_document(<&RawValue>::deserialize(from)?);
         Ok(())
     }
 
@@ -228,8 +269,10 @@ impl<'a, 'de: 'a> Decode<'de> for PayloadRef<'a> {
 }
 
 impl<'de> Decode<'de> for Payload {
+    const NULL_IS_A_VALUE: bool = true;
+
     fn read_json<D: Deserializer<'de>>(&mut self, from: D) -> Result<(), D::Error> {
-        *self = <&RawValue>::deserialize(from)?.into();
+        *self = PayloadRef::of_document(<&RawValue>::deserialize(from)?).to_payload();
         Ok(())
     }
 
@@ -240,31 +283,8 @@ impl<'de> Decode<'de> for Payload {
 }
 
 impl<'de, T: Decode<'de> + Default> Decode<'de> for Option<T> {
-    /// `null` counts as left out.
     fn read_json<D: Deserializer<'de>>(&mut self, from: D) -> Result<(), D::Error> {
-        struct Nullable<'a, T>(&'a mut Option<T>);
-
-        impl<'de, T: Decode<'de> + Default> Visitor<'de> for Nullable<'_, T> {
-            type Value = ();
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value or null")
-            }
-
-            fn visit_none<E>(self) -> Result<(), E> {
-                Ok(())
-            }
-
-            fn visit_unit<E>(self) -> Result<(), E> {
-                Ok(())
-            }
-
-            fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-                self.0.insert(T::default()).read_json(from)
-            }
-        }
-
-        from.deserialize_option(Nullable(self))
+        self.insert(T::default()).read_json(from)
     }
 
     fn read_protobuf(&mut self, from: Value<'de>) -> Result<(), Undecodable> {

@@ -1,83 +1,30 @@
 //! What other servers may ask: `POST /api/METHOD` with `X-API-Key` and a JSON body. The answer is 200
-//! with `{"result":…}` or `{"error":{"code":…,"message":…}}`.
+//! with `{"result":…}` or `{"error":{"code":…,"message":…}}`. A call with a member that is not known is refused
+//! (107), as is a channel that no client could name, and data that nests deeper than clients take.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use bytes::Bytes;
 use chatsdk_realtime::{
-    BrokerError, DisconnectCode, ErrorCode, Grant, Handle, History, Kept, Payload, Publish, Range,
+    BrokerError, DisconnectCode, ErrorCode, Grant, Handle, History, Payload, Publish, Range,
     UnsubscribeCode, Whom,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 use crate::authority::{APP, Namespaces};
+use crate::calls::{
+    Answer, Channel, Done, HistoryCall, Info, Past, Presence, PresenceStats, PublishCall,
+    Published, Responses, User, UserInChannel,
+};
 use crate::config::Config;
 use crate::http::text;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-
-#[derive(Deserialize)]
-struct Publication {
-    data: Box<RawValue>,
-    #[serde(default)]
-    tags: BTreeMap<String, String>,
-    #[serde(default)]
-    delta: bool,
-    #[serde(default)]
-    idempotency_key: String,
-    #[serde(default)]
-    version: u64,
-    #[serde(default)]
-    version_epoch: String,
-}
-
-#[derive(Deserialize)]
-struct Broadcast {
-    channels: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct HistoryCall {
-    channel: String,
-    #[serde(default)]
-    limit: i64,
-    since: Option<Since>,
-    #[serde(default)]
-    reverse: bool,
-}
-
-#[derive(Deserialize)]
-struct Since {
-    #[serde(default)]
-    offset: u64,
-    #[serde(default)]
-    epoch: String,
-}
-
-#[derive(Deserialize)]
-struct Channel {
-    channel: String,
-}
-
-#[derive(Deserialize)]
-struct User {
-    user: String,
-}
-
-#[derive(Deserialize)]
-struct UserInChannel {
-    user: String,
-    channel: String,
-}
 
 /// Answers one call.
 pub(crate) async fn answer(
@@ -104,12 +51,10 @@ pub(crate) async fn answer(
     let answer = Api { handle, authority }
         .call(method, &body.to_bytes())
         .await;
-    let body = match answer {
-        None => return text(StatusCode::NOT_FOUND, "not found\n"),
-        Some(Ok(result)) => json!({ "result": result }),
-        Some(Err(code)) => json!({ "error": { "code": code.code(), "message": code.message() } }),
+    let Some(answer) = answer else {
+        return text(StatusCode::NOT_FOUND, "not found\n");
     };
-    let mut response = text(StatusCode::OK, body.to_string());
+    let mut response = text(StatusCode::OK, answer);
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
@@ -123,146 +68,136 @@ struct Api<'a> {
 }
 
 impl Api<'_> {
-    async fn call(&self, method: &str, body: &[u8]) -> Option<Result<Value, ErrorCode>> {
+    /// The answer's text; `None`: there is no such method.
+    async fn call(&self, method: &str, body: &[u8]) -> Option<String> {
         Some(match method {
-            "publish" => self.publish_call(body).await,
-            "broadcast" => self.broadcast(body).await,
+            "publish" => written(self.publish_call(body).await),
+            "broadcast" => written(self.broadcast(body).await),
             "history" => self.history(body).await,
-            "history_remove" => self.forget(body).await,
+            "history_remove" => written(self.forget(body).await),
             "presence" => self.presence(body).await,
-            "presence_stats" => self.presence_stats(body).await,
-            "disconnect" => read(body).map(|call: User| {
+            "presence_stats" => written(self.presence_stats(body).await),
+            "disconnect" => written(read(body).map(|call: User| {
                 let user = whom(&call.user);
                 self.handle
                     .disconnect(&user, &DisconnectCode::ForceDisconnect.into());
-                json!({})
-            }),
-            "subscribe" => read(body).and_then(|call: UserInChannel| {
-                let options = self.authority.options(&call.channel);
-                let grant = Grant::new(options.ok_or(ErrorCode::UnknownChannel)?);
-                self.handle
-                    .subscribe(&whom(&call.user), &call.channel, &grant, None);
-                Ok(json!({}))
-            }),
-            "unsubscribe" => read(body).map(|call: UserInChannel| {
+                Done {}
+            })),
+            "subscribe" => written(self.subscribe(body)),
+            "unsubscribe" => written(read(body).map(|call: UserInChannel| {
                 self.handle
                     .unsubscribe(&whom(&call.user), &call.channel, UnsubscribeCode::Server);
-                json!({})
-            }),
-            "info" => Ok(json!({
-                "connections": self.handle.count(&Whom::Everyone),
-                "channels": self.handle.topics(),
-                "queued_bytes": self.handle.queued_bytes(),
+                Done {}
+            })),
+            "info" => written(Ok(Info {
+                connections: self.handle.count(&Whom::Everyone),
+                channels: self.handle.topics(),
+                queued_bytes: self.handle.queued_bytes(),
             })),
             _ => return None,
         })
     }
 
-    // Raw values cannot be flattened; each reader takes its own members.
-    async fn publish_call(&self, body: &[u8]) -> Result<Value, ErrorCode> {
-        let call: Channel = read(body)?;
-        self.publish(&call.channel, &read(body)?).await
+    async fn publish_call(&self, body: &[u8]) -> Result<Published, ErrorCode> {
+        let call: PublishCall<'_> = read(body)?;
+        if !call.channels.is_empty() {
+            return Err(ErrorCode::BadRequest);
+        }
+        self.publish(&call.channel, &call).await
     }
 
-    async fn publish(&self, channel: &str, publication: &Publication) -> Result<Value, ErrorCode> {
-        let options = self.authority.options(channel);
-        let options = options.ok_or(ErrorCode::UnknownChannel)?;
-        let published = self.handle.publish(Publish {
-            tags: publication.tags.clone(),
-            delta: publication.delta,
-            idempotency_key: (!publication.idempotency_key.is_empty())
-                .then_some(publication.idempotency_key.as_str()),
-            version: (publication.version > 0)
-                .then_some((publication.version, publication.version_epoch.as_str())),
-            ..Publish::new(APP, channel, Payload::from(&*publication.data), &options)
-        });
-        let position = published.await.map_err(failed)?;
-        Ok(position.map_or_else(
-            || json!({}),
-            |position| json!({ "offset": position.offset, "epoch": &*position.epoch }),
-        ))
-    }
-
-    async fn broadcast(&self, body: &[u8]) -> Result<Value, ErrorCode> {
-        let call: Broadcast = read(body)?;
-        let publication = read(body)?;
+    async fn broadcast(&self, body: &[u8]) -> Result<Responses, ErrorCode> {
+        let call: PublishCall<'_> = read(body)?;
+        if !call.channel.is_empty() {
+            return Err(ErrorCode::BadRequest);
+        }
         let mut responses = Vec::new();
         for channel in &call.channels {
-            responses.push(match self.publish(channel, &publication).await {
-                Ok(result) => json!({ "result": result }),
-                Err(code) => {
-                    json!({ "error": { "code": code.code(), "message": code.message() } })
-                }
-            });
+            responses.push(self.publish(channel, &call).await.into());
         }
-        Ok(json!({ "responses": responses }))
+        Ok(Responses { responses })
     }
 
-    async fn forget(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+    async fn publish(&self, channel: &str, call: &PublishCall<'_>) -> Result<Published, ErrorCode> {
+        let options = self.authority.options(channel)?;
+        let data = Payload::from(call.data);
+        if !data.is_json() {
+            return Err(ErrorCode::BadRequest);
+        }
+        let published = self.handle.publish(Publish {
+            tags: call.tags.clone(),
+            delta: call.delta,
+            idempotency_key: (!call.idempotency_key.is_empty())
+                .then_some(call.idempotency_key.as_str()),
+            version: (call.version > 0).then_some((call.version, call.version_epoch.as_str())),
+            ..Publish::new(APP, channel, data, &options)
+        });
+        Ok(published.await.map_err(failed)?.into())
+    }
+
+    fn subscribe(&self, body: &[u8]) -> Result<Done, ErrorCode> {
+        let call: UserInChannel = read(body)?;
+        let grant = Grant::new(self.authority.options(&call.channel)?);
+        self.handle
+            .subscribe(&whom(&call.user), &call.channel, &grant, None);
+        Ok(Done {})
+    }
+
+    async fn forget(&self, body: &[u8]) -> Result<Done, ErrorCode> {
         let call: Channel = read(body)?;
         let forgotten = self.handle.forget_history(APP, &call.channel).await;
         forgotten.map_err(failed)?;
-        Ok(json!({}))
+        Ok(Done {})
     }
 
-    async fn history(&self, body: &[u8]) -> Result<Value, ErrorCode> {
-        let call: HistoryCall = read(body)?;
-        let options = self.authority.options(&call.channel);
-        let History::Memory(keep) = options.ok_or(ErrorCode::UnknownChannel)?.history else {
-            return Err(ErrorCode::NotAvailable);
+    async fn history(&self, body: &[u8]) -> String {
+        let kept = async {
+            let call: HistoryCall = read(body)?;
+            let History::Memory(keep) = self.authority.options(&call.channel)?.history else {
+                return Err(ErrorCode::NotAvailable);
+            };
+            let range = Range {
+                since: call.since.as_ref().map(|it| (it.offset, it.epoch.as_str())),
+                limit: usize::try_from(call.limit).ok(),
+                reverse: call.reverse,
+            };
+            let kept = self.handle.history(APP, &call.channel, keep, range).await;
+            kept.map_err(failed)
         };
-        let range = Range {
-            since: call.since.as_ref().map(|it| (it.offset, it.epoch.as_str())),
-            limit: usize::try_from(call.limit).ok(),
-            reverse: call.reverse,
+        let kept = kept.await;
+        let past = kept.as_ref().map_err(|code| *code);
+        written(past.and_then(|kept| Past::of(kept).ok_or(ErrorCode::UnrecoverablePosition)))
+    }
+
+    async fn presence(&self, body: &[u8]) -> String {
+        let present = async {
+            let call: Channel = read(body)?;
+            self.check_presence(&call.channel)?;
+            let present = self.handle.presence(APP, &call.channel).await;
+            present.map_err(failed)
         };
-        let kept = self.handle.history(APP, &call.channel, keep, range).await;
-        let Kept { top, publications } = kept.map_err(failed)?;
-        let publications = publications.ok_or(ErrorCode::UnrecoverablePosition)?;
-        let publications: Result<Vec<Value>, ErrorCode> = publications
-            .iter()
-            .map(|publication| {
-                let data: Box<RawValue> = serde_json::from_slice(publication.data.bytes())
-                    .or_else(|_| to_raw_value(&Value::Null))
-                    .map_err(|_| ErrorCode::Internal)?;
-                Ok(json!({ "data": data, "offset": publication.offset }))
-            })
-            .collect();
-        Ok(json!({
-            "publications": publications?,
-            "offset": top.offset,
-            "epoch": &*top.epoch,
-        }))
+        let present = present.await;
+        written(
+            present
+                .as_ref()
+                .map(|present| Presence::of(present))
+                .map_err(|code| *code),
+        )
     }
 
-    async fn presence(&self, body: &[u8]) -> Result<Value, ErrorCode> {
-        let call: Channel = read(body)?;
-        self.check_presence(&call.channel)?;
-        let present = self.handle.presence(APP, &call.channel).await;
-        let present = present.map_err(failed)?;
-        let presence: BTreeMap<&str, Value> = present
-            .iter()
-            .map(|info| {
-                (
-                    &*info.client,
-                    json!({ "user": &*info.user, "client": &*info.client }),
-                )
-            })
-            .collect();
-        Ok(json!({ "presence": presence }))
-    }
-
-    async fn presence_stats(&self, body: &[u8]) -> Result<Value, ErrorCode> {
+    async fn presence_stats(&self, body: &[u8]) -> Result<PresenceStats, ErrorCode> {
         let call: Channel = read(body)?;
         self.check_presence(&call.channel)?;
         let counted = self.handle.presence_stats(APP, &call.channel).await;
-        let (clients, users) = counted.map_err(failed)?;
-        Ok(json!({ "num_clients": clients, "num_users": users }))
+        let (num_clients, num_users) = counted.map_err(failed)?;
+        Ok(PresenceStats {
+            num_clients,
+            num_users,
+        })
     }
 
     fn check_presence(&self, channel: &str) -> Result<(), ErrorCode> {
-        let options = self.authority.options(channel);
-        if options.ok_or(ErrorCode::UnknownChannel)?.presence {
+        if self.authority.options(channel)?.presence {
             Ok(())
         } else {
             Err(ErrorCode::NotAvailable)
@@ -274,6 +209,7 @@ fn failed(error: BrokerError) -> ErrorCode {
     match error {
         BrokerError::Unavailable => ErrorCode::Internal,
         BrokerError::Backlogged => ErrorCode::TooManyRequests,
+        BrokerError::TooLong => ErrorCode::LimitExceeded,
     }
 }
 
@@ -281,6 +217,15 @@ fn whom(user: &str) -> Whom<'_> {
     Whom::User { app: APP, user }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ErrorCode> {
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ErrorCode> {
     serde_json::from_slice(body).map_err(|_| ErrorCode::BadRequest)
+}
+
+/// An answer's text.
+fn written<T: Serialize>(outcome: Result<T, ErrorCode>) -> String {
+    let write = |outcome| serde_json::to_string(&Answer::<T>::from(outcome));
+    // What answers are made of can be written, whatever clients said; an error would be this program's own.
+    write(outcome)
+        .or_else(|_| write(Err(ErrorCode::Internal)))
+        .unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! Who may do what: tokens, namespaces and their switches.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use chatsdk_realtime::{
@@ -8,13 +9,17 @@ use chatsdk_realtime::{
     Identity, Inspect, InspectRequest, PublishRequest, Publishing, Refreshed, Refusal,
     SubRefreshRequest, SubscribeRequest, TopicOptions,
 };
-use chatsdk_types::Clock;
+use chatsdk_types::{Clock, Millis};
+use serde_json::value::RawValue;
 
 use crate::config::{Config, Namespace};
-use crate::token::{self, Bad};
+use crate::token::{self, Bad, Overrides};
 
 /// All of this server's users are in one app.
 pub(crate) const APP: &str = "";
+
+/// The longest name of a channel, in bytes.
+const MAX_CHANNEL: usize = 255;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -40,9 +45,14 @@ impl Namespaces {
         }
     }
 
-    /// How `channel` behaves; `None`: its namespace is unknown.
-    pub(crate) fn options(&self, channel: &str) -> Option<Arc<TopicOptions>> {
-        self.find(channel).map(|(_, options)| Arc::clone(options))
+    /// How `channel` behaves.
+    pub(crate) fn options(&self, channel: &str) -> Result<Arc<TopicOptions>, ErrorCode> {
+        // The engine sees to that for what clients ask for; servers and tokens may say anything.
+        if channel.is_empty() || channel.len() > MAX_CHANNEL || !channel.is_ascii() {
+            return Err(ErrorCode::BadRequest);
+        }
+        let found = self.find(channel).ok_or(ErrorCode::UnknownChannel)?;
+        Ok(Arc::clone(found.1))
     }
 
     fn find(&self, channel: &str) -> Option<(&Namespace, &Arc<TopicOptions>)> {
@@ -57,10 +67,6 @@ impl Namespaces {
         self.find(channel).ok_or(ErrorCode::UnknownChannel.into())
     }
 
-    fn now(&self) -> i64 {
-        self.clock.now() / 1000
-    }
-
     /// What a connection token says: the user, and all that an [`Admission`] has of it.
     fn admission(&self, token: &str) -> Result<Admission, Refusal> {
         let claims: token::Connection =
@@ -68,36 +74,43 @@ impl Namespaces {
         if claims.channel.is_some() {
             return Err(Refusal::Invalid);
         }
-        let expires_at =
-            token::timely(claims.exp, claims.nbf, claims.expire_at, self.now()).map_err(refusal)?;
+        let expires_at = token::timely(claims.exp, claims.nbf, claims.expire_at, self.clock.now())
+            .map_err(refusal)?;
         let mut admission = Admission {
-            expires_at,
-            info: token::payload(claims.info.as_deref(), &claims.b64info),
+            expires_at: self.lasting(expires_at),
+            info: token::payload(claims.info.as_deref(), &claims.b64info).map_err(refusal)?,
             ..Admission::new(self.identity(&claims.sub).with_rights(claims.fingerprint()))
         };
-        for channel in claims.channels {
-            let grant = self.server_side(&channel)?;
-            admission.subscriptions.push((channel.into(), grant));
-        }
+        // Each of them once, however often it is named; what says most about it counts.
+        let mut grants = BTreeMap::new();
         for (channel, sub) in claims.subs {
+            let payload =
+                |json: Option<&RawValue>, base64| token::payload(json, base64).map_err(refusal);
             let grant = Grant {
-                info: token::payload(sub.info.as_deref(), &sub.b64info),
-                data: token::payload(sub.data.as_deref(), &sub.b64data),
-                ..self.server_side(&channel)?
+                info: payload(sub.info.as_deref(), &sub.b64info)?,
+                data: payload(sub.data.as_deref(), &sub.b64data)?,
+                ..self.server_side(&channel, sub.overrides)?
             };
-            admission.subscriptions.push((channel.into(), grant));
+            grants.insert(channel, grant);
         }
-        if self.config.personal_channels && !claims.sub.is_empty() {
-            let channel = format!("#{}", claims.sub);
-            let grant = self.server_side(&channel)?;
-            admission.subscriptions.push((channel.into(), grant));
+        let personal = self.config.personal_channels && !claims.sub.is_empty();
+        let personal = personal.then(|| format!("#{}", claims.sub));
+        for channel in claims.channels.into_iter().chain(personal) {
+            if let Entry::Vacant(entry) = grants.entry(channel) {
+                let grant = self.server_side(entry.key(), Overrides::default())?;
+                entry.insert(grant);
+            }
         }
+        let subscriptions = grants.into_iter();
+        admission.subscriptions = subscriptions
+            .map(|(channel, grant)| (channel.into(), grant))
+            .collect();
         Ok(admission)
     }
 
-    fn server_side(&self, channel: &str) -> Result<Grant, Refusal> {
-        let options = self.options(channel).ok_or(Refusal::Invalid)?;
-        Ok(Grant::new(options))
+    fn server_side(&self, channel: &str, overrides: Overrides) -> Result<Grant, Refusal> {
+        let options = self.options(channel).map_err(|_| Refusal::Invalid)?;
+        Ok(Grant::new(overrides.apply(options)))
     }
 
     fn identity(&self, user: &str) -> Identity {
@@ -111,32 +124,29 @@ impl Namespaces {
         channel: &str,
         token: &str,
     ) -> Result<(token::Subscription, Option<i64>), Denial> {
-        let denial = |bad| match bad {
-            Bad::Invalid => Denial::from(ErrorCode::PermissionDenied),
-            Bad::Expired => Denial::from(ErrorCode::TokenExpired),
-        };
         let claims: token::Subscription =
             token::claims(token, &self.config.token_secret).map_err(denial)?;
-        let until =
-            token::timely(claims.exp, claims.nbf, claims.expire_at, self.now()).map_err(denial)?;
+        let until = token::timely(claims.exp, claims.nbf, claims.expire_at, self.clock.now())
+            .map_err(denial)?;
         let others = claims.channel != channel
             || claims.sub != *caller.identity.user
             || !(claims.client.is_empty() || claims.client == caller.client);
         if others {
             return Err(DisconnectCode::InvalidToken.into());
         }
-        Ok((claims, until))
+        Ok((claims, self.lasting(until)))
+    }
+
+    /// In the insecure mode nothing ends.
+    fn lasting(&self, until: Option<Millis>) -> Option<Millis> {
+        until.filter(|_| !self.config.insecure)
     }
 }
 
 impl Authority for Namespaces {
     async fn connect(&self, request: ConnectRequest<'_>) -> Result<Admission, Refusal> {
         if !request.token.is_empty() {
-            let mut admission = self.admission(request.token)?;
-            if self.config.insecure {
-                admission.expires_at = None;
-            }
-            return Ok(admission);
+            return self.admission(request.token);
         }
         if self.config.insecure {
             return Ok(Admission::new(self.identity("")));
@@ -169,9 +179,12 @@ impl Authority for Namespaces {
         let caller = request.caller;
         if !request.token.is_empty() {
             let (claims, until) = self.subscription(caller, request.channel, request.token)?;
-            grant.expires_at = until.filter(|_| !insecure);
-            grant.info = token::payload(claims.info.as_deref(), &claims.b64info);
-            grant.data = token::payload(claims.data.as_deref(), &claims.b64data);
+            let payload =
+                |json: Option<&RawValue>, base64| token::payload(json, base64).map_err(denial);
+            grant.expires_at = until;
+            grant.info = payload(claims.info.as_deref(), &claims.b64info)?;
+            grant.data = payload(claims.data.as_deref(), &claims.b64data)?;
+            grant.options = claims.overrides.apply(grant.options);
             return Ok(grant);
         }
         if insecure {
@@ -239,5 +252,12 @@ fn refusal(bad: Bad) -> Refusal {
     match bad {
         Bad::Invalid => Refusal::Invalid,
         Bad::Expired => Refusal::Expired,
+    }
+}
+
+fn denial(bad: Bad) -> Denial {
+    match bad {
+        Bad::Invalid => ErrorCode::PermissionDenied.into(),
+        Bad::Expired => ErrorCode::TokenExpired.into(),
     }
 }

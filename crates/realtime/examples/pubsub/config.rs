@@ -17,7 +17,7 @@ pub(crate) struct Config {
     /// Worker threads; 0: one a core.
     #[serde(default)]
     pub(crate) threads: usize,
-    /// Everybody may do everything; a token that is sent is checked all the same.
+    /// Everybody may do everything, and nothing ends; a token that is sent is checked all the same.
     #[serde(default)]
     pub(crate) insecure: bool,
     /// The key of connection and subscription tokens (HS256); without it no token is good.
@@ -29,7 +29,7 @@ pub(crate) struct Config {
     /// Pages that may connect, besides those of the server's own host; `*` for all.
     #[serde(default)]
     pub(crate) allowed_origins: Vec<String>,
-    /// Every user listens to `#USER` without asking.
+    /// Every user listens to `#USER` without asking. Users whose channel would have no valid name are refused.
     #[serde(default)]
     pub(crate) personal_channels: bool,
     #[serde(default)]

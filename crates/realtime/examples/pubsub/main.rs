@@ -7,10 +7,11 @@
 //! - [`config`]: the file. `profiles/` has one for the test suites of each stock client.
 //! - [`authority`]: who may do what.
 //! - [`token`]: connection and subscription tokens.
-//! - [`http`]: the routes. [`api`]: those for servers, behind `X-API-Key`.
+//! - [`http`]: the routes. [`api`]: those for servers, behind `X-API-Key`; [`calls`]: what they take and answer.
 
 mod api;
 mod authority;
+mod calls;
 mod config;
 mod http;
 mod token;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chatsdk_realtime::Payload;
+use chatsdk_realtime::{Payload, TopicOptions};
+use chatsdk_types::Millis;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -23,10 +25,10 @@ pub(crate) enum Bad {
 #[serde(default)]
 pub(crate) struct Connection {
     pub(crate) sub: String,
-    pub(crate) exp: i64,
-    pub(crate) nbf: i64,
+    pub(crate) exp: Moment,
+    pub(crate) nbf: Moment,
     /// When the connection ends, apart from the token; 0: never.
-    pub(crate) expire_at: Option<i64>,
+    pub(crate) expire_at: Option<Moment>,
     pub(crate) info: Option<Box<RawValue>>,
     pub(crate) b64info: String,
     /// Channels that the client listens to without asking.
@@ -45,7 +47,7 @@ impl Connection {
             let raw = |value: &Option<Box<RawValue>>| value.as_ref().map(ToString::to_string);
             channel.hash(&mut hasher);
             (raw(&sub.info), raw(&sub.data)).hash(&mut hasher);
-            (&sub.b64info, &sub.b64data).hash(&mut hasher);
+            (&sub.b64info, &sub.b64data, sub.overrides).hash(&mut hasher);
         }
         hasher.finish() as u32
     }
@@ -59,6 +61,8 @@ pub(crate) struct Sub {
     pub(crate) b64info: String,
     pub(crate) data: Option<Box<RawValue>>,
     pub(crate) b64data: String,
+    #[serde(rename = "override")]
+    pub(crate) overrides: Overrides,
 }
 
 /// What a subscription token says.
@@ -68,13 +72,61 @@ pub(crate) struct Subscription {
     pub(crate) sub: String,
     pub(crate) channel: String,
     pub(crate) client: String,
-    pub(crate) exp: i64,
-    pub(crate) nbf: i64,
-    pub(crate) expire_at: Option<i64>,
+    pub(crate) exp: Moment,
+    pub(crate) nbf: Moment,
+    pub(crate) expire_at: Option<Moment>,
     pub(crate) info: Option<Box<RawValue>>,
     pub(crate) b64info: String,
     pub(crate) data: Option<Box<RawValue>>,
     pub(crate) b64data: String,
+    #[serde(rename = "override")]
+    pub(crate) overrides: Overrides,
+}
+
+/// A moment as claims spell it, in seconds since 1970, with a fraction or without (RFC 7519, "NumericDate");
+/// here in milliseconds. What lies beyond the years that calendars know is cut off there.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "f64")]
+pub(crate) struct Moment(Millis);
+
+impl From<f64> for Moment {
+    fn from(seconds: f64) -> Self {
+        const FAR: f64 = 8.64e15;
+        Self((seconds * 1000.0).clamp(-FAR, FAR) as Millis)
+    }
+}
+
+/// What a token changes in how its channel behaves towards this subscriber. A token that changes something
+/// else, such as whether its subscriber is seen by others (`presence`), is refused rather than half obeyed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Overrides {
+    join_leave: Option<Switch>,
+    force_push_join_leave: Option<Switch>,
+    force_positioning: Option<Switch>,
+    force_recovery: Option<Switch>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+struct Switch {
+    value: bool,
+}
+
+impl Overrides {
+    /// `options` with these changes.
+    pub(crate) fn apply(self, options: Arc<TopicOptions>) -> Arc<TopicOptions> {
+        if self == Self::default() {
+            return options;
+        }
+        let or = |switch: Option<Switch>, was| switch.map_or(was, |switch| switch.value);
+        Arc::new(TopicOptions {
+            join_leave: or(self.join_leave, options.join_leave),
+            force_push_join_leave: or(self.force_push_join_leave, options.force_push_join_leave),
+            force_positioning: or(self.force_positioning, options.force_positioning),
+            force_recovery: or(self.force_recovery, options.force_recovery),
+            ..TopicOptions::clone(&options)
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,28 +155,28 @@ fn part<T: DeserializeOwned>(text: &str) -> Result<T, Bad> {
     serde_json::from_slice(&bytes).map_err(|_| Bad::Invalid)
 }
 
-/// Whether a token with these times holds at `now` (seconds), and until when what it is for lasts, in
-/// milliseconds.
+/// Whether a token with these times holds at `now`, and until when what it is for lasts.
 pub(crate) fn timely(
-    exp: i64,
-    nbf: i64,
-    expire_at: Option<i64>,
-    now: i64,
-) -> Result<Option<i64>, Bad> {
-    if nbf > now {
+    exp: Moment,
+    nbf: Moment,
+    expire_at: Option<Moment>,
+    now: Millis,
+) -> Result<Option<Millis>, Bad> {
+    if nbf.0 > now {
         return Err(Bad::Invalid);
     }
-    if exp != 0 && exp <= now {
+    if exp.0 != 0 && exp.0 <= now {
         return Err(Bad::Expired);
     }
-    let until = expire_at.unwrap_or(exp);
-    Ok((until != 0).then(|| until * 1000))
+    let until = expire_at.unwrap_or(exp).0;
+    Ok((until != 0).then_some(until))
 }
 
 /// A payload as claims spell it: JSON, or any bytes in base64.
-pub(crate) fn payload(json: Option<&RawValue>, base64: &str) -> Payload {
+pub(crate) fn payload(json: Option<&RawValue>, base64: &str) -> Result<Payload, Bad> {
     match json {
-        Some(json) => json.into(),
-        None => Payload::new(STANDARD.decode(base64).unwrap_or_default()),
+        Some(json) => Some(Payload::from(json)).filter(Payload::is_json),
+        None => STANDARD.decode(base64).ok().map(Payload::new),
     }
+    .ok_or(Bad::Invalid)
 }

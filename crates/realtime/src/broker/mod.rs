@@ -90,6 +90,9 @@ pub enum BrokerError {
     /// More waits to be delivered than may: a client's publication was not taken. Clients are told error 111.
     #[error("more waits to be delivered than may")]
     Backlogged,
+    /// A publication is longer than a frame that clients take. Clients are told error 106.
+    #[error("the publication is longer than clients take")]
+    TooLong,
 }
 
 /// A channel of an app.

@@ -230,6 +230,11 @@ impl<A: Authority> Session<A> {
 /// there is more in one.
 const MAX_FRAME: usize = 900 * 1024;
 
+/// Whether clients take a frame with `publication` in it; `delta`: it may stand in a string.
+pub(crate) fn fits_into_a_frame(publication: &Publication, delta: bool) -> bool {
+    encoded(publication, Encoding::Json, delta) <= MAX_FRAME
+}
+
 /// How many bytes of publications one reply carries at most: clients refuse frames of more than a MiB.
 const MAX_REPLY: usize = 512 * 1024;
 

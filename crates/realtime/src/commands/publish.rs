@@ -5,7 +5,7 @@ use chatsdk_protocol::{DisconnectCode, ErrorCode, Publication, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, PublishRequest, Publishing};
 use crate::broker::{Outgoing, TopicName};
-use crate::commands::{MAX_FRAME, Session, escaped};
+use crate::commands::{Session, fits_into_a_frame};
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -39,14 +39,6 @@ impl<A: Authority> Session<A> {
             return Err(ErrorCode::NotAvailable.into());
         }
         let payload = request.data.to_payload();
-        let size = if options.delta {
-            escaped(payload.bytes())
-        } else {
-            payload.bytes().len()
-        };
-        if size > MAX_FRAME {
-            return Err(ErrorCode::LimitExceeded.into());
-        }
         // What the authority was told of the client is what it has allowed.
         let info = self
             .connection
@@ -60,6 +52,9 @@ impl<A: Authority> Session<A> {
             info,
             ..Publication::default()
         };
+        if !fits_into_a_frame(&publication, options.delta) {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
         let outgoing = Outgoing {
             topic: TopicName {
                 app: &identity.app,

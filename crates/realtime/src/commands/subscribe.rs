@@ -110,15 +110,11 @@ impl<A: Authority> Session<A> {
             request,
             server_side,
         )?;
+        let entered = Entered::new(&self.connection, subscription);
+        let subscription = &entered.subscription;
         let recovering = request.recover && subscription.terms.recoverable;
         let since = recovering.then_some((request.offset, &*request.epoch));
-        let mut past = match self.past(&subscription, since).await {
-            Ok(past) => past,
-            Err(denial) => {
-                self.connection.leave(&subscription);
-                return Err(denial);
-            }
-        };
+        let mut past = self.past(subscription, since).await?;
         if let Some(top) = &past.top {
             subscription.resume(top);
         }
@@ -134,18 +130,12 @@ impl<A: Authority> Session<A> {
             }
         }
         if recovering && !past.recovered && request.flag & flag::STRICT_RECOVERY != 0 {
-            self.connection.leave(&subscription);
             return Err(ErrorCode::UnrecoverablePosition.into());
         }
-        if !self
-            .connection
-            .subscriptions
-            .fulfil(reservation, &subscription)
-        {
+        let Some(subscription) = entered.fulfil(reservation) else {
             // Whoever took the reservation away did not want the client to have the channel.
-            self.connection.leave(&subscription);
             return Err(ErrorCode::PermissionDenied.into());
-        }
+        };
         self.connection.watch_subscriptions();
         let mut result = result(&subscription, past, request, recovering);
         self.leave_out_what_is_not_json(&mut result.publications);
@@ -198,6 +188,39 @@ impl<A: Authority> Session<A> {
             }
         };
         Ok(Past::new(since, recovery, most, kept))
+    }
+}
+
+/// A slot in a topic that the connection does not have in its list yet. It is left when this is dropped, be it
+/// because the authority has panicked.
+struct Entered {
+    connection: Arc<Connection>,
+    subscription: Arc<Subscription>,
+    listed: bool,
+}
+
+impl Entered {
+    fn new(connection: &Arc<Connection>, subscription: Arc<Subscription>) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            subscription,
+            listed: false,
+        }
+    }
+
+    /// Puts the subscription where its channel was reserved; `None`: the reservation was taken away.
+    fn fulfil(mut self, reservation: Reservation) -> Option<Arc<Subscription>> {
+        let subscriptions = &self.connection.subscriptions;
+        self.listed = subscriptions.fulfil(reservation, &self.subscription);
+        self.listed.then(|| Arc::clone(&self.subscription))
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if !self.listed {
+            self.connection.leave(&self.subscription);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Connection {
                     return;
                 }
                 drop(state);
-                Stats::add(&self.shared.stats.dropped, count);
+                Stats::add(&self.shared.stats.overflowed, count);
                 self.close(&DisconnectCode::Slow.into());
                 return;
             }
@@ -82,7 +82,7 @@ impl Connection {
             Sent::Done | Sent::Sealed => {}
             Sent::Queued => self.start_flushing(),
             Sent::Overflow => {
-                Stats::add(&stats.dropped, count);
+                Stats::add(&stats.overflowed, count);
                 self.close(&DisconnectCode::Slow.into());
             }
             Sent::Broken => self.kill(Some(DisconnectCode::WriteError)),

@@ -101,12 +101,10 @@ pub(crate) async fn work<A: Authority>(
                 };
                 let (authority, stop) = (Arc::clone(&authority), stop.clone());
                 tokio::spawn(async move {
+                    let watched = Watched { topic, engine };
                     tokio::select! {
                         () = stop.cancelled() => {}
-                        () = check(&*authority, &engine, &topic, place, &places) => {}
-                    }
-                    if topic.stays_watched() {
-                        engine.positions.watch(&topic, &engine);
+                        () = check(&*authority, &watched.engine, &watched.topic, place, &places) => {}
                     }
                 });
                 continue;
@@ -124,6 +122,21 @@ pub(crate) async fn work<A: Authority>(
             () = stop.cancelled() => return,
             () = positions.more.notified() => {}
             () = wait => {}
+        }
+    }
+}
+
+/// A topic that is being compared. It is watched again when this is dropped, be it because the authority has
+/// panicked.
+struct Watched {
+    topic: Arc<Topic>,
+    engine: Arc<Shared>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.topic.stays_watched() {
+            self.engine.positions.watch(&self.topic, &self.engine);
         }
     }
 }

@@ -142,6 +142,7 @@ impl Topic {
             inner.repeats().remember(key, position.clone(), until);
         }
         let epoch = position.as_ref().map(|it| Arc::clone(&it.epoch));
+        Stats::add(&shared.stats.publications, 1);
         self.arrive(inner, shared, publication, epoch, draft.delta);
         self.see_janitor(inner, shared);
         Ok(position)

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::{Heard, Server, Socket, connect, masked, refresh};
-use chatsdk_realtime::{Config, Disconnect, DisconnectCode, Whom};
+use chatsdk_realtime::{Config, Disconnect, DisconnectCode, History, TopicOptions, Whom};
 
 fn revoked() -> Disconnect {
     Disconnect::because(DisconnectCode::ForceDisconnect, "session_revoked")
@@ -281,4 +281,24 @@ async fn all_sockets_of_one_user_are_closed_by_one_order() {
         assert_eq!(socket.hear_close().await, (3503, "session_revoked".into()));
     }
     server.empty().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_panics_leaves_nothing_behind() {
+    let options = TopicOptions {
+        history: History::Host,
+        force_recovery: true,
+        ..TopicOptions::default()
+    };
+    let server = crate::topics::server(options).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    server.authority.panics.store(true, Ordering::Relaxed);
+    socket.say(r#"{"id":2,"subscribe":{"channel":"t"}}"#).await;
+    assert_eq!(socket.hear().await, Heard::End);
+    server.empty().await;
+    let handle = server.handle();
+    assert_eq!((handle.listeners("app", "t"), handle.topics()), (0, 0));
+    let stats = handle.stats();
+    assert_eq!(stats.subscriptions.load(Ordering::Relaxed), 0);
+    assert_eq!(stats.open.load(Ordering::Relaxed), 0);
 }

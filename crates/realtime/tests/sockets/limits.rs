@@ -4,7 +4,9 @@
 
 use std::sync::atomic::Ordering;
 
-use chatsdk_realtime::{Config, Grant, History, Keep, Payload, Publish, Range, TopicOptions};
+use chatsdk_realtime::{
+    BrokerError, Config, Grant, History, Keep, Payload, Publish, Range, TopicOptions,
+};
 
 use serde_json::{Value, json};
 
@@ -496,4 +498,38 @@ async fn what_is_told_of_others_fits_into_frames_that_clients_take() {
     let stats = r#"{"id":4,"presence_stats":{"channel":"t"}}"#;
     let reply = watcher.ask(stats).await;
     assert_eq!(reply["presence_stats"]["num_clients"], 13, "{reply}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_publishes_fits_into_frames_that_clients_take() {
+    let options = TopicOptions {
+        history: keeps(10),
+        delta: true,
+        delta_publish: true,
+        ..TopicOptions::default()
+    };
+    let server = crate::topics::server(options.clone()).await;
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let wish = r#"{"id":2,"subscribe":{"channel":"t","positioned":true,"delta":"fossil"}}"#;
+    assert!(socket.ask(wish).await["subscribe"]["delta"].is_boolean());
+    let said = |text: &str, times| {
+        let data = Payload::new(format!("\"{}\"", text.repeat(times)));
+        server
+            .handle()
+            .publish(Publish::new("app", "t", data, &options))
+    };
+    let too_long = Err(BrokerError::TooLong);
+    assert_eq!(said("x", 1024 * 1024).await, too_long);
+    // A client that takes differences is sent it in a string, where each of these is two bytes.
+    assert_eq!(said(r#"\""#, 300_000).await, too_long);
+    let position = said("x", 800_000).await.expect("published");
+    assert_eq!(position.expect("a history").offset, 1, "nothing else was");
+    let Heard::Text(frame) = socket.hear().await else {
+        panic!("no text");
+    };
+    assert!(
+        (800_000..1024 * 1024).contains(&frame.len()),
+        "{}",
+        frame.len()
+    );
 }

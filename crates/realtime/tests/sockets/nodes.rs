@@ -339,6 +339,15 @@ async fn without_a_broker_clients_are_told_to_try_again() {
     );
     say(&one, &options, 1).await.expect("published");
     assert_eq!(client.listen(1).await, None);
+    // Nobody waits for the answer to the last one.
+    let unawaited = Publish::new("app", "t", Payload::new("2"), &options);
+    drop(one.handle().publish(unawaited));
+    let publications = &one.handle().stats().publications;
+    assert_eq!(
+        publications.load(Ordering::Relaxed),
+        2,
+        "what was refused is none"
+    );
 }
 
 /// What the host's store holds.
@@ -402,6 +411,31 @@ async fn a_host_is_asked_in_one_process_as_well() {
     *server.authority.past.lock().expect("no panic") = Some(stored(0));
     let mut socket = listening(&server, "s1").await;
     *server.authority.past.lock().expect("no panic") = Some(stored(1));
+    found_out(&server).await;
+    let push = socket.hear_line().await;
+    assert_eq!(push["push"]["unsubscribe"]["code"], 2500, "{push}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_panics_when_asked_is_asked_again() {
+    let options = TopicOptions {
+        history: History::Host,
+        force_positioning: true,
+        ..TopicOptions::default()
+    };
+    // Nobody answers a ping while the test lets time pass.
+    let server = Server::with(Config {
+        ping_interval: Duration::ZERO,
+        ..Config::default()
+    })
+    .await;
+    server.authority.topics("t", granted(options));
+    *server.authority.past.lock().expect("no panic") = Some(stored(0));
+    let mut socket = listening(&server, "s1").await;
+    *server.authority.past.lock().expect("no panic") = Some(stored(1));
+    server.authority.panics.store(true, Ordering::Relaxed);
+    two_comparisons(&server).await;
+    server.authority.panics.store(false, Ordering::Relaxed);
     found_out(&server).await;
     let push = socket.hear_line().await;
     assert_eq!(push["push"]["unsubscribe"]["code"], 2500, "{push}");

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chatsdk_realtime::{Config, Payload, Publish, TopicOptions};
@@ -20,6 +21,9 @@ use crate::topics::{granted, keeps};
 
 const PUBLISHERS: u64 = 50;
 const SUBSCRIBERS: u64 = 20;
+
+/// How many publications nobody has to be behind by: fewer than a reply holds, so that whoever comes back goes on.
+const AHEAD: usize = 5000;
 
 /// How much each publisher says.
 fn each() -> u64 {
@@ -57,8 +61,32 @@ async fn lines(socket: &mut Socket) -> Option<Vec<Value>> {
 }
 
 /// Listens until it has heard `count` publications, cutting its connection now and then. Answers what it heard.
+/// How far everybody is.
+#[derive(Default)]
+struct Progress {
+    published: AtomicUsize,
+    heard: [AtomicUsize; SUBSCRIBERS as usize],
+}
+
+impl Progress {
+    /// Waits until one more may be published.
+    async fn publish(&self) {
+        let number = self.published.fetch_add(1, Ordering::Relaxed);
+        let is_behind = |heard: &AtomicUsize| heard.load(Ordering::Relaxed) + AHEAD < number;
+        while self.heard.iter().any(is_behind) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 /// It adds to `there` when it has been told where the stream begins.
-async fn listen(addr: SocketAddr, seed: u64, count: usize, there: Arc<Semaphore>) -> Vec<u64> {
+async fn listen(
+    addr: SocketAddr,
+    seed: u64,
+    count: usize,
+    there: Arc<Semaphore>,
+    progress: Arc<Progress>,
+) -> Vec<u64> {
     let (mut heard, mut offset, mut epoch) = (Vec::new(), 0_u64, String::new());
     let mut chance = seed;
     loop {
@@ -116,6 +144,7 @@ async fn listen(addr: SocketAddr, seed: u64, count: usize, there: Arc<Semaphore>
                     assert!(line["connect"].is_object(), "{line}");
                 }
             }
+            progress.heard[seed as usize].store(heard.len(), Ordering::Relaxed);
         }
         if heard.len() == count {
             return heard;
@@ -133,9 +162,11 @@ async fn soak(
     let count = (PUBLISHERS * each) as usize;
     let mut listeners = JoinSet::new();
     let there = Arc::new(Semaphore::new(0));
+    let progress = Arc::new(Progress::default());
     for seed in 0..SUBSCRIBERS {
         let server = &servers[seed as usize % servers.len()];
-        listeners.spawn(listen(server.addr, seed, count, Arc::clone(&there)));
+        let (there, progress) = (Arc::clone(&there), Arc::clone(&progress));
+        listeners.spawn(listen(server.addr, seed, count, there, progress));
     }
     // All of them are there from the beginning, so that all hear the same.
     let all = there.acquire_many(SUBSCRIBERS as u32).await;
@@ -143,8 +174,10 @@ async fn soak(
     for publisher in 0..PUBLISHERS {
         let handle = servers[publisher as usize % servers.len()].handle().clone();
         let (options, trouble) = (Arc::clone(options), trouble.clone());
+        let progress = Arc::clone(&progress);
         tokio::spawn(async move {
             for n in 0..each {
+                progress.publish().await;
                 let number = publisher * each + n;
                 trouble(number);
                 let data = Payload::new(number.to_string());
@@ -171,6 +204,7 @@ async fn soak(
         assert!(own.is_sorted());
         assert_eq!(own.len() as u64, each);
     }
+    println!("{SUBSCRIBERS} subscribers have heard {count} publications each, once and in order");
 }
 
 fn recoverable() -> Arc<TopicOptions> {

@@ -1,6 +1,7 @@
 //! Listening and speaking.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chatsdk_realtime::{
@@ -369,6 +370,10 @@ async fn a_publication_that_is_sent_again_is_made_once() {
         assert_eq!(socket.hear_line().await["push"]["pub"]["offset"], offset);
     }
     socket.settle().await;
+    let unheard = TopicOptions::default();
+    publish(&server, &unheard, "nobody", "1");
+    let publications = &server.handle().stats().publications;
+    assert_eq!(publications.load(Ordering::Relaxed), 5, "repeats are none");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,9 @@ pub(crate) struct Openapi {
     /// Print the reference page of error codes instead
     #[arg(long)]
     errors: bool,
+    /// Print the reference page of metrics instead
+    #[arg(long, conflicts_with = "errors")]
+    metrics: bool,
 }
 
 impl Openapi {
@@ -17,6 +20,8 @@ impl Openapi {
     pub(super) fn run(self) -> Result<(), Failure> {
         let document = if self.errors {
             chatsdk_api::errors_reference()
+        } else if self.metrics {
+            crate::measures::reference()
         } else {
             chatsdk_api::openapi()
         };

@@ -18,6 +18,8 @@ pub(crate) struct Publish {
     /// The topic, such as `custom:lobby` or `user:ann`
     topic: String,
     /// What to say, as JSON
+    // A number may begin with what otherwise begins a flag.
+    #[arg(allow_hyphen_values = true)]
     data: String,
     /// The app; needed where there is more than one
     #[arg(long, value_name = "APPID")]

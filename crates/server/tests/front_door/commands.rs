@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chatsdk_testkit::{Backend, Event, Person, Socket, process};
+use chatsdk_testkit::{Event, Person, Socket, process};
 use serde_json::{Value, json};
 
 async fn run(dir: &std::path::Path, arguments: &[&str]) -> Vec<Value> {
@@ -36,10 +36,7 @@ async fn what_commands_change_is_in_force_within_a_second() {
 
     let app = run(data, &["app", "create", "second"]).await[0].clone();
     let id = app["appId"].as_str().unwrap();
-    let backend = Backend {
-        address: server.api,
-        key: app["apiKey"].as_str().unwrap().to_owned(),
-    };
+    let backend = server.backend_of(&app["apiKey"]);
     within_a_second("200", async || {
         backend.mint(&json!({ "userId": "ann" })).await.outcome()
     })
@@ -51,10 +48,7 @@ async fn what_commands_change_is_in_force_within_a_second() {
     )
     .await[0]
         .clone();
-    let narrow = Backend {
-        address: server.api,
-        key: key["apiKey"].as_str().unwrap().to_owned(),
-    };
+    let narrow = server.backend_of(&key["apiKey"]);
     within_a_second("200", async || {
         narrow.mint(&json!({ "userId": "ann" })).await.outcome()
     })
@@ -124,16 +118,10 @@ async fn a_disabled_app_is_shut_within_a_second_and_signs_nobody_out() {
         &["--rate-limits", "off"],
     )
     .await;
-    let first = Backend {
-        address: server.api,
-        key: server.key.clone().unwrap(),
-    };
+    let first = server.backend();
     let app = run(data, &["app", "create", "second"]).await[0].clone();
     let id = app["appId"].as_str().unwrap();
-    let backend = Backend {
-        address: server.api,
-        key: app["apiKey"].as_str().unwrap().to_owned(),
-    };
+    let backend = server.backend_of(&app["apiKey"]);
     let (ann, bob) = (backend.sign_in("ann").await, first.sign_in("bob").await);
     let leaver = backend.sign_in("leaver").await;
     let mut socket = Socket::connected(server.realtime, &ann.access).await;
@@ -156,6 +144,18 @@ async fn a_disabled_app_is_shut_within_a_second_and_signs_nobody_out() {
     assert_eq!(ann.refresh_standing().await, shut);
     let mint = backend.mint(&json!({ "userId": "eve" })).await;
     assert_eq!(mint.outcome(), shut);
+    // What takes access away goes on, and finds what to take; what gives it does not.
+    let by_key = async |method, path: &str| {
+        let request = backend.request(method, path).json(&json!({}));
+        request.send().await.outcome()
+    };
+    assert_eq!(by_key("GET", "/auth/users/ann/sessions").await, "200");
+    assert_eq!(by_key("POST", "/auth/users/eve/ban").await, "200");
+    assert_eq!(by_key("DELETE", "/auth/users/eve/ban").await, shut);
+    assert_eq!(by_key("POST", "/auth/users/eve/revoke").await, "200");
+    let asked = backend.request("POST", "/auth/introspect");
+    let asked = asked.json(&json!({ "token": ann.access })).send().await;
+    assert_eq!(asked.ok().json()["active"], false);
     // Whoever wants to leave may.
     let left = leaver.request("POST", "/auth/revoke").json(&json!({}));
     assert_eq!(left.send().await.outcome(), "200");
@@ -228,20 +228,14 @@ async fn keys_overlap_when_they_rotate() {
     .await;
     assert_eq!(server.key, None, "there is an app already");
     for key in [&app["apiKey"], &new["apiKey"]] {
-        let backend = Backend {
-            address: server.api,
-            key: key.as_str().unwrap().to_owned(),
-        };
+        let backend = server.backend_of(key);
         assert_eq!(
             backend.mint(&json!({ "userId": "ann" })).await.outcome(),
             "200"
         );
     }
     let stolen = new["keyId"].as_str().unwrap();
-    let backend = Backend {
-        address: server.api,
-        key: new["apiKey"].as_str().unwrap().to_owned(),
-    };
+    let backend = server.backend_of(&new["apiKey"]);
     let ann = backend.sign_in("ann").await;
     run(data, &["key", "revoke", stolen]).await;
     let ended = run(data, &["key", "revoke", stolen, "--sessions"]).await;
@@ -408,10 +402,7 @@ async fn a_backup_overwrites_nothing() {
 async fn a_signal_drains() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = process::serve(crate::common::binary(), dir.path(), &[], &[]).await;
-    let backend = Backend {
-        address: server.api,
-        key: server.key.clone().unwrap(),
-    };
+    let backend = server.backend();
     let ann = backend.sign_in("ann").await;
     let mut socket = Socket::connected(server.realtime, &ann.access).await;
     let status = tokio::process::Command::new("kill")

@@ -63,10 +63,7 @@ async fn start(dir: &Path) -> process::Process {
 async fn two_hundred_kills_sign_nobody_out() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = start(dir.path()).await;
-    let backend = Backend {
-        address: server.api,
-        key: server.key.clone().expect("a first start shows a key"),
-    };
+    let backend = server.backend();
     let (tell, told) = watch::channel(Some(server.api));
     let (done, count) = (
         Arc::new(AtomicBool::new(false)),

@@ -18,10 +18,7 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         .await
     };
     let server = serve().await;
-    let backend = Backend {
-        address: server.api,
-        key: server.key.clone().unwrap(),
-    };
+    let backend = server.backend();
     let app = server.app.clone().unwrap();
     let honest = backend.sign_in("honest").await.refreshed().await;
     let (ended, banned, unbanned) = (
@@ -138,10 +135,7 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     assert_eq!(at(&ended).standing().await, "401 token_revoked");
     assert_eq!(at(&banned).standing().await, "403 user_banned");
     assert_eq!(at(&unbanned).standing().await, "200");
-    let spare = Backend {
-        address: server.api,
-        key: spare["apiKey"].as_str().unwrap().to_owned(),
-    };
+    let spare = server.backend_of(&spare["apiKey"]);
     assert_eq!(
         spare.mint(&json!({ "userId": "x" })).await.outcome(),
         "401 api_key_revoked"
@@ -161,10 +155,7 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         first.mint(&json!({ "userId": "gone" })).await.outcome(),
         "403 user_banned"
     );
-    let rotated = Backend {
-        address: server.api,
-        key: old_key["apiKey"].as_str().unwrap().to_owned(),
-    };
+    let rotated = server.backend_of(&old_key["apiKey"]);
     assert_eq!(
         rotated.mint(&json!({ "userId": "x" })).await.outcome(),
         "401 api_key_expired"
@@ -261,10 +252,7 @@ async fn an_old_copy_is_old_each_time() {
         .await
     };
     let server = serve().await;
-    let backend = Backend {
-        address: server.api,
-        key: server.key.clone().unwrap(),
-    };
+    let backend = server.backend();
     let ann = backend.sign_in("ann").await;
     let signed_by_a_lost_key = backend.sign_in("bob").await;
     server.end().await;

@@ -1,5 +1,6 @@
 //! Ending sessions and banning people, on both databases.
 
+use chatsdk_store::StoreError;
 use chatsdk_testkit::{Database, Socket, TestServer};
 use serde_json::json;
 
@@ -249,4 +250,45 @@ fn mint_without_end(server: &TestServer, user: &'static str) -> (Minters, Minted
         });
     }
     (Minters(minters), Minted(told))
+}
+
+/// A ban that is answered while a refresh waits for its row: the statement still saw the user as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ban_that_comes_while_a_refresh_waits_holds() {
+    let server = TestServer::start(Database::Postgres).await;
+    let ann = server.backend.sign_in("ann").await;
+    server.clock.advance(120_000);
+
+    let other = server.fresh_store().await;
+    let (holds, held) = tokio::sync::oneshot::channel();
+    let (let_go, told) = tokio::sync::oneshot::channel::<()>();
+    let (app, session) = (server.app.clone(), ann.session.parse().unwrap());
+    let holder = tokio::spawn(async move {
+        other
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.revoke_session(&app, &session, "undone", 0).await?;
+                    let _ = holds.send(());
+                    let _ = told.await;
+                    Err::<(), _>(StoreError::Waited)
+                })
+            })
+            .await
+    });
+    held.await.unwrap();
+    let request = ann.refresh_request(&ann.refresh);
+    let refresh = tokio::spawn(async move { request.send().await });
+    while server.waiting_for_locks().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let ban = server.backend.request("POST", "/auth/users/ann/ban");
+    ban.json(&json!({})).send().await.ok();
+    let _ = let_go.send(());
+    assert_eq!(holder.await.unwrap(), Err(StoreError::Waited));
+    assert_eq!(refresh.await.unwrap().outcome(), "403 user_banned");
+
+    // The session waits, as every other of theirs.
+    let unban = server.backend.request("DELETE", "/auth/users/ann/ban");
+    unban.send().await.ok();
+    assert_eq!(ann.refresh_standing().await, "200");
 }

@@ -12,7 +12,9 @@
 //! between is a counter seen in use, which the conditions on `s` weigh, and the end of the session.
 //!
 //! Rows are locked in the order of their ids, by every batch and by every unit of work, so that no two
-//! can wait for each other. Two exchanges of one session never share a batch: a statement sees a row as
+//! can wait for each other. A row that another transaction holds is left out of its batch, whose others would
+//! all wait for it: its caller is answered that nothing was changed, reads the row, and waits by itself.
+//! Two exchanges of one session never share a batch: a statement sees a row as
 //! it was before it began, so it could not tell that the first has been there.
 //!
 //! An exchange that comes while no other is under way has no company to wait for, and is written by its
@@ -21,14 +23,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use chatsdk_types::SessionId;
+use chatsdk_types::{AppId, SessionId};
 use deadpool_postgres::{Client, Pool};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row as PgRow};
 use tokio_util::task::TaskTracker;
 
+use super::give_up;
 use super::revive::Revival;
 use crate::sessions::{self, with_user};
 use crate::sql::{Row, Sql};
@@ -37,31 +42,46 @@ use crate::{Exchange, Exchanged, StoreError, Successor, users};
 /// How many exchanges share a statement at most.
 const BATCH: usize = 512;
 
-/// One exchange. The arguments are those of [`one`].
-const EXCHANGE: Sql = Sql::new(concat!(
-    "UPDATE sessions s
-     SET prev = $1::bigint, cur = greatest(s.cur + 1, $1::bigint + 1, $2::bigint), proven = $1::bigint,
-         rotated_at = $2::bigint, rt_exp = least($2::bigint + s.idle_ttl, s.abs_exp), rt_kid = $3::text
-     FROM sessions was JOIN users ON users.app_id = was.app_id AND users.id = was.user_id
-     WHERE s.id = $4::text AND was.id = $4::text AND s.cur = was.cur
-         AND s.revoked_at IS NULL AND users.deleted_at IS NULL AND users.banned_at IS NULL
-         AND $2::bigint <= s.abs_exp AND $2::bigint <= greatest(s.rt_exp, $5::bigint)
-         AND NOT (s.prev = $1::bigint AND s.rotated_at >= $6::bigint)
-         AND s.proven <= $1::bigint AND $7::bigint <= $1::bigint
-     RETURNING s.cur, s.rt_exp, ",
-    sessions::columns!("was"),
-    ", ",
-    users::columns!()
+/// One exchange, of the row that `$was` finds. The arguments are those of [`one`].
+macro_rules! exchange {
+    ($was:literal) => {
+        concat!(
+            "UPDATE sessions s
+             SET prev = $1::bigint, cur = greatest(s.cur + 1, $1::bigint + 1, $2::bigint), proven = $1::bigint,
+                 rotated_at = $2::bigint, rt_exp = least($2::bigint + s.idle_ttl, s.abs_exp), rt_kid = $3::text
+             FROM ",
+            $was,
+            " was JOIN users ON users.app_id = was.app_id AND users.id = was.user_id
+             WHERE s.id = $4::text AND was.id = $4::text AND s.cur = was.cur
+                 AND s.revoked_at IS NULL AND users.deleted_at IS NULL AND users.banned_at IS NULL
+                 AND $2::bigint <= s.abs_exp AND $2::bigint <= greatest(s.rt_exp, $5::bigint)
+                 AND NOT (s.prev = $1::bigint AND s.rotated_at >= $6::bigint)
+                 AND s.proven <= $1::bigint AND $7::bigint <= $1::bigint
+                 AND NOT s.app_id = ANY ($8::text[])
+             RETURNING s.cur, s.rt_exp, ",
+            sessions::columns!("was"),
+            ", ",
+            users::columns!()
+        )
+    };
+}
+
+/// For a caller who waits where another transaction holds the row.
+const EXCHANGE: Sql = Sql::new(exchange!("sessions"));
+
+/// For a batch, which does not.
+const EXCHANGE_FREE: Sql = Sql::new(exchange!(
+    "(SELECT * FROM sessions WHERE id = $4::text FOR NO KEY UPDATE SKIP LOCKED)"
 ));
 
-/// [`EXCHANGE`], for many rows: answers with the place of each exchange that changed its row, too.
+/// [`EXCHANGE_FREE`], for many rows: answers with the place of each exchange that changed its row, too.
 const EXCHANGE_MANY: Sql = Sql::new(concat!(
     "WITH r AS (
          SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
                               $6::bigint[], $7::text[])
              WITH ORDINALITY AS r(id, presented, exp, seen, now, grace_since, rt_kid, place)
      ), was AS MATERIALIZED (
-         SELECT s.* FROM sessions s WHERE s.id = ANY ($1) ORDER BY s.id FOR NO KEY UPDATE
+         SELECT s.* FROM sessions s WHERE s.id = ANY ($1) ORDER BY s.id FOR NO KEY UPDATE SKIP LOCKED
      )
      UPDATE sessions s
      SET prev = r.presented, cur = greatest(s.cur + 1, r.presented + 1, r.now), proven = r.presented,
@@ -73,6 +93,7 @@ const EXCHANGE_MANY: Sql = Sql::new(concat!(
          AND r.now <= s.abs_exp AND r.now <= greatest(s.rt_exp, r.exp)
          AND NOT (s.prev = r.presented AND s.rotated_at >= r.grace_since)
          AND s.proven <= r.presented AND r.seen <= r.presented
+         AND NOT s.app_id = ANY ($8::text[])
      RETURNING s.cur, s.rt_exp, ",
     sessions::columns!("was"),
     ", ",
@@ -136,17 +157,24 @@ type Waiting = (Exchange, oneshot::Sender<Carried>);
 pub(super) fn spawn(
     tasks: &TaskTracker,
     pool: &Pool,
+    answer: Duration,
     queue: mpsc::Receiver<Job>,
     under_way: &UnderWay,
     writers: usize,
 ) {
     let queue = Arc::new(Mutex::new(queue));
     for _ in 0..writers {
-        tasks.spawn(run(pool.clone(), Arc::clone(&queue), under_way.clone()));
+        let (pool, queue) = (pool.clone(), Arc::clone(&queue));
+        tasks.spawn(run(pool, answer, queue, under_way.clone()));
     }
 }
 
-async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: UnderWay) {
+async fn run(
+    pool: Pool,
+    answer: Duration,
+    queue: Arc<Mutex<mpsc::Receiver<Job>>>,
+    under_way: UnderWay,
+) {
     let mut jobs = Vec::with_capacity(BATCH);
     let mut waiting: Vec<Waiting> = Vec::with_capacity(BATCH);
     loop {
@@ -166,7 +194,7 @@ async fn run(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Job>>>, under_way: Unde
         }));
         while !waiting.is_empty() {
             let batch = without_repetition(&mut waiting);
-            commit(&pool, batch).await;
+            commit(&pool, answer, batch).await;
         }
     }
 }
@@ -185,20 +213,21 @@ fn without_repetition(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 
 /// Does an exchange in the task of its caller. One that stops waiting leaves a statement behind that is
 /// carried out or not, as a lost reply would.
-pub(super) async fn alone(pool: &Pool, exchange: Exchange) -> Carried {
+pub(super) async fn alone(pool: &Pool, answer: Duration, exchange: Exchange) -> Carried {
     let mut revival = Revival::of(pool);
     loop {
         let client = pool.get().await?;
-        match one(&client, &exchange).await {
-            Err(error) if revival.is_due(&error) => {}
-            row => return Ok((exchange, row?)),
+        match timeout(answer, one(&client, EXCHANGE, &exchange)).await {
+            Err(_) => return Err(give_up(client)),
+            Ok(Err(error)) if revival.is_due(&error) => {}
+            Ok(row) => return Ok((exchange, row?)),
         }
     }
 }
 
 /// Writes a batch, and tells everyone in it.
-async fn commit(pool: &Pool, batch: Vec<Waiting>) {
-    match write(pool, &batch).await {
+async fn commit(pool: &Pool, answer: Duration, batch: Vec<Waiting>) {
+    match write(pool, answer, &batch).await {
         Ok(rows) => {
             for ((exchange, reply), row) in batch.into_iter().zip(rows) {
                 // A caller that has gone away does not want to know.
@@ -218,17 +247,26 @@ async fn commit(pool: &Pool, batch: Vec<Waiting>) {
 /// One that was written twice, because its connection died and nobody knows whether it was committed,
 /// is answered with nothing for what the first time changed: the caller reads the row, and finds the
 /// successor that it asked for.
-async fn write(pool: &Pool, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, StoreError> {
+async fn write(
+    pool: &Pool,
+    answer: Duration,
+    batch: &[Waiting],
+) -> Result<Vec<Option<PgRow>>, StoreError> {
     let mut revival = Revival::of(pool);
     loop {
         let client = pool.get().await?;
-        let rows = match batch {
-            [(exchange, _)] => one(&client, exchange).await.map(|row| vec![row]),
-            _ => many(&client, batch).await,
+        let asked = async {
+            match batch {
+                [(exchange, _)] => one(&client, EXCHANGE_FREE, exchange)
+                    .await
+                    .map(|row| vec![row]),
+                _ => many(&client, batch).await,
+            }
         };
-        match rows {
-            Err(error) if revival.is_due(&error) => {}
-            rows => return Ok(rows?),
+        match timeout(answer, asked).await {
+            Err(_) => return Err(give_up(client)),
+            Ok(Err(error)) if revival.is_due(&error) => {}
+            Ok(rows) => return Ok(rows?),
         }
     }
 }
@@ -258,9 +296,10 @@ pub(super) fn read(
 }
 
 /// An exchange that is alone takes the plain statement: the arrays would cost half as much again.
-async fn one(client: &Client, exchange: &Exchange) -> Result<Option<PgRow>, Error> {
-    let statement = client.prepare_cached(EXCHANGE.text()).await?;
-    let args: [&(dyn ToSql + Sync); 7] = [
+async fn one(client: &Client, sql: Sql, exchange: &Exchange) -> Result<Option<PgRow>, Error> {
+    let statement = client.prepare_cached(sql.text()).await?;
+    let disabled = disabled([exchange]);
+    let args: [&(dyn ToSql + Sync); 8] = [
         &exchange.presented,
         &exchange.now,
         &exchange.rt_kid,
@@ -268,6 +307,7 @@ async fn one(client: &Client, exchange: &Exchange) -> Result<Option<PgRow>, Erro
         &exchange.exp,
         &exchange.grace_since,
         &exchange.seen,
+        &disabled,
     ];
     client.query_opt(&statement, &args).await
 }
@@ -286,8 +326,17 @@ async fn many(client: &Client, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, 
     let now = numbers(|exchange| exchange.now);
     let grace_since = numbers(|exchange| exchange.grace_since);
     let rt_kid = texts(|exchange| exchange.rt_kid.as_str());
-    let args: [&(dyn ToSql + Sync); 7] =
-        [&ids, &presented, &exp, &seen, &now, &grace_since, &rt_kid];
+    let disabled = disabled(batch.iter().map(|(exchange, _)| exchange));
+    let args: [&(dyn ToSql + Sync); 8] = [
+        &ids,
+        &presented,
+        &exp,
+        &seen,
+        &now,
+        &grace_since,
+        &rt_kid,
+        &disabled,
+    ];
 
     let statement = client.prepare_cached(EXCHANGE_MANY.text()).await?;
     let mut changed: Vec<Option<PgRow>> = batch.iter().map(|_| None).collect();
@@ -304,8 +353,32 @@ async fn many(client: &Client, batch: &[Waiting]) -> Result<Vec<Option<PgRow>>, 
     Ok(changed)
 }
 
+/// The apps that any of `exchanges` leaves alone. One that was enabled between two of them is left alone by
+/// both, and the caller, who reads the row then, decides.
+fn disabled<'a>(exchanges: impl IntoIterator<Item = &'a Exchange>) -> Vec<&'a str> {
+    let sets = exchanges
+        .into_iter()
+        .filter_map(|exchange| exchange.disabled.as_deref());
+    let mut apps: Vec<&str> = Vec::new();
+    let mut last: Option<&HashSet<AppId>> = None;
+    for set in sets {
+        // Most of a batch share one set.
+        if !last.is_some_and(|last| std::ptr::eq(last, set)) {
+            apps.extend(set.iter().map(AppId::as_str));
+        }
+        last = Some(set);
+    }
+    apps.sort_unstable();
+    apps.dedup();
+    apps
+}
+
 /// Raises `proven` of each session to the counter given, where it is lower.
-pub(super) async fn raise(pool: &Pool, seen: Vec<(SessionId, i64)>) -> Result<(), StoreError> {
+pub(super) async fn raise(
+    pool: &Pool,
+    answer: Duration,
+    seen: Vec<(SessionId, i64)>,
+) -> Result<(), StoreError> {
     let mut highest = BTreeMap::new();
     for (session, counter) in seen {
         let known = highest.entry(session).or_insert(counter);
@@ -317,9 +390,10 @@ pub(super) async fn raise(pool: &Pool, seen: Vec<(SessionId, i64)>) -> Result<()
     loop {
         let client = pool.get().await?;
         // Twice is the same as once.
-        match raise_many(&client, &ids, &counters).await {
-            Err(error) if revival.is_due(&error) => {}
-            raised => return Ok(raised?),
+        match timeout(answer, raise_many(&client, &ids, &counters)).await {
+            Err(_) => return Err(give_up(client)),
+            Ok(Err(error)) if revival.is_due(&error) => {}
+            Ok(raised) => return Ok(raised?),
         }
     }
 }

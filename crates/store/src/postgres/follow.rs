@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 
+use super::silent;
 use super::url::Server;
 use crate::control::CHANNEL;
 use crate::{Store, StoreError};
@@ -35,7 +37,11 @@ pub(super) async fn run(server: Arc<Server>, stop: CancellationToken, head: watc
 
 /// Follows the log over one connection, until it is lost.
 async fn listen(server: &Server, head: &watch::Sender<i64>) -> Result<(), StoreError> {
-    let (client, mut connection) = server.config.connect(server.tls.clone()).await?;
+    // The kernel of a server that is stopped takes connections, and nobody greets.
+    let (client, mut connection) =
+        timeout(server.answer, server.config.connect(server.tls.clone()))
+            .await
+            .map_err(|_| silent())??;
     // One word is enough, however many notifications there were since it was read.
     let (told, mut news) = mpsc::channel(1);
     let drive = async move {
@@ -47,15 +53,20 @@ async fn listen(server: &Server, head: &watch::Sender<i64>) -> Result<(), StoreE
         Ok::<_, StoreError>(())
     };
     let look = async {
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
-        let statement = client.prepare(Store::CONTROL_HEAD.text()).await?;
+        let listen = async {
+            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+            client.prepare(Store::CONTROL_HEAD.text()).await
+        };
+        let statement = timeout(server.answer, listen)
+            .await
+            .map_err(|_| silent())??;
         loop {
             // Nobody waits on a server that fell silent.
-            tokio::time::timeout(LOOK * 10, publish(&client, &statement, head))
+            timeout(server.answer, publish(&client, &statement, head))
                 .await
-                .map_err(|_| StoreError::Unavailable("the server does not answer".to_owned()))??;
+                .map_err(|_| silent())??;
             // Told or not: in a second at the latest it looks again.
-            let _ = tokio::time::timeout(LOOK, news.recv()).await;
+            let _ = timeout(LOOK, news.recv()).await;
         }
     };
     tokio::select! {

@@ -3,6 +3,8 @@
 //! A connection is a task of the runtime that opened it. A query that had to cross to another thread's, and
 //! its answer back, would wake that thread and this one again, so each runtime has connections of its own.
 
+use std::time::Duration;
+
 use deadpool_postgres::Pool;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::mpsc;
@@ -27,6 +29,8 @@ const EXCHANGERS: usize = 2;
 pub(super) struct Local {
     /// Connections for reads, units of work, and exchanges that come alone.
     pub(super) pool: Pool,
+    /// How long an answer is waited for.
+    pub(super) answer: Duration,
     pub(super) under_way: UnderWay,
     exchanges: mpsc::Sender<Job>,
     /// The connections of the batches.
@@ -48,9 +52,10 @@ impl Local {
         let busy = pool(server, writers)?;
         let (exchanges, queue) = mpsc::channel(QUEUE);
         let under_way = UnderWay::default();
-        batches::spawn(tasks, &busy, queue, &under_way, writers);
+        batches::spawn(tasks, &busy, server.answer, queue, &under_way, writers);
         Ok(Self {
             pool: pool(server, size)?,
+            answer: server.answer,
             under_way,
             exchanges,
             busy,

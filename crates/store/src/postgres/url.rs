@@ -13,6 +13,9 @@ use crate::StoreError;
 pub(super) struct Server {
     pub(super) config: Config,
     pub(super) tls: Tls,
+    /// How long an answer is waited for: `tcp_user_timeout`. The server may be stopped while its kernel goes on
+    /// to acknowledge what it is sent, so that the connection is never seen to fail.
+    pub(super) answer: Duration,
 }
 
 impl Server {
@@ -33,6 +36,7 @@ impl Server {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(4));
         }
+        let answer = config.get_tcp_user_timeout().copied().unwrap_or(ANSWER);
         if config.get_tcp_user_timeout().is_none()
             && config
                 .get_hosts()
@@ -40,7 +44,7 @@ impl Server {
                 .any(|host| matches!(host, Host::Tcp(_)))
         {
             // A server that fell silent is given up in time for the pool to try another connection.
-            config.tcp_user_timeout(Duration::from_secs(10));
+            config.tcp_user_timeout(answer);
         }
         // One that vanished while it was listened to: nothing is sent that could go unanswered, and the
         // kernel asks after two hours.
@@ -54,9 +58,16 @@ impl Server {
             config.keepalives_retries(3);
         }
         let tls = Tls::new(wishes.trust, wishes.roots).await?;
-        Ok(Self { config, tls })
+        Ok(Self {
+            config,
+            tls,
+            answer,
+        })
     }
 }
+
+/// How long a server may be silent where a URL does not say.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// What the driver takes where a URL does not say.
 const DEFAULT_KEEPALIVES_IDLE: Duration = Duration::from_hours(2);

@@ -339,6 +339,9 @@ impl Writer {
             return Ok(None);
         };
         let (before, user) = with_user(&mut row)?;
+        if exchange.is_disabled(&before.app) {
+            return Ok(None);
+        }
         let Some(successor) = (exchange.decide)(exchange, &before, &user) else {
             return Ok(None);
         };
@@ -457,6 +460,7 @@ mod tests {
                 now: 5,
                 grace_since: 0,
                 rt_kid: "r1".to_owned(),
+                disabled: None,
                 decide: |_, _, _| Some(Successor { next: 2, rt_exp: 9 }),
             };
             Self {

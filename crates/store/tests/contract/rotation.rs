@@ -1,7 +1,11 @@
 //! Rotation: `design.md` §5, line 6, as the database sees it, of a row that was read before and of one that
 //! was not.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use chatsdk_store::{Exchange, Rotation, Session, Store, StoreError, Successor, User};
+use chatsdk_types::AppId;
 
 use crate::harness::{NOW, add, app_id, contract, session, session_id, unit};
 
@@ -43,6 +47,7 @@ fn exchange(session: &Session) -> Exchange {
         now,
         grace_since: now - 10_000,
         rt_kid: "r2".to_owned(),
+        disabled: None,
         decide: successor,
     }
 }
@@ -226,6 +231,39 @@ contract! {
         let missing = Exchange { session: session_id(), ..wanted };
         assert_eq!(store.exchange(missing, |it| it).await, Ok(None), "there is no such session");
         assert_eq!(read(&store, &after).await, after);
+    }
+
+    async fn an_exchange_of_an_app_that_is_disabled_changes_nothing(database: Database) {
+        let store = database.open().await;
+        let sessions: Vec<_> = (0..60).map(|n| session(&app_id(), &format!("user-{n}"))).collect();
+        add(&store, &sessions).await;
+        let shut: HashSet<AppId> = sessions.iter().step_by(3).map(|of| of.app.clone()).collect();
+        let wanted = |session: &Session, shut: &Option<Arc<HashSet<AppId>>>| Exchange {
+            disabled: shut.clone(),
+            ..exchange(session)
+        };
+        // Each knows some of them: whoever shares a statement with others is not bound by what those know not.
+        let sets: Vec<_> = shut.iter().map(|app| Some(Arc::new(HashSet::from([app.clone()])))).collect();
+        let all = Some(Arc::new(shut));
+
+        // One by one, then all at once.
+        let (few, many) = sessions.split_at(6);
+        for (n, session) in few.iter().enumerate() {
+            let exchanged = store.exchange(wanted(session, &all), |it| it).await.unwrap();
+            assert_eq!(exchanged.is_some(), n % 3 != 0);
+        }
+        let asked: Vec<_> = many.iter().enumerate().map(|(n, session)| {
+            let own = sets.iter().find(|set| set.as_ref().is_some_and(|set| set.contains(&session.app)));
+            let known = if n % 2 == 0 { &all } else { own.unwrap_or(&None) };
+            let (store, wanted) = (store.clone(), wanted(session, known));
+            tokio::spawn(async move { store.exchange(wanted, |it| it).await })
+        }).collect();
+        for (n, exchange) in asked.into_iter().enumerate() {
+            assert_eq!(exchange.await.unwrap().unwrap().is_some(), n % 3 != 0);
+        }
+        for (n, session) in sessions.iter().enumerate() {
+            assert_eq!(read(&store, session).await == *session, n % 3 == 0);
+        }
     }
 
     async fn of_a_hundred_exchanges_at_two_nodes_one_changes_the_row(database: Database) {

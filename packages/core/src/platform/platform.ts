@@ -98,4 +98,9 @@ export interface Platform {
    * may come by another's session because he names its user.
    */
   shared?(): Map<string, unknown> | null;
+  /**
+   * Keeps a process that would end by itself, as Node's do, until what it returns is called: while somebody is signed in,
+   * nothing but a timer may be left of a connection that an outage has cut. Absent where nothing ends by itself.
+   */
+  stay?(): () => void;
 }

@@ -22,6 +22,10 @@ export function webPlatform(): Platform {
     storage: (key) => ('document' in globalThis ? localStorageAdapter(key) : memoryStorage()),
     // A page is one person's. A server, an edge worker and whatever renders pages there are not.
     shared: () => ('document' in globalThis ? sharedMap() : null),
+    stay: () => {
+      const timer = setInterval(() => {}, 2 ** 30);
+      return () => clearInterval(timer);
+    },
   };
 }
 
@@ -34,17 +38,20 @@ export function supported<T extends RequestInit>(init: T): T {
   return kept;
 }
 
+/** What a developer has to look at, where the app names no logger; nothing of the ordinary course. */
+export function consoleOf(): { warn(message: string): void; error(message: string): void } {
+  const { warn, error } = globalThis.console;
+  return { warn, error };
+}
+
 /** Names what the copies of this package share; its number grows when they could no longer understand it. */
 const SHARED = Symbol.for('chatsdk.shared.1');
 
 /** The map of this realm under a well-known symbol, made at the first call. */
 export function sharedMap(): Map<string, unknown> {
   const host = globalThis as { [SHARED]?: Map<string, unknown> };
-  const found = host[SHARED];
-  if (found !== undefined) return found;
-  const made = new Map<string, unknown>();
-  host[SHARED] = made;
-  return made;
+  host[SHARED] ??= new Map();
+  return host[SHARED];
 }
 
 function after(ms: number, fn: () => void): () => void {

@@ -108,6 +108,7 @@ export function makeConnection(
     return client.state === 'connected';
   }
 
+  /** There is no connection, and a next one does not come at once. */
   function lost(): void {
     if (open) onState('offline');
   }
@@ -115,6 +116,7 @@ export function makeConnection(
   return {
     /** Whether the server has accepted the connection and it is up. */
     connected,
+    lost,
 
     /** Connects, and stays connected until {@link close}. */
     open(): void {

@@ -44,12 +44,13 @@ export async function attempt(
     // Taken before storage is read: a tab that freezes in between presents what it read with the time at
     // which it read it, and is told that it is stale instead of being taken for a thief.
     const stamp = stampOf(clocks);
-    const found = await newest(vault, session, base);
+    const found = await newest(clocks, vault, session, base, false);
     if ('kind' in found) return found;
     // A tab was faster. Where its access token has ended too, its refresh token is the one to present: but not right
     // after it was got, whatever the clocks make of it. That is looked at in the reading that the token comes from.
     const early = isUsable(found, device) || age(found, device) < floor(found.ttl);
-    if (found.rank > old.rank && early) {
+    // Where it has none, there is nothing to present.
+    if (found.rank > old.rank && (early || !session.canRefresh(found))) {
       // Its storage need not be this tab's.
       return outcomeOf(await vault.save(found, live), found);
     }
@@ -74,7 +75,7 @@ export async function attempt(
         reason = verdict.reason;
         break;
       case 'fatal': {
-        const after = await newest(vault, session, base, vault.spare);
+        const after = await newest(clocks, vault, session, base, true);
         const gone = 'kind' in after;
         if (gone && after.kind !== 'trouble') return after;
         if (gone || after.rank <= base.rank) return { ...verdict, pair: base };
@@ -86,21 +87,29 @@ export async function attempt(
   return troubled('network', reason);
 }
 
-/** The newest pair that storage, other tabs or this one know of, or why none is to be presented. */
+/**
+ * The newest pair that storage, other tabs or this one know of, or why none is to be presented. What nothing can replace
+ * is passed over for what can be refreshed; where `base` was `refused` for good, it will do for as long as it lives.
+ */
 async function newest(
+  { device }: Clocks,
   vault: Vault,
   session: Refreshed,
   base: Pair,
-  spare: Pair | null = null,
+  refused: boolean,
 ): Promise<Pair | Outcome> {
+  let best = base;
+  const isBetter = (pair: Pair | null): pair is Pair =>
+    pair !== null &&
+    pair.rank > best.rank &&
+    (session.canRefresh(pair) || (refused && isUsable(pair, device)));
   const stored = await vault.read();
   if (stored.signedOut) return { kind: 'signedOut' };
   // Storage may be this tab's own, or lag behind; the others are asked before an old token is presented.
-  if (stored.pair === null || stored.pair.rank <= base.rank) await session.peers.ask();
+  if (!isBetter(stored.pair)) await session.peers.ask();
   if (!session.live()) return { kind: 'stopped' };
-  let best = base;
-  for (const pair of [stored.pair, session.newest(), spare]) {
-    if (pair !== null && session.isNewer(pair, best)) best = pair;
+  for (const pair of [stored.pair, session.newest(), refused ? vault.spare : null]) {
+    if (isBetter(pair)) best = pair;
   }
   if (stored.unknown && vault.withholds(best)) return troubled('storage', 'it cannot be read');
   return best;

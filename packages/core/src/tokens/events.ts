@@ -27,12 +27,26 @@ export interface TokenManagerOptions {
    * Asks your backend for the next pair, where it keeps the refresh token. Throws {@link HostSessionEndedError}
    * where nobody is signed in there; anything else that it throws passes.
    */
-  refreshTokens?: (() => Promise<Partial<Tokens>>) | undefined;
+  refreshTokens?: RefreshTokens | undefined;
   logger?: Logger | undefined;
   platform?: Platform | undefined;
   /** Whether the token is in use though nobody is looking, by an open socket for instance. */
   inUse?: (() => boolean) | undefined;
 }
+
+/** What your backend needs to know of a refresh that it makes for the client. */
+export interface HostRefresh {
+  /**
+   * When the client asked, in ms since the Unix epoch by its estimate of the server's clock: `sentAt` of
+   * `POST /auth/refresh`. With it, a request that was on its way for long is told apart from a stolen token.
+   */
+  readonly sentAt: number;
+  /** Aborted when nobody waits for the answer any more: after 10 s, and when the session is left. */
+  readonly signal: AbortSignal;
+}
+
+/** Gets the next pair from your backend. */
+export type RefreshTokens = (request: HostRefresh) => Promise<Partial<Tokens>>;
 
 /**
  * Where the token stands: `unauthenticated` before the start and after the stop; `valid`; `refreshing`;

@@ -33,7 +33,7 @@ export function readConnectInput(
   if (typeof token !== 'string' || token === '') {
     throw new InvalidInputError(
       'token',
-      `Expected the accessToken of POST /auth/tokens, got ${describe(token)}. Your backend may have forwarded an error.`,
+      `Expected an accessToken, got ${describe(token)}. Your backend may have forwarded an error.`,
     );
   }
   refuseApiKey('token', token);
@@ -48,12 +48,12 @@ export function readConnectInput(
   if (claims.sub !== userID) throw new UserMismatchError();
   let expiresAt = readExpiry(input.expiresAt, claims.exp);
   if (expiresAt === null) {
-    throw new InvalidInputError('expiresAt', 'Neither expiresAt nor the token says when it expires.');
+    throw new InvalidInputError('expiresAt', 'There is no expiresAt, nor an exp in the token.');
   }
   const YEAR = 31_536_000_000;
   if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;
   if (input.expiresAt && input.expiresAt !== expiresAt) {
-    logger.warn('expiresAt has to be that of the token reply, in ms: another is used.');
+    logger.warn('expiresAt has to be the number of the token reply, in milliseconds: another is used.');
   }
   return { userID, tokens: { accessToken: token, refreshToken: refreshToken ?? '', expiresAt } };
 }

@@ -22,7 +22,7 @@ import type { Platform } from '../platform/platform.ts';
 import type { User } from '../user.ts';
 import { guarded } from '../within.ts';
 import { type Outcome, outcomeOf } from './attempt.ts';
-import { ENDS } from './ends.ts';
+import { sentenceOf } from './ends.ts';
 import type {
   AuthReport,
   FatalReason,
@@ -34,7 +34,7 @@ import type {
 import { makeHost } from './host.ts';
 import { makeOutage } from './outage.ts';
 import { isUsable, lifeLeft, makePair } from './pair.ts';
-import { type Logout, makePeers, type Peers, tellSignedOut } from './peers.ts';
+import { makePeers, type Peers, tellSignedOut } from './peers.ts';
 import { makeRefresher } from './refresher.ts';
 import { type Trouble, troubled } from './request.ts';
 import { makeRevoker } from './revoke.ts';
@@ -43,7 +43,7 @@ import { makeServerClock } from './server-clock.ts';
 import { memoryStorage } from './storage.ts';
 import { makeTimetable } from './timetable.ts';
 import type { Pair, Tokens } from './types.ts';
-import { makeVault, type Saved, type Vault } from './vault.ts';
+import { makeVault, type Saved } from './vault.ts';
 import { makeWaiters } from './waiters.ts';
 
 /** The first pauses before a failed save is tried again, and all later ones, in ms. */
@@ -75,10 +75,15 @@ export function makeManager(options: ManagerOptions) {
   const device = platform.clock;
   const clocks = { device, server: makeServerClock(device) };
   const vault = makeVault(place, userID, name, platform, clocks, storageFailed);
-  const revoker = makeRevoker(platform, apiUrl, [vault, ...common()]);
+  const vaults = [vault];
+  // Where platforms keep each user's tokens apart: the place in which every user finds what others left to revoke.
+  if (!storage && !refreshTokens) {
+    vaults.push(makeVault(platform.storage(server), '', server, platform, clocks, () => {}));
+  }
+  const revoker = makeRevoker(platform, apiUrl, vaults);
   const host = makeHost(options.onTokenRefresh, platform.timers, logger);
   const outage = makeOutage(platform);
-  const timetable = makeTimetable(platform, buffer, canRefresh, options.inUse, () => void refresh());
+  const timetable = makeTimetable(platform, buffer, canRefresh, options.inUse, refresh);
   const refresher = makeRefresher(options, platform, clocks, vault, timetable, `${name}:refresh`);
 
   const waiters = makeWaiters();
@@ -90,7 +95,7 @@ export function makeManager(options: ManagerOptions) {
   let peers: Peers | null = null;
   /** The last pair that another tab told of; in use once the host was told of it too. */
   let heard: Pair | null = null;
-  let undos: (() => void)[] = [];
+  const undos: (() => void)[] = [];
   let flight: Promise<void> | null = null;
   /** What ended the session, once something did. */
   let endedWith: RefreshError | null = null;
@@ -118,45 +123,29 @@ export function makeManager(options: ManagerOptions) {
   async function begin(given: Pair, live: () => boolean): Promise<void> {
     const pair = await vault.begin(given, live);
     if (!live()) return;
-    const others = makePeers(
-      platform,
-      name,
-      userID,
-      clocks,
-      () => current,
-      (found) => {
-        heard = found;
-        void hear(found);
-      },
-      onLogout,
-    );
-    peers = others;
-    vault.heard = others.open;
-    const { network, lifecycle, random } = platform;
-    undos = [
-      network.subscribe((online) => {
+    peers = makePeers(platform, name, userID, clocks, () => current, hear, onLogout);
+    vault.heard = peers.open;
+    // One by one: where a platform throws, what was begun is undone.
+    undos.push(
+      platform.network.subscribe((online) => {
         // Everybody comes back at the same moment; not everybody has to ask at the same moment.
-        if (online) timetable.resume(random() * 3_000);
+        if (online) timetable.resume(platform.random() * 3_000);
       }),
-      lifecycle.onResume(() => {
+    );
+    undos.push(
+      platform.lifecycle.onResume(() => {
         timetable.resume(0);
         // A page that was frozen has heard nothing: of pairs, nor of a logout.
         void look();
       }),
-      vault.subscribe(() => void look()),
-    ];
+    );
+    undos.push(vault.subscribe(look));
     // Read again, now that the stored estimate of the server's clock is taken up.
     if (pair.tokens.accessToken === given.tokens.accessToken) publish(read(given.tokens, pair.receivedAt));
     else await accept(pair);
     if (!live()) return;
     if (vault.failure !== null) saveLater(current as Pair, 0);
     void revoker.flush();
-  }
-
-  /** Where platforms keep each user's tokens apart: the place in which every user finds what others left to revoke. */
-  function common(): Vault[] {
-    if (storage || refreshTokens) return [];
-    return [makeVault(platform.storage(server), '', server, platform, clocks, () => {})];
   }
 
   /** Another tab changed the storage. */
@@ -169,11 +158,8 @@ export function makeManager(options: ManagerOptions) {
   }
 
   /** Another tab tells of a logout: of this session, or of one that came before a logout this tab knows of. */
-  function onLogout({ generation, sid }: Logout): void {
-    const ours = sid !== null && sid === current?.sid;
-    if (!ours && generation <= vault.generation) return;
-    void vault.heed(generation);
-    signedOut();
+  function onLogout(generation = 0, sid?: string): void {
+    if (generation > vault.generation || (sid && sid === current?.sid)) signedOut(generation);
   }
 
   // ---- the refresh ----------------------------------------------------------------------------------------
@@ -207,8 +193,8 @@ export function makeManager(options: ManagerOptions) {
         peers: peers as Peers,
         live,
         current: () => current,
-        newest: newestHere,
-        isNewer,
+        newest: () => (heard !== null && isNewer(heard) ? heard : current),
+        canRefresh,
       });
       if (live()) await conclude(outcome, old);
     } catch (error) {
@@ -252,21 +238,19 @@ export function makeManager(options: ManagerOptions) {
     return pair;
   }
 
-  function newestHere(): Pair | null {
-    return heard !== null && isNewer(heard) ? heard : current;
-  }
-
   /**
-   * Whether `pair` is newer than `mine`, or the one in use, and no worse: what nothing can replace, such as the pair of a tab
+   * Whether `pair` is newer than the one in use, and no worse: what nothing can replace, such as the pair of a tab
    * whose backend keeps the refresh token, does not take the place of what this tab can refresh.
    */
-  function isNewer(pair: Pair, mine = current): boolean {
+  function isNewer(pair: Pair): boolean {
+    const mine = current;
     if (mine === null || pair.rank <= mine.rank) return false;
     return canRefresh(pair) || !canRefresh(mine);
   }
 
   /** Another tab told of a pair. Its storage need not be this one's, so that it is saved before it is used. */
   async function hear(pair: Pair): Promise<void> {
+    heard = pair;
     if (!isNewer(pair)) return;
     const live = living();
     vault.note(pair.rank);
@@ -342,8 +326,8 @@ export function makeManager(options: ManagerOptions) {
     const usable = works(pair);
     // One that was adopted meanwhile needs no second try: it is not due.
     if (usable && pair !== old) return;
-    setState(usable ? 'stale' : 'expired');
     const { error, delay, report } = outage.failed(trouble, usable);
+    setState(usable ? 'stale' : 'expired');
     timetable.retryIn(delay, trouble.retryAfterMs);
     logger.warn(error.message);
     note(error);
@@ -352,7 +336,7 @@ export function makeManager(options: ManagerOptions) {
 
   function end(reason: FatalReason, details?: ErrorDetails): RefreshError {
     const attempt = outage.failures + 1;
-    const error = new RefreshError('fatal', reason, ENDS[reason], attempt, details);
+    const error = new RefreshError('fatal', reason, sentenceOf(reason), attempt, details);
     close(error);
     endedWith = error;
     note(error);
@@ -363,7 +347,8 @@ export function makeManager(options: ManagerOptions) {
     return error;
   }
 
-  function signedOut(): void {
+  function signedOut(generation?: number): void {
+    void vault.heed(generation);
     // A logout may come while a start still tells the host of its pair.
     if (current === null && starting === null) return;
     close();
@@ -460,15 +445,14 @@ export function makeManager(options: ManagerOptions) {
       const live = living();
       setState('unauthenticated');
       const done = begin(pair, live);
-      const mine = { pair, done };
-      starting = mine;
+      starting = { pair, done };
       try {
         await done;
       } catch (error) {
         if (live()) close();
         throw error;
       } finally {
-        if (starting === mine) starting = null;
+        if (live()) starting = null;
       }
     },
 
@@ -532,7 +516,7 @@ export function makeManager(options: ManagerOptions) {
       stop();
       const { revoke, generation } = await vault.end(pair);
       // After the tombstone: who hears of it may sign in anew at once, and has to find it.
-      tellSignedOut(platform, name, { generation, sid: pair?.sid ?? null });
+      tellSignedOut(platform, name, { generation, sid: pair?.sid });
       await revoker.revoke(revoke);
     },
 

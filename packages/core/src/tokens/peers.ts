@@ -14,7 +14,7 @@ export interface Logout {
   /** How many logouts there have been, this one included. */
   readonly generation: number;
   /** The session that was ended, where it is known. */
-  readonly sid: string | null;
+  readonly sid: string | null | undefined;
 }
 
 /** Tells the other tabs that the user logged out, and leaves nothing open. */
@@ -30,7 +30,7 @@ export type Peers = ReturnType<typeof makePeers>;
 /**
  * @param current the pair to tell of when a tab asks, or null
  * @param onPair a tab has a pair
- * @param onSignedOut the user logged out in a tab
+ * @param onSignedOut the user logged out in a tab: see {@link Logout}
  */
 export function makePeers(
   platform: Platform,
@@ -39,13 +39,13 @@ export function makePeers(
   clocks: Clocks,
   current: () => Pair | null,
   onPair: (pair: Pair) => void,
-  onSignedOut: (logout: Logout) => void,
+  onSignedOut: (generation?: number, sid?: string) => void,
 ) {
   const channel = platform.channel(name, (message) => {
     if (!isRecord(message)) return;
     const { type, generation, sid } = message;
     if (type === 'signedOut') {
-      onSignedOut({ generation: numberOf(generation) ?? 0, sid: textOf(sid) ?? null });
+      onSignedOut(numberOf(generation), textOf(sid));
     }
     if (type === 'who') {
       const pair = current();

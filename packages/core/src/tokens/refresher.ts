@@ -1,6 +1,5 @@
 /** Runs the refreshes of one user: not too early, one tab at a time, and until somebody gives it up. */
 import type { Platform } from '../platform/platform.ts';
-import { within } from '../within.ts';
 import { attempt, type Outcome } from './attempt.ts';
 import type { TokenManagerOptions } from './events.ts';
 import { age, type Clocks } from './pair.ts';
@@ -13,8 +12,6 @@ import type { Vault } from './vault.ts';
 
 /** How long another tab's refresh is waited for, in ms. */
 const LOCK_WAIT = 5_000;
-/** How long the host's `refreshTokens` is waited for, in ms. */
-const HOST_TIMEOUT = 10_000;
 
 /** The session that is refreshed, as it stands at each moment. */
 export interface Refreshed {
@@ -25,8 +22,8 @@ export interface Refreshed {
   current(): Pair | null;
   /** The same, or a newer one that another tab told of. */
   newest(): Pair | null;
-  /** Whether `pair` takes the place of `mine`. */
-  isNewer(pair: Pair, mine: Pair): boolean;
+  /** Whether anything can be got in exchange for `pair`. */
+  canRefresh(pair: Pair): boolean;
 }
 
 export type Refresher = ReturnType<typeof makeRefresher>;
@@ -69,7 +66,7 @@ export function makeRefresher(
         attempt(clocks, vault, session, old, (pair, stamp) =>
           refreshTokens === undefined
             ? requestPair(platform, apiUrl, userID, pair.tokens.refreshToken, clocks, stamp, signal)
-            : requestFromHost(() => within(platform.timers, HOST_TIMEOUT, refreshTokens), userID, clocks),
+            : requestFromHost(platform, refreshTokens, userID, clocks, stamp, signal),
         ),
       );
     },

@@ -3,12 +3,16 @@ import { FATAL_CODES, type FatalCode, type RefreshErrorKind } from '../errors.ts
 import { send } from '../http.ts';
 import type { Clock, Platform } from '../platform/platform.ts';
 import { isRecord, textOf } from '../values.ts';
-import type { FatalReason } from './events.ts';
+import { within } from '../within.ts';
+import type { FatalReason, RefreshTokens } from './events.ts';
 import { type Clocks, pairFromReply } from './pair.ts';
-import type { Pair, Tokens } from './types.ts';
+import type { Pair } from './types.ts';
 
 /** A reply that took longer may be older than what another tab has got since; it is asked for again. */
 const STALE_REPLY = 15_000;
+
+/** How long the host's `refreshTokens` is waited for, in ms. */
+const HOST_TIMEOUT = 10_000;
 
 /** The moment that a refresh began at. */
 export interface Stamp {
@@ -81,10 +85,7 @@ export async function requestPair(
     }
     case 'problem': {
       const { code, status, requestId } = answer;
-      if (code === 'request_stale') {
-        clocks.server.learn(answer.body.serverTime, answer.sentWall, answer.tookMs);
-        return { kind: 'again', reason: 'the clock was wrong' };
-      }
+      if (isStale(code)) return stale(clocks, answer.body, answer.sentWall, answer.tookMs);
       if (isFinal(code, status)) return { kind: 'fatal', code, status, requestId };
       if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       // 400, 413, 415: the server did not understand the request.
@@ -106,15 +107,26 @@ export async function requestPair(
  * session: a `HostSessionEndedError`, and our server's own final word that the backend passed on.
  */
 export async function requestFromHost(
-  refreshTokens: () => Promise<Partial<Tokens>>,
+  { timers }: Platform,
+  refreshTokens: RefreshTokens,
   userID: string,
   clocks: Clocks,
+  stamp: Stamp,
+  outer: AbortSignal,
 ): Promise<Verdict> {
   try {
-    const body: unknown = await refreshTokens();
-    if (isRecord(body) && isFinal(body.code, body.status)) {
-      const requestId = textOf(body.requestId) ?? null;
-      return { kind: 'fatal', code: body.code, status: body.status as number, requestId };
+    const body: unknown = await within(
+      timers,
+      HOST_TIMEOUT,
+      (signal) => refreshTokens({ sentAt: stamp.server, signal }),
+      outer,
+    );
+    if (isRecord(body)) {
+      const { code, status } = body;
+      if (isStale(code)) return stale(clocks, body, stamp.wall, clocks.device.wall() - stamp.wall);
+      if (isFinal(code, status)) {
+        return { kind: 'fatal', code, status: status as number, requestId: textOf(body.requestId) ?? null };
+      }
     }
     const pair = pairFromReply(userID, body, clocks, true);
     if (typeof pair !== 'string') {
@@ -130,6 +142,17 @@ export async function requestFromHost(
     }
     return troubled('network', 'refreshTokens failed', { cause });
   }
+}
+
+/** Whether the server takes the request for an old one that was on its way for long. */
+function isStale(code: unknown): boolean {
+  return code === 'request_stale';
+}
+
+/** It was not old, or another can be sent: with the server's time, which the refusal tells. */
+function stale({ server }: Clocks, body: Record<string, unknown>, sentWall: number, tookMs: number): Verdict {
+  server.learn(body.serverTime, sentWall, tookMs);
+  return { kind: 'again', reason: 'the clock was wrong' };
 }
 
 /** Whether it is a refusal of our server's that ends the session. */

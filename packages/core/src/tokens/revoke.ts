@@ -27,13 +27,14 @@ export function makeRevoker(platform: Platform, apiUrl: string, vaults: readonly
   let busy = false;
   let wake = (): void => {};
 
-  async function present(tokens: Iterable<string>): Promise<void> {
-    for (const token of [...tokens]) {
+  async function present(tokens: readonly string[]): Promise<void> {
+    for (const token of tokens) {
       const bearer = token.startsWith('Bearer ');
       // `keepalive`, because apps leave the page right after a logout.
       const answer = await send(platform, 'POST', `${apiUrl}/auth/revoke`, {
         keepalive: true,
-        ...(bearer ? { body: {}, authorization: token } : { body: { refreshToken: token } }),
+        body: bearer ? {} : { refreshToken: token },
+        authorization: bearer ? token : undefined,
       });
       // Only our server's own word that it makes no difference to ask again counts as an answer.
       const final = answer.kind === 'problem' && !mayPass(answer.status);
@@ -44,10 +45,17 @@ export function makeRevoker(platform: Platform, apiUrl: string, vaults: readonly
     }
   }
 
+  /** What the server has not answered yet, or somebody else's client would have ticked off. */
+  async function left(): Promise<string[]> {
+    const all = new Set(waiting);
+    for (const vault of vaults) for (const token of await vault.outbox()) all.add(token);
+    return [...all];
+  }
+
   async function goOn(): Promise<void> {
     if (busy) return wake();
     busy = true;
-    for (let attempt = 1; waiting.size > 0; attempt += 1) {
+    for (let attempt = 1; (await left()).length + waiting.size > 0; attempt += 1) {
       const { network, random, timers } = platform;
       let undo: (() => void)[] = [];
       await new Promise<void>((resume) => {
@@ -56,7 +64,8 @@ export function makeRevoker(platform: Platform, apiUrl: string, vaults: readonly
         undo = [timers.after(pause, resume), network.subscribe((online) => online && resume())];
       });
       for (const one of undo) one();
-      await present(waiting);
+      // Read anew: whoever left it may have been answered meanwhile.
+      await present(await left());
     }
     busy = false;
   }
@@ -67,9 +76,6 @@ export function makeRevoker(platform: Platform, apiUrl: string, vaults: readonly
       if (waiting.size > 0) await vaults[1]?.keep([...waiting]);
       void goOn();
     },
-    flush: async () => {
-      for (const vault of vaults) for (const token of await vault.outbox()) waiting.add(token);
-      await goOn();
-    },
+    flush: goOn,
   };
 }

@@ -83,7 +83,7 @@ function webStorage(name: 'localStorage' | 'sessionStorage', key: string): Token
   const area = (): Area => {
     const found = host[name];
     if (!found) {
-      throw Object.assign(new Error(`${name} is not available here`), { name: 'SecurityError' });
+      throw new DOMException(`${name} is not available here`, 'SecurityError');
     }
     return found;
   };

@@ -13,7 +13,7 @@ export class TokenManager {
 
   constructor(options: TokenManagerOptions) {
     const logger = redacting(options.logger);
-    const { platform = webPlatform(), inUse = () => true, onRefreshError } = options;
+    const { platform = webPlatform(), onRefreshError } = options;
     this.#manager = makeManager({
       ...options,
       onRefreshError: (error) => {
@@ -22,7 +22,8 @@ export class TokenManager {
       },
       logger,
       platform,
-      inUse,
+      // Asked at each time: what does not say so is no reason to let the token end.
+      inUse: () => options.inUse?.() ?? true,
     });
   }
 

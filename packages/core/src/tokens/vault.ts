@@ -14,10 +14,11 @@ import type { Pair } from './types.ts';
 export const STORAGE_TIMEOUT = 5_000;
 
 /**
- * For how long, in ms awake, a storage that cannot be read counts as one that soon can. After that it is broken, and
- * a pair that never stood there is presented all the same: without it nobody would be signed in at all.
+ * For how long, in ms awake, a storage that cannot be read counts as one that soon can, and a write that was given up as
+ * one that may happen yet. After that it is broken, and a pair that never stood there is presented all the same: without
+ * it nobody would be signed in at all.
  */
-const UNREADABLE_PATIENCE = 60_000;
+const PATIENCE = 60_000;
 
 /**
  * Changes take turns in here, in the order in which the app asked for them: also those of a session that ends and of the
@@ -31,9 +32,6 @@ interface Line {
   /** Until when, by the clock that never jumps, a write that was given up counts as one that may happen yet. */
   late?: number;
 }
-
-/** For how long, in ms awake, a write that was given up is waited for before another one is tried. */
-const LATE_PATIENCE = 60_000;
 
 /** By what clients share, which is the page, or else the storage; and by lock. */
 const LINES = new WeakMap<object, Map<string, Line>>();
@@ -114,7 +112,7 @@ export function makeVault(
     return { pair: signedOut ? null : ownPair(record), signedOut };
   }
 
-  function ownPair(record: StoredTokens | null): Pair | null {
+  function ownPair(record?: StoredTokens | null): Pair | null {
     const mine = ours(record);
     return mine && pairFromStored(mine, clocks);
   }
@@ -124,22 +122,18 @@ export function makeVault(
     logouts = Math.max(logouts, generation);
   }
 
-  function ours(record: StoredTokens | null): StoredTokens | null {
+  function ours(record?: StoredTokens | null): StoredTokens | null {
     return record?.userID === userID ? record : null;
   }
 
   async function put(pair: Pair | null, before: StoredTokens | null): Promise<void> {
-    let rank = pair?.rank ?? 0;
-    try {
-      await set(recordOf(pair, before));
-      holds = pair !== null;
-    } catch (error) {
+    await set(recordOf(pair, before)).catch((error: unknown) => {
       // A write that hangs may happen yet.
-      if (!(error instanceof TimeoutError)) rank = 0;
+      if (error instanceof TimeoutError) note(pair?.rank);
       throw error;
-    } finally {
-      note(rank);
-    }
+    });
+    note(pair?.rank);
+    holds = pair !== null;
   }
 
   /**
@@ -153,10 +147,7 @@ export function makeVault(
     if (record === undefined || isBlocked(error) || error instanceof TimeoutError) return !holds;
     if (!record?.accessToken) return true;
     // A shorter text may fit where the pair did not.
-    return put(null, record).then(
-      () => true,
-      () => remove(),
-    );
+    return put(null, record).then(() => true, remove);
   }
 
   async function remove(): Promise<boolean> {
@@ -184,14 +175,15 @@ export function makeVault(
   function alone<T>(
     what: string,
     failed: Failed<T>,
-    change: (record: StoredTokens | null) => Promise<T>,
+    change: (record: StoredTokens | null, last?: StoredTokens | null) => Promise<T>,
   ): Promise<T> {
     const turn = line.turn.then(() =>
       platform.locks.hold(lock, STORAGE_TIMEOUT, async () => {
         let record: StoredTokens | null | undefined;
         try {
+          const { last } = line;
           record = await get();
-          return await change(record);
+          return await change(record, last);
         } catch (error) {
           fail(what, error);
           return await failed(error, record);
@@ -214,6 +206,8 @@ export function makeVault(
       }
     }
     const record = parseStored(value);
+    // Another tab went on: what it wrote is not to be taken back when a write of ours lands late.
+    if (overtakes(record, line.last)) line.last = record;
     opened = true;
     unreadableSince = null;
     const pair = ownPair(record);
@@ -237,26 +231,27 @@ export function makeVault(
     line.last = value;
     let late: number | undefined;
     await within(platform.timers, STORAGE_TIMEOUT, async () => {
-      await (value === null ? storage.remove() : storage.set(value));
-      if (!late) return;
-      if (line.late === late) line.late = 0;
+      try {
+        await (value === null ? storage.remove() : storage.set(value));
+      } finally {
+        if (line.late === late) line.late = 0;
+      }
       // Given up long ago, and done all the same: over what was written since, a logout perhaps.
-      void alone('it could not be saved', nothing, async (record) => {
-        const { last = null } = line;
+      if (!late) return;
+      void alone('it could not be saved', nothing, async (record, last = null) => {
         // Of two pairs the newer one stays, whichever was written last: it may be in use already.
         const stays = overtakes(value, last) ? value : last;
         const stands = record?.accessToken === value?.accessToken && record?.generation === value?.generation;
         if (stays === value ? overtakes(value, record) : stands) await write(stays);
-        else line.last = stays;
       });
     }).catch((error: unknown) => {
-      if (error instanceof TimeoutError) line.late = late = clocks.device.mono() + LATE_PATIENCE;
+      if (error instanceof TimeoutError) line.late = late = clocks.device.mono() + PATIENCE;
       throw error;
     });
   }
 
   /** Whether `one` holds a newer pair than `other` does of the same session, and knows of as many logouts. */
-  function overtakes(one: StoredTokens | null, other: StoredTokens | null): boolean {
+  function overtakes(one?: StoredTokens | null, other?: StoredTokens | null): boolean {
     const mine = ownPair(one);
     const theirs = ownPair(other);
     if (!mine || !theirs || mine.sid !== theirs.sid || mine.rank <= theirs.rank) return false;
@@ -270,7 +265,7 @@ export function makeVault(
   }
 
   /** A pair of `rank` stands in a storage, or another tab has it: either way, others may go on from it. */
-  function note(rank: number): void {
+  function note(rank = 0): void {
     stood = Math.max(stood, rank);
   }
 
@@ -292,7 +287,7 @@ export function makeVault(
      */
     withholds(pair: Pair): boolean {
       const now = clocks.device.mono();
-      if (pair.rank <= stood || now - (unreadableSince ?? now) < UNREADABLE_PATIENCE) return true;
+      if (pair.rank <= stood || now - (unreadableSince ?? now) < PATIENCE) return true;
       // Started in the background, before the phone was unlocked: its keychain opens once somebody looks at it.
       return !opened && !platform.lifecycle.visible();
     },
@@ -358,16 +353,13 @@ export function makeVault(
       return alone('it could not be saved', failed, async (record) => {
         if (!live()) return { kind: 'stopped' };
         if (!fresh()) return { kind: 'late' };
-        const pair = { ...given, receivedAt: Math.max(given.receivedAt, clocks.device.wall()) };
-        // Another user signed in here since, into a storage with room for one: theirs stays.
-        if (record !== null && record.userID !== userID) return { kind: 'pair', pair, stored: true };
+        let pair: Pair = { ...given, receivedAt: Math.max(given.receivedAt, clocks.device.wall()) };
         const { pair: stored, signedOut } = judge(record);
         if (signedOut) return { kind: 'signedOut' };
         if (stored !== null && stored.rank >= pair.rank) {
-          const same = stored.tokens.accessToken === pair.tokens.accessToken;
-          return { kind: 'pair', pair: same ? pair : stored, stored: true };
-        }
-        await put(pair, record);
+          if (stored.tokens.accessToken !== pair.tokens.accessToken) pair = stored;
+          // Another user may have signed in here since, into a storage with room for one: theirs stays.
+        } else if (record === null || ours(record)) await put(pair, record);
         return { kind: 'pair', pair, stored: true };
       });
     },
@@ -410,7 +402,7 @@ export function makeVault(
       let result: Ended | undefined;
       const unnoted: Failed<Ended> = async (_error, record) => {
         // Better no tombstone than a pair.
-        if (record && ours(record)) await remove();
+        if (ours(record)) await remove();
         return result ?? ended(null);
       };
       return alone('a logout could not be noted', unnoted, async (record) => {
@@ -425,12 +417,14 @@ export function makeVault(
       });
     },
 
-    /** Takes note of a logout that another tab told of, where the storage is not shared with it. */
-    heed(generation: number): Promise<void> {
+    /** Takes note of a logout of another tab, which told of it where the storage is not shared with it. */
+    heed(generation = 0): Promise<void> {
       knows(generation);
       return alone('a logout could not be noted', nothing, async (record) => {
         const mine = ours(record);
         if (mine !== null && mine.generation < generation) await set(recordOf(null, record));
+        // Nor is a logout to be taken back.
+        else line.last = record;
       });
     },
 

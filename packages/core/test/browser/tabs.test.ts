@@ -19,7 +19,7 @@ interface Seen {
 let server: Binary;
 let app: HostApp;
 let browser: Browser;
-/** The refreshes that left the browser. */
+/** What was presented by the refreshes that left the browser. */
 let refreshes: Happenings<string>;
 let users = 0;
 
@@ -35,7 +35,8 @@ beforeEach(async () => {
   browser = await launch();
   refreshes = new Happenings();
   browser.context.on('request', (request) => {
-    if (request.method() === 'POST' && request.url().endsWith('/auth/refresh')) refreshes.add(request.url());
+    if (request.method() !== 'POST' || !request.url().endsWith('/auth/refresh')) return;
+    refreshes.add(request.postDataJSON().refreshToken);
   });
 });
 afterEach(async () => await browser?.close());
@@ -84,7 +85,7 @@ describe.each([
     return pages;
   }
 
-  it('refresh about once a cycle, one frozen and one killed in between; a logout ends them all', async () => {
+  it('take turns to refresh, one frozen and one killed in between; a logout ends them all', async () => {
     const user = someone();
     const pages = await openTen(user);
     const [first, frozen] = pages as [Page, Page];
@@ -122,10 +123,12 @@ describe.each([
     expect(thawed.gap).toBeGreaterThan(4_000);
     await told(frozen, thawed.told + 2);
 
-    const cycles = (await seen(first)).told - before.told;
-    const asked = refreshes.items.length - before.asked;
-    expect(asked).toBeGreaterThanOrEqual(cycles - 1);
-    expect(asked).toBeLessThanOrEqual(cycles * 2 + 2);
+    // A cycle is what one refresh token is good for. Whoever had not heard of its successor yet presented it again, which is
+    // a matter of how busy the machine is; that everybody does is not: then nobody hears of anything.
+    const asked = refreshes.items.slice(before.asked);
+    const cycles = new Set(asked).size;
+    expect(cycles).toBeGreaterThanOrEqual((await seen(first)).told - before.told - 1);
+    expect(asked.length).toBeLessThanOrEqual((cycles * pages.length) / 2);
     for (const page of [...rest, frozen]) {
       expect(await seen(page)).toMatchObject({ ends: [], errors: [] });
     }

@@ -38,6 +38,12 @@ describe.each(['core', 'server', 'react-native'])('@chatsdk/%s', (name) => {
     expect(found).toEqual(wanted.sort());
   });
 
+  it('is published for everybody', async () => {
+    const { publishConfig } = JSON.parse(await readFile(join(home, 'package.json'), 'utf8'));
+    // A name with a scope is private unless told.
+    expect(publishConfig).toEqual({ access: 'public' });
+  });
+
   it('has the licences of the project', async () => {
     for (const licence of LICENCES) {
       expect(await readFile(join(home, licence), 'utf8')).toBe(await readFile(join(ROOT, licence), 'utf8'));

@@ -1,8 +1,9 @@
 /** What `npm run build` made, in each runtime that there is: the same program against the real server. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createContext, runInContext } from 'node:vm';
@@ -89,6 +90,55 @@ describe.each([
     const { stdout } = await run(executable, [...first, ...args, file], { cwd: ROOT, timeout: 50_000 });
     expect(JSON.parse(stdout)).toEqual(WANTED(name));
   });
+});
+
+describe.each([
+  ['node', process.execPath, `import ws from 'ws'; const platform = { webSocket: ws };`],
+  ['bun', bin('bun', 'bin/bun.exe'), 'const platform = {};'],
+])('%s, in an outage that outlives the token', (name, executable, prologue) => {
+  let own: Binary;
+  beforeAll(async () => {
+    own = await Binary.start('serve');
+  });
+  afterAll(async () => {
+    await own?.dispose();
+  });
+
+  it.each(['while it is connected', 'before it starts'])(
+    'that begins %s, does not end by itself',
+    async (when) => {
+      const { accessToken, refreshToken, expiresAt } = await own.mint(name, { accessTokenExpiry: '2s' });
+      const given = { userID: name, token: accessToken, refreshToken, expiresAt };
+      const file = join(directory, `outage-${name}.mjs`);
+      await writeFile(
+        file,
+        `import { ChatSDK } from '@chatsdk/core';
+       ${prologue}
+       const logger = { debug() {}, warn: () => console.log('trouble'), error: console.error };
+       const sdk = new ChatSDK({ apiUrl: '${own.api}', wsUrl: '${own.realtime}', platform, logger });
+       sdk.on('connectivity', async ({ state }) => {
+         console.log(state);
+         if (state === 'connected' && process.argv[2] === String(++times)) await sdk.logout();
+       });
+       let times = 0;
+       sdk.connect(${JSON.stringify(given)});`,
+      );
+      const early = when === 'before it starts';
+      if (early) await own.kill();
+      const child = spawn(executable, [file, early ? '1' : '2'], { cwd: ROOT });
+      const heard: string[] = [];
+      const ended = new Promise((resume) => child.once('exit', resume));
+      for await (const line of createInterface(child.stdout)) {
+        heard.push(line);
+        if (line === 'connected' && !early && heard.filter((one) => one === line).length === 1)
+          await own.kill();
+        // The first may come while the token is still good.
+        if (line === 'trouble' && heard.filter((one) => one === line).length === 3) await own.run();
+      }
+      expect(await ended).toBe(0);
+      expect(heard.at(-1)).toBe('connected');
+    },
+  );
 });
 
 /** The package as one script. */

@@ -29,7 +29,8 @@ async function size(source: string, external: string[]): Promise<number> {
   const outputs = [built].flat().flatMap((one) => ('output' in one ? one.output : []));
   const code = outputs.map((one) => (one.type === 'chunk' ? one.code : '')).join('');
   expect(code.includes('from"centrifuge"')).toBe(external.includes('centrifuge'));
-  return gzipSync(code, { level: 9 }).length;
+  // Notes for the bundler of an app, whose own output has them no more.
+  return gzipSync(code.replaceAll('/* @__PURE__ */ ', ''), { level: 9 }).length;
 }
 
 const CLIENT = `export { ChatSDK } from ${JSON.stringify(INDEX)};`;

@@ -1,4 +1,4 @@
-/** Stands in for `@react-native-community/netinfo`: tells a new listener of the state as it is. */
+/** Stands in for `@react-native-community/netinfo`: tells a new listener of the state as it is, a moment later. */
 interface State {
   readonly isConnected: boolean | null;
 }
@@ -9,7 +9,9 @@ export class FakeNetInfo {
 
   addEventListener(listener: (state: State) => void): () => void {
     this.listeners.add(listener);
-    listener(this.#state);
+    queueMicrotask(() => {
+      if (this.listeners.has(listener)) listener(this.#state);
+    });
     return () => {
       this.listeners.delete(listener);
     };

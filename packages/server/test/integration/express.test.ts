@@ -235,6 +235,14 @@ it('a request that was held up on its way from the page uses nothing up', async 
 
 describe.each([
   ['no body parser', (_app: express.Express) => {}],
+  [
+    'a middleware that held the body back while it waited',
+    (app: express.Express) =>
+      void app.use((req, _res, next) => {
+        req.pause();
+        setImmediate(next);
+      }),
+  ],
   ['a parser that keeps the text', (app: express.Express) => void app.use(express.text({ type: '*/*' }))],
   ['a parser that keeps the bytes', (app: express.Express) => void app.use(express.raw({ type: '*/*' }))],
 ])('in a host with %s', (_name, prepare) => {

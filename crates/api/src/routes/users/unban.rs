@@ -21,6 +21,7 @@ use crate::routes::{DONE, Done};
     security(("apiKey" = [])),
     params(("userId" = inline(crate::openapi::schema::UserIdText), Path, description = "Your id of the person, percent-encoded")),
     responses((status = 200, description = "There is no ban", body = Done)),
+    extensions(("x-error-codes" = json!(["app_disabled"]))),
 )]
 pub(crate) async fn unban(
     State(auth): State<Auth>,
@@ -28,6 +29,7 @@ pub(crate) async fn unban(
     UserPath(user): UserPath,
     Caller(peer): Caller,
 ) -> Result<Json<Done>, Problem> {
+    auth.admit(&key.caller.app)?;
     finish(async move {
         auth.change_user(
             &key.caller.app,

@@ -101,7 +101,12 @@ impl<P: Platform> Session<P> {
         error
     }
 
-    pub(super) fn signed_out(&self) {
+    /// The user logged out in another process, which told of `generation` logouts, or of none.
+    pub(super) fn signed_out(&self, generation: i64) {
+        let shared = self.shared.clone();
+        self.shared
+            .background
+            .add(async move { shared.vault.heed(generation).await });
         if self.is_closed() {
             return;
         }

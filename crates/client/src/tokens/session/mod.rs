@@ -223,7 +223,7 @@ impl<P: Platform> Session<P> {
         // Goes on after the session.
         self.shared
             .background
-            .add(async move { shared.revoker.flush(&shared).await });
+            .add(async move { shared.revoker.go_on(&shared).await });
     }
 
     /// Takes up a pair that the host got meanwhile, where it is newer than the one in use.

@@ -156,7 +156,7 @@ impl<P: Platform> Session<P> {
                         let kept = session.vault().is_durable();
                         return session.adopt(newer, kept).await;
                     }
-                    Saved::SignedOut => return session.signed_out(),
+                    Saved::SignedOut => return session.signed_out(0),
                     Saved::Kept(_) | Saved::Late => return,
                 }
             }

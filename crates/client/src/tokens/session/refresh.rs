@@ -56,7 +56,7 @@ impl<P: Platform> Session<P> {
         let name = &self.shared.refresh_lock;
         let outcome = hold(self.platform(), name, LOCK_WAIT, attempt(self, &old)).await;
         match outcome {
-            Outcome::SignedOut => self.signed_out(),
+            Outcome::SignedOut => self.signed_out(0),
             Outcome::Trouble(trouble) => self.failed(trouble, &old),
             Outcome::Fatal { fatal, pair } => {
                 self.end(fatal.reason, fatal.status, fatal.request_id);
@@ -96,13 +96,13 @@ impl<P: Platform> Session<P> {
             return request_pair(self.platform(), &shared.clock, url, user, token, stamp).await;
         };
         // One that takes too long is dropped.
-        let call = guarded(refresh_tokens);
+        let call = guarded(|| refresh_tokens(stamp.server));
         let answer = match within(self.platform(), HOST_TIMEOUT, call).await {
             Some(Some(answer)) => answer,
             Some(None) => Err(HostError::from("it panicked")),
             None => Err(format!("no answer within {HOST_TIMEOUT} ms").into()),
         };
         let user = &shared.options.user_id;
-        judge_host(self.platform(), &shared.clock, user, answer)
+        judge_host(self.platform(), &shared.clock, user, stamp, answer)
     }
 }

@@ -67,11 +67,7 @@ impl<P: Platform> Session<P> {
         if !ours && generation <= self.vault().generation() {
             return;
         }
-        let shared = self.shared.clone();
-        self.shared
-            .background
-            .add(async move { shared.vault.heed(generation).await });
-        self.signed_out();
+        self.signed_out(generation);
     }
 
     fn look_soon(self: Arc<Self>) {
@@ -95,7 +91,7 @@ impl<P: Platform> Session<P> {
         }
         let saved = self.vault().save_theirs(&pair).await;
         match outcome_of(saved, pair) {
-            Outcome::SignedOut => self.signed_out(),
+            Outcome::SignedOut => self.signed_out(0),
             Outcome::Pair { pair, .. } => {
                 let kept = self.vault().is_durable();
                 self.adopt(pair, kept).await;
@@ -107,7 +103,7 @@ impl<P: Platform> Session<P> {
     /// Somebody else may have changed the storage.
     async fn look(&self) {
         match self.vault().read().await {
-            Stored::SignedOut => self.signed_out(),
+            Stored::SignedOut => self.signed_out(0),
             Stored::Pair(Some(pair)) => {
                 let kept = self.vault().is_durable();
                 self.adopt(pair, kept).await;

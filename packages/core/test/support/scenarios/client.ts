@@ -139,7 +139,7 @@ export class Client {
       platform: process.platform,
       refreshBufferMs: options.refreshBuffer === undefined ? undefined : duration(options.refreshBuffer),
       inUse: () => flag(options.socket, true),
-      refreshTokens: host ? () => this.#link.host(this.#session, process) : undefined,
+      refreshTokens: host ? ({ sentAt }) => this.#link.host(this.#session, sentAt, process) : undefined,
       onTokenRefresh:
         onToken === 'absent'
           ? undefined

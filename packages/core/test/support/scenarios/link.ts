@@ -55,11 +55,12 @@ export class Link {
     };
   }
 
-  /** The host's backend, which holds the newest refresh token of the session, refreshes with it. */
-  async host(session: string, process: Process): Promise<Record<string, unknown>> {
+  /** The host's backend, which holds the newest refresh token of the session, refreshes with it, and passes on `sentAt`. */
+  async host(session: string, sentAt: number, process: Process): Promise<Record<string, unknown>> {
     const { refreshToken } = this.#names.newest(session);
-    const answer = await process.arrive(this.#send('host', refreshToken, null, process, () => {}));
-    if (answer.status !== 200) throw new Error(`the backend answered ${answer.status}`);
+    const answer = await process.arrive(this.#send('host', refreshToken, sentAt, process, () => {}));
+    if (answer.status !== 200 && answer.status !== 408)
+      throw new Error(`the backend answered ${answer.status}`);
     const { refreshToken: _kept, ...given } = JSON.parse(await answer.text());
     return given;
   }

@@ -68,10 +68,15 @@ export class Place {
     const wait = this.fault === 'slow' ? SLOW : this.fault === 'late' && kind === 'writes' ? LATE : 0;
     const value = kind === 'reads' || wait === 0 ? work() : undefined;
     if (wait === 0) return process.alive ? (value as T) : new Promise(() => {});
-    return new Promise<T>((resolve) => {
+    return new Promise<T>((resolve, reject) => {
       process.after(wait, () => {
-        const late = kind === 'reads' ? (value as T) : work();
-        if (process.alive) resolve(late);
+        try {
+          const late = kind === 'reads' ? (value as T) : work();
+          if (process.alive) resolve(late);
+        } catch (error) {
+          // It was full by the time that it came to write.
+          reject(error);
+        }
       });
     });
   }
