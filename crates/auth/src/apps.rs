@@ -10,10 +10,14 @@ use chatsdk_types::ErrorCode;
 
 use crate::audit::Audit;
 use crate::keys::{CreatedKey, KeyTerms};
+use crate::lifetimes::{Life, Unfit};
 use crate::{Auth, AuthError, Peer};
 
 impl Auth {
     /// Creates an app and its first key in one step, so that there is never an app that nobody can call.
+    ///
+    /// # Errors
+    /// [`AuthError::Field`] where nothing could be minted with these lifetimes: `access_ttl`, `refresh_ttl`, `session_ttl`.
     pub async fn create_app(
         &self,
         name: String,
@@ -21,6 +25,18 @@ impl Auth {
         terms: KeyTerms,
         actor: &str,
     ) -> Result<(App, CreatedKey), AuthError> {
+        let unfit = |unfit: Unfit| AuthError::Field {
+            field: match unfit.life {
+                Life::Access => "access_ttl",
+                Life::Refresh => "refresh_ttl",
+                Life::Session => "session_ttl",
+            },
+            detail: unfit.detail,
+        };
+        self.0
+            .config
+            .lifetimes(&AppLifetimes::default(), &lifetimes)
+            .map_err(unfit)?;
         let now = self.0.clock.now();
         let app = App {
             id: AppId::new(now, &*self.0.entropy),

@@ -1,12 +1,13 @@
 //! Minting: a host that knows who somebody is asks for tokens for them.
 
-use chatsdk_store::{Session, UserPatch};
+use chatsdk_store::{AppLifetimes, Session, UserPatch};
 use chatsdk_types::tokens::TokenReply;
 use chatsdk_types::{ErrorCode, Lifetime, Millis, SessionId, UserId};
 
 use crate::audit::Audit;
 use crate::keys::KeyCaller;
-use crate::{Auth, AuthConfig, AuthError, Peer};
+use crate::lifetimes::{Life, Lifetimes, Unfit};
+use crate::{Auth, AuthError, Peer};
 
 /// What a host asks for.
 #[derive(Debug, Clone)]
@@ -25,14 +26,6 @@ pub struct Mint {
     pub device_id: Option<String>,
     /// What to call the device in lists.
     pub device_name: Option<String>,
-}
-
-/// The lifetimes of one session, decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Lifetimes {
-    access: Lifetime,
-    refresh: Lifetime,
-    session: Lifetime,
 }
 
 impl Auth {
@@ -143,83 +136,21 @@ impl Auth {
     }
 
     async fn lifetimes(&self, caller: &KeyCaller, mint: &Mint) -> Result<Lifetimes, AuthError> {
-        let config = &self.0.config;
         let app = self.app(&caller.app).await?.lifetimes;
-        let access = mint.access_ttl.or(app.access).unwrap_or(config.access_ttl);
-        let session = mint
-            .session_ttl
-            .or(app.session)
-            .unwrap_or(config.session_ttl);
-        // A default that is longer than a session that was asked for gives way to it; one that was
-        // asked for does not.
-        let refresh = mint
-            .refresh_ttl
-            .unwrap_or_else(|| app.refresh.unwrap_or(config.refresh_ttl).min(session));
-        whole_seconds("accessTokenExpiry", access)?;
-        within(
-            "accessTokenExpiry",
-            access,
-            config.min_access_ttl,
-            AuthConfig::MAX_ACCESS_TTL,
-        )?;
-        within(
-            "refreshTokenExpiry",
-            refresh,
-            config.min_refresh_ttl.min(session),
-            AuthConfig::MAX_REFRESH_TTL,
-        )?;
-        within(
-            "sessionExpiry",
-            session,
-            config.min_refresh_ttl,
-            AuthConfig::MAX_SESSION_TTL,
-        )?;
-        if access > refresh {
-            return Err(AuthError::Field {
-                field: "accessTokenExpiry",
-                detail: format!(
-                    "An access token of {access} would outlive its refresh token of {refresh}."
-                ),
-            });
-        }
-        if refresh > session {
-            return Err(AuthError::Field {
-                field: "refreshTokenExpiry",
-                detail: format!(
-                    "A refresh token of {refresh} would outlive its session of {session}."
-                ),
-            });
-        }
-        Ok(Lifetimes {
-            access,
-            refresh,
-            session,
-        })
-    }
-}
-
-fn whole_seconds(field: &'static str, asked: Lifetime) -> Result<(), AuthError> {
-    if asked.as_millis() % 1000 == 0 {
-        Ok(())
-    } else {
-        let detail = format!("It is a whole number of seconds; {asked} is not.");
-        Err(AuthError::Field { field, detail })
-    }
-}
-
-fn within(
-    field: &'static str,
-    asked: Lifetime,
-    min: Lifetime,
-    max: Lifetime,
-) -> Result<(), AuthError> {
-    if (min..=max).contains(&asked) {
-        Ok(())
-    } else {
-        Err(AuthError::Field {
-            field,
-            detail: format!("It is between {min} and {max}; {asked} is not."),
-        })
+        let asked = AppLifetimes {
+            access: mint.access_ttl,
+            refresh: mint.refresh_ttl,
+            session: mint.session_ttl,
+        };
+        let unfit = |unfit: Unfit| AuthError::Field {
+            field: match unfit.life {
+                Life::Access => "accessTokenExpiry",
+                Life::Refresh => "refreshTokenExpiry",
+                Life::Session => "sessionExpiry",
+            },
+            detail: unfit.detail,
+        };
+        self.0.config.lifetimes(&app, &asked).map_err(unfit)
     }
 }
 

@@ -58,6 +58,18 @@ pub async fn run(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Vec<Valu
         .collect()
 }
 
+/// Runs a command that fails and answers `error` of the JSON line that says why.
+pub async fn refused(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Value {
+    let output = chatsdk(binary, data_dir, arguments)
+        .arg("--json")
+        .output()
+        .await
+        .expect("the binary runs");
+    assert!(!output.status.success(), "{arguments:?} did not fail");
+    let line: Value = serde_json::from_slice(&output.stdout).expect("one JSON line");
+    line["error"].clone()
+}
+
 /// Starts `chatsdk serve` on free ports and waits until it is ready.
 pub async fn serve(
     binary: &Path,

@@ -52,6 +52,8 @@ export function reactNativePlatform({ appState, netInfo }: ReactNativeModules): 
     // Clients of one user share a session, as on a page.
     shared: sharedMap,
     storage: memoryStorage,
+    // An app ends when the system says so.
+    stay: () => () => {},
   };
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chatsdk_api::Network;
-use chatsdk_auth::AuthConfig;
+use chatsdk_auth::{AuthConfig, Life};
 use chatsdk_store::Location;
 use chatsdk_types::Lifetime;
 
@@ -308,7 +308,7 @@ impl Config {
             "off" => Ok(false),
             _ => Err("it takes `on` or `off`".to_owned()),
         };
-        Ok(Self {
+        let config = Self {
             listen: layers.address("listen")?,
             realtime_listen: layers.address("realtime_listen")?,
             database,
@@ -361,7 +361,16 @@ impl Config {
             })?,
             compress_from: layers.parse("realtime.compress_from", number)?,
             data_dir,
-        })
+        };
+        if let Err(unfit) = config.auth.check_lifetimes() {
+            let key = match unfit.life {
+                Life::Access => "tokens.access_ttl",
+                Life::Refresh => "tokens.refresh_ttl",
+                Life::Session => "tokens.session_ttl",
+            };
+            layers.parse(key, |_| Err::<(), _>(unfit.detail))?;
+        }
+        Ok(config)
     }
 }
 

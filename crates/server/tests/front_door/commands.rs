@@ -426,3 +426,41 @@ async fn secrets_are_private() {
         |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&data), mode(&data.join("secret"))), (0o700, 0o600));
 }
+
+/// An app that nothing could be minted for is not made, and who makes it hears which lifetime is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn lifetimes_that_cannot_be_are_refused_when_they_are_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    for (lifetimes, flag) in [
+        (&["--access-ttl", "30d"][..], "--access-ttl: "),
+        (
+            &["--access-ttl", "1d", "--refresh-ttl", "1h"],
+            "--access-ttl: ",
+        ),
+        (&["--refresh-ttl", "999d"], "--refresh-ttl: "),
+        (
+            &["--refresh-ttl", "60d", "--session-ttl", "30d"],
+            "--refresh-ttl: ",
+        ),
+        (&["--session-ttl", "1m"], "--session-ttl: "),
+    ] {
+        let command = [&["app", "create", "dead"], lifetimes].concat();
+        let why = process::refused(crate::common::binary(), data, &command).await;
+        assert_eq!(why["code"], "invalid_field", "{why}");
+        assert!(why["detail"].as_str().unwrap().starts_with(flag), "{why}");
+    }
+    assert!(run(data, &["app", "list"]).await.is_empty());
+
+    let file = dir.path().join("chatsdk.toml");
+    std::fs::write(&file, "[tokens]\naccess_ttl = \"5s\"\n").unwrap();
+    let command = ["app", "list", "--config", file.to_str().unwrap()];
+    let why = process::refused(crate::common::binary(), data, &command).await;
+    assert!(
+        why["detail"]
+            .as_str()
+            .unwrap()
+            .contains("tokens.access_ttl"),
+        "{why}"
+    );
+}

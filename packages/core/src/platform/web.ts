@@ -39,8 +39,9 @@ export function supported<T extends RequestInit>(init: T): T {
 }
 
 /** What a developer has to look at, where the app names no logger; nothing of the ordinary course. */
-export function consoleOf(): { warn(message: string): void; error(message: string): void } {
-  const { warn, error } = globalThis.console;
+export function consoleOf(): Partial<Pick<Console, 'warn' | 'error'>> {
+  // Some engines have none by themselves.
+  const { warn, error } = globalThis.console ?? {};
   return { warn, error };
 }
 

@@ -9,7 +9,7 @@ export class FakeNetInfo {
 
   addEventListener(listener: (state: State) => void): () => void {
     this.listeners.add(listener);
-    queueMicrotask(() => {
+    void Promise.resolve().then(() => {
       if (this.listeners.has(listener)) listener(this.#state);
     });
     return () => {
