@@ -31,6 +31,7 @@ mod state;
 
 pub use arrival::Network;
 pub use docs::errors_reference;
+pub use extract::key::shows_credential;
 pub use extract::peer::address;
 pub use node::Node;
 pub use openapi::openapi;

@@ -12,7 +12,7 @@ use chatsdk_types::{AppId, ErrorCode, KeyId, SessionId, UserId};
 use tokio::sync::Mutex;
 
 use crate::journal::Journal;
-use crate::service::Ended;
+use crate::service::{Ended, OpenTo};
 use crate::{Auth, AuthError};
 
 /// Where this process stands in the control log.
@@ -20,15 +20,22 @@ use crate::{Auth, AuthError};
 pub(crate) struct Tail {
     last: Mutex<i64>,
     journal: Journal,
+    /// Whether changes are written to the journal: not by a command that found none.
+    writes_journal: bool,
 }
 
 impl Tail {
-    pub(crate) fn open(data_dir: &Path) -> Result<(Self, Option<Vec<ControlEntry>>), AuthError> {
+    pub(crate) fn open(
+        data_dir: &Path,
+        to: OpenTo,
+    ) -> Result<(Self, Option<Vec<ControlEntry>>), AuthError> {
         let (journal, entries) = Journal::open(data_dir).map_err(AuthError::Journal)?;
+        let writes_journal = to == OpenTo::Serve || entries.is_some();
         Ok((
             Self {
                 last: Mutex::new(0),
                 journal,
+                writes_journal,
             },
             entries,
         ))
@@ -79,7 +86,7 @@ impl Auth {
 
     async fn write_journal(&self, mut entries: Vec<ControlEntry>) -> Result<(), AuthError> {
         entries.retain(|entry| Journal::keeps(entry.kind));
-        if entries.is_empty() {
+        if entries.is_empty() || !self.0.tail.writes_journal {
             return Ok(());
         }
         let journal = self.0.tail.journal.clone();

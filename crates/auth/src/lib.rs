@@ -58,7 +58,7 @@ pub use lifetimes::{Life, Lifetimes, Unfit};
 pub use mint::Mint;
 pub use peer::Peer;
 pub use revoke::{RevokeScope, Which};
-pub use service::{Auth, Ended, Opened};
+pub use service::{Auth, Ended, OpenTo, Opened};
 pub use signing_keys::{JWKS_MAX_AGE, PUBLISHED_BEFORE, ROTATED_EVERY};
 pub use sweep::Sweep;
 pub use users::UserChange;

@@ -7,7 +7,7 @@ use chatsdk_store::{ControlEntry, ControlKind, StoreError, Tx};
 use chatsdk_types::{AppId, KeyId, Millis, UserId};
 
 use crate::journal::Journal;
-use crate::service::Opened;
+use crate::service::{OpenTo, Opened};
 use crate::{Auth, AuthConfig, AuthError};
 
 /// The mark that `chatsdk backup` leaves in the copy.
@@ -18,6 +18,7 @@ impl Auth {
     pub(crate) async fn recall(
         &self,
         journal: Option<Vec<ControlEntry>>,
+        to: OpenTo,
     ) -> Result<Opened, AuthError> {
         let store = &self.0.store;
         let mut opened = Opened::default();
@@ -37,9 +38,11 @@ impl Auth {
             }
         } else {
             opened.unknown_since = backed_up_at;
-            self.begin_journal(&mut opened).await?
+            self.without_journal(&mut opened, to).await?
         };
-        if backed_up_at.is_some() {
+        // What a restore without a journal leaves unknown is for the server to say. A command that is run
+        // before it must not use that up.
+        if backed_up_at.is_some() && (journal.is_some() || to == OpenTo::Serve) {
             store
                 .write(move |tx| Box::pin(async move { tx.delete_meta(BACKED_UP_AT).await }))
                 .await?;
@@ -49,12 +52,15 @@ impl Auth {
         Ok(opened)
     }
 
-    /// Writes a first journal from what the database knows, and answers how far that goes.
-    async fn begin_journal(&self, opened: &mut Opened) -> Result<i64, AuthError> {
+    /// Answers how far the database's own log goes; a server writes a first journal from it.
+    async fn without_journal(&self, opened: &mut Opened, to: OpenTo) -> Result<i64, AuthError> {
         let now = self.0.clock.now();
         let known = self.0.store.control_since(0, u32::MAX).await?;
         let begin = known.last().map_or(0, |entry| entry.seq);
         opened.journal_missing = known.iter().any(|entry| Journal::keeps(entry.kind));
+        if to == OpenTo::Command {
+            return Ok(begin);
+        }
         self.rewrite_journal(move |mut entries| {
             entries.extend(known.into_iter().filter(|entry| Journal::keeps(entry.kind)));
             recent(entries, now)

@@ -86,6 +86,18 @@ impl std::fmt::Debug for Inner {
     }
 }
 
+/// What the service is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenTo {
+    /// To serve: this process begins a journal where there is none, and says what a restore without one
+    /// leaves unknown.
+    Serve,
+    /// For a command beside a server, or before there is one: it begins no journal and leaves the mark of a
+    /// restore to the server. What it changes stands in the database's own log, from which every server
+    /// carries it into its journal.
+    Command,
+}
+
 /// What opening the service found out, for the log of the process that opened it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
@@ -105,17 +117,18 @@ const SECRET_FINGERPRINT: &str = "secret_fingerprint";
 impl Auth {
     /// Opens the service on a migrated store: checks that `secret` is the one that its keys are
     /// sealed with, makes the first signing key, carries revocations over from the journal in
-    /// `data_dir`, and loads what every request asks.
+    /// `data_dir`, and loads what every request asks. `to` says who takes note of what is unknown.
     pub async fn open(
         store: Store,
         config: AuthConfig,
         secret: &DeploymentSecret,
         data_dir: &Path,
+        to: OpenTo,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<(Self, Opened), AuthError> {
         Self::check_secret(&store, secret).await?;
-        let (tail, journal) = Tail::open(data_dir)?;
+        let (tail, journal) = Tail::open(data_dir, to)?;
         let limits = Limits::new(config.rate_limits);
         let auth = Self(Arc::new(Inner {
             store,
@@ -139,7 +152,7 @@ impl Auth {
         }));
         auth.ensure_signing_key().await?;
         auth.reload_signing_keys().await?;
-        let opened = auth.recall(journal).await?;
+        let opened = auth.recall(journal, to).await?;
         Ok((auth, opened))
     }
 

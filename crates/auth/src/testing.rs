@@ -18,6 +18,7 @@ pub(crate) async fn open(location: Location, directory: &Path, clock: &ManualClo
         AuthConfig::default(),
         &secret,
         directory,
+        crate::OpenTo::Serve,
         Arc::new(clock.clone()),
         Arc::new(SystemEntropy),
     )

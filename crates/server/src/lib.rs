@@ -33,8 +33,8 @@ mod workers;
 pub use lifecycle::asked_to_end;
 pub use running::{Server, StartError};
 
-/// Says what opening the service found out about the past.
-pub(crate) fn report_opening(opened: &chatsdk_auth::Opened) {
+/// Says that opening the service carried revocations into an older database.
+pub(crate) fn report_replayed(opened: &chatsdk_auth::Opened) {
     if opened.replayed > 0 {
         tracing::warn!(
             count = opened.replayed,
@@ -42,13 +42,21 @@ pub(crate) fn report_opening(opened: &chatsdk_auth::Opened) {
             opened.replayed
         );
     }
+}
+
+/// What a restore without a journal leaves unknown, as a sentence.
+pub(crate) fn unknown_period(since: chatsdk_types::Millis) -> String {
+    format!(
+        "the database was restored from the backup of {}, and there is no revocation journal in the data directory: \
+         what was revoked or banned between then and now is unknown; end sessions by user where in doubt",
+        commands::moment(since)
+    )
+}
+
+/// Says what is unknown of the past.
+pub(crate) fn report_unknown(opened: &chatsdk_auth::Opened) {
     if let Some(since) = opened.unknown_since {
-        tracing::warn!(
-            since,
-            "the database was restored from the backup of {}, and there is no revocation journal in the data directory: \
-             what was revoked or banned between then and now is unknown; end sessions by user where in doubt",
-            commands::moment(since)
-        );
+        tracing::warn!(since, "{}", unknown_period(since));
     } else if opened.journal_missing {
         tracing::warn!(
             "there is no revocation journal in the data directory. That is as it should be on a new node; if the \

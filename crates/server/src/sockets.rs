@@ -82,6 +82,9 @@ async fn http_stream(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
+    if let Some(refusal) = credential_in_address(&request) {
+        return refusal;
+    }
     let remote = client(&request, remote);
     answered(engine.http_stream(request, remote).await).await
 }
@@ -96,7 +99,25 @@ async fn events(
 }
 
 async fn emulation(State(engine): State<Engine<TokenAuthority>>, request: Request) -> Response {
+    if let Some(refusal) = credential_in_address(&request) {
+        return refusal;
+    }
     answered(engine.emulation(request).await).await
+}
+
+/// The refusal of a request with a key or a token in its address, under whatever name. The engine knows
+/// the names that such members have elsewhere; how ours look, it does not. An `EventSource` is not asked:
+/// it has nowhere else to put its connect command.
+fn credential_in_address(request: &Request) -> Option<Response> {
+    let query = request.uri().query()?;
+    chatsdk_api::shows_credential(query).then(|| {
+        Problem::new(ErrorCode::InvalidRequest)
+            .detail(
+                "A key or a token must not stand in the query string, where logs keep it: send an access token in the \
+                 connect command, and replace what was sent.",
+            )
+            .into_response()
+    })
 }
 
 /// An answer of the engine's, unless it is a refusal: that is told as everywhere else.
@@ -119,6 +140,9 @@ async fn upgrade(
     ConnectInfo(remote): ConnectInfo<SocketAddr>,
     mut request: Request,
 ) -> Response {
+    if let Some(refusal) = credential_in_address(&request) {
+        return refusal;
+    }
     let remote = client(&request, remote);
     let response = engine.upgrade(&mut request, remote);
     let status = response.status();

@@ -209,6 +209,7 @@ async fn open(layers: &Layers, clock: &ManualClock) -> Auth {
         config.auth,
         &secret,
         &config.data_dir,
+        chatsdk_auth::OpenTo::Serve,
         Arc::new(clock.clone()),
         Arc::new(SystemEntropy),
     )

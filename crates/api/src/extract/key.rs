@@ -142,9 +142,41 @@ fn missing(headers: &HeaderMap) -> Problem {
     }
 }
 
+/// Whether a query shows an API key or a token, by its look and under any name.
+pub fn shows_credential(query: &str) -> bool {
+    let text = unescaped(query);
+    text.contains("csk_")
+        || text
+            .split(['&', ';', '='])
+            .any(|part| part.trim_start().starts_with("eyJ"))
+}
+
+/// `text` without its escapes; what is no escape stays as it is.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let escape = after.get(..2).and_then(|digits| {
+            let digit = |at: usize| char::from(digits[at]).to_digit(16);
+            Some((digit(0)? << 4 | digit(1)?) as u8)
+        });
+        match escape {
+            Some(meant) if *byte == b'%' => {
+                bytes.push(meant);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Whether a query carries a key, by its name or by its look.
 fn has_key(query: &str) -> bool {
-    query.contains("csk_")
+    unescaped(query).contains("csk_")
         || query.split('&').any(|pair| {
             let name = pair.split('=').next().unwrap_or_default();
             names_key(name)
@@ -213,6 +245,25 @@ mod tests {
             code(&[("sec-fetch-mode", "cors"), ("x-api-key", "a")], None),
             Ok("a".into())
         );
+    }
+
+    #[test]
+    fn credentials_show_whatever_they_are_called() {
+        for query in [
+            "x=csk_live_x",
+            "x=eyJhbGciOiJFZERTQSJ9.e30.x",
+            "csk_live_x",
+            "eyJhbGciOiJFZERTQSJ9",
+            "a=1;b=%65yJ",
+            "x=%63sk_live",
+            "x=%zz%63sk_live",
+            "x=%20eyJ",
+        ] {
+            assert!(shows_credential(query), "{query}");
+        }
+        for query in ["", "format=protobuf", "x=%", "x=%+1&y=keyJ", "x=%é"] {
+            assert!(!shows_credential(query), "{query}");
+        }
     }
 
     #[test]

@@ -56,6 +56,10 @@ async fn param<S: Send + Sync>(
     state: &S,
     name: &'static str,
 ) -> Result<String, Problem> {
+    if !is_escaped_well(parts.uri.path()) {
+        return Err(Problem::new(ErrorCode::InvalidRequest)
+            .detail("A percent sign in the path is followed by two hexadecimal digits."));
+    }
     let params = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|_| {
@@ -67,4 +71,28 @@ async fn param<S: Send + Sync>(
         .find(|(known, _)| *known == name)
         .map(|(_, value)| value.to_owned())
         .ok_or_else(|| Problem::internal(format!("the route has no {name}")))
+}
+
+/// Whether each percent sign begins an escape. The router takes others as they stand, so that a mistake
+/// in a host's encoding would name somebody else.
+fn is_escaped_well(path: &str) -> bool {
+    path.split('%').skip(1).all(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_escaped_well;
+
+    #[test]
+    fn a_percent_sign_begins_an_escape() {
+        for good in ["/a", "/%25", "/%c3%A4/b", ""] {
+            assert!(is_escaped_well(good), "{good}");
+        }
+        for bad in ["/%", "/%2", "/%zz", "/%2/b", "/%%25", "/%é"] {
+            assert!(!is_escaped_well(bad), "{bad}");
+        }
+    }
 }

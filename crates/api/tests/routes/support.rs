@@ -128,6 +128,7 @@ impl Server {
             config,
             &secret,
             dir.path(),
+            chatsdk_auth::OpenTo::Serve,
             Arc::new(clock.clone()),
             Arc::new(SystemEntropy),
         )

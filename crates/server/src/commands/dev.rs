@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::output::{Failure, print_line};
 use super::serve::{ListenFlags, announce, until_the_end};
-use super::{Global, open};
+use super::{Global, open_to_serve};
 use crate::Server;
 use crate::config::Config;
 
@@ -50,7 +50,7 @@ impl Dev {
                 ));
             }
         }
-        let auth = open(&config).await?;
+        let auth = open_to_serve(&config).await?;
         let (caller, key) = dev_app(&auth, &config.data_dir).await?;
         seed(&auth, &caller).await?;
         let server = Server::start(

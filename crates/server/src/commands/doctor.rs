@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chatsdk_auth::{OpenTo, Opened};
 use chatsdk_store::Store;
 use chatsdk_types::ErrorCode;
 use clap::Args;
@@ -100,8 +101,8 @@ impl Doctor {
                 return;
             }
         }
-        let auth = match super::open(&config).await {
-            Ok(auth) => auth,
+        let (auth, opened) = match super::open(&config, OpenTo::Command).await {
+            Ok(opened) => opened,
             Err(failure) => {
                 note("database", Err(failure.detail()));
                 return;
@@ -111,6 +112,9 @@ impl Doctor {
             "database",
             Ok("it answers, its schema is current, and the secret fits".into()),
         );
+        if let Some(outcome) = past(&opened) {
+            note("revocations", outcome);
+        }
         match auth.apps().await {
             Ok(apps) if apps.is_empty() => note(
                 "apps",
@@ -127,6 +131,19 @@ impl Doctor {
             note("database", Err(error.to_string()));
         }
     }
+}
+
+/// What opening found out about a restore; nothing where there was none.
+fn past(opened: &Opened) -> Option<Result<String, String>> {
+    if let Some(since) = opened.unknown_since {
+        return Some(Err(crate::unknown_period(since)));
+    }
+    let count = opened.replayed;
+    (count > 0).then(|| {
+        Ok(format!(
+            "the database was older than the revocation journal; {count} were carried into it"
+        ))
+    })
 }
 
 /// Whether the address is free, or held by a ChatSDK that answers.

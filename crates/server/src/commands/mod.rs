@@ -25,7 +25,7 @@ mod user;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chatsdk_auth::Auth;
+use chatsdk_auth::{Auth, OpenTo, Opened};
 use chatsdk_store::Store;
 use chatsdk_types::{AppId, SystemClock, SystemEntropy};
 use clap::{Args, Parser, Subcommand};
@@ -142,7 +142,9 @@ impl Global {
     async fn auth(&self) -> Result<Auth, Failure> {
         let config = Config::parse(&self.layers()?)?;
         crate::telemetry::log(&config);
-        open(&config).await
+        let (auth, opened) = open(&config, OpenTo::Command).await?;
+        crate::report_replayed(&opened);
+        Ok(auth)
     }
 }
 
@@ -183,7 +185,15 @@ fn given_operator_token() -> Result<Option<OperatorToken>, Failure> {
     Ok(text.as_deref().map(OperatorToken::given).transpose()?)
 }
 
-async fn open(config: &Config) -> Result<Auth, Failure> {
+/// Opens the service to serve, and says what that found out about the past.
+async fn open_to_serve(config: &Config) -> Result<Auth, Failure> {
+    let (auth, opened) = open(config, OpenTo::Serve).await?;
+    crate::report_replayed(&opened);
+    crate::report_unknown(&opened);
+    Ok(auth)
+}
+
+async fn open(config: &Config, to: OpenTo) -> Result<(Auth, Opened), Failure> {
     create_data_dir(&config.data_dir)?;
     let found = crate::secret::find(config, std::env::var("CHATSDK_SECRET").ok())?;
     let store = open_store(config).await?;
@@ -192,15 +202,15 @@ async fn open(config: &Config) -> Result<Auth, Failure> {
         None if Auth::known_secret(&store).await?.is_some() => return Err(SecretError::Gone.into()),
         None => crate::secret::create(config, &SystemEntropy)?,
     };
-    let (auth, opened) = Auth::open(
+    let opened = Auth::open(
         store,
         config.auth.clone(),
         &secret,
         &config.data_dir,
+        to,
         Arc::new(SystemClock),
         Arc::new(SystemEntropy),
     )
     .await?;
-    crate::report_opening(&opened);
-    Ok(auth)
+    Ok(opened)
 }

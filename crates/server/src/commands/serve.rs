@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::output::{Failure, print_json};
-use super::{Global, open};
+use super::{Global, open_to_serve};
 use crate::Server;
 use crate::config::{Config, Layers};
 
@@ -58,7 +58,7 @@ impl Serve {
         config.operator_token = super::given_operator_token()?;
         crate::telemetry::log(&config);
         warn(&config);
-        let auth = open(&config).await?;
+        let auth = open_to_serve(&config).await?;
         first_app(&auth, global.json).await?;
         let server = Server::start(
             &config,

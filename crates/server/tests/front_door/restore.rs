@@ -171,6 +171,7 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
     assert_eq!(disabled, [shut_app]);
 
     // And once more, without the journal: the server says what it cannot know.
+    let server_log = server.log.clone();
     server.kill().await;
     for file in [
         "chatsdk.db",
@@ -184,9 +185,55 @@ async fn a_restored_backup_signs_nobody_out_and_forgives_nothing() {
         }
     }
     std::fs::copy(copy.join("chatsdk.db"), data.join("chatsdk.db")).unwrap();
+    // Whoever looks first, or even changes something, leaves that to be said by the server; `doctor`
+    // says it as well, each time.
+    process::run(crate::common::binary(), data, &["app", "list"]).await;
+    process::run(
+        crate::common::binary(),
+        data,
+        &["user", "ban", "eve", "--app", &app],
+    )
+    .await;
+    for _ in 0..2 {
+        let findings = process::chatsdk(crate::common::binary(), data, &["doctor", "--json"])
+            .output()
+            .await
+            .unwrap();
+        let findings = String::from_utf8(findings.stdout).unwrap();
+        let unknown = findings
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .find(|finding| finding["check"] == "revocations")
+            .unwrap_or_else(|| panic!("doctor says nothing of it: {findings}"));
+        assert_eq!(unknown["ok"], false, "{unknown}");
+    }
+    std::fs::remove_file(&server_log).unwrap();
     let server = serve().await;
     let log = std::fs::read_to_string(&server.log).unwrap();
-    assert!(log.contains("there is no revocation journal"), "{log}");
+    assert!(
+        log.contains("was restored from the backup of"),
+        "the period is said: {log}"
+    );
+    let first = Backend {
+        address: server.api,
+        key: backend.key.clone(),
+    };
+    assert_eq!(
+        first.mint(&json!({ "userId": "eve" })).await.outcome(),
+        "403 user_banned"
+    );
+    let journal = std::fs::read_to_string(data.join("revocations.jsonl")).unwrap();
+    assert!(
+        journal.contains("eve"),
+        "what a command changed meanwhile is in the server's journal: {journal}"
+    );
+    server.end().await;
+
+    // It is said once.
+    std::fs::remove_file(&server_log).unwrap();
+    let server = serve().await;
+    let log = std::fs::read_to_string(&server.log).unwrap();
+    assert!(!log.contains("revocation journal"), "{log}");
     server.kill().await;
 }
 

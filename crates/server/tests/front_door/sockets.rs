@@ -184,11 +184,26 @@ async fn origins_are_checked() {
 async fn a_token_in_the_address_is_refused() {
     let server = TestServer::start(Database::Sqlite).await;
     let ann = server.backend.sign_in("ann").await;
-    let path = format!("/ws?access_token={}", ann.access);
-    assert_eq!(
-        Socket::open(server.realtime(), &path, &[]).await.err(),
-        Some(400)
-    );
+    let key = &server.backend.key;
+    for query in [
+        format!("access_token={}", ann.access),
+        format!("x={}", ann.access),
+        format!("x=%65{}", &ann.access[1..]),
+        format!("x={}", ann.refresh),
+        format!("x={key}"),
+        format!("x=%63{}", &key[1..]),
+    ] {
+        for path in ["/ws", "/connection/websocket"] {
+            let path = format!("{path}?{query}");
+            let refused = Socket::open(server.realtime(), &path, &[]).await.err();
+            assert_eq!(refused, Some(400), "{path}");
+        }
+        for path in ["/connection/http_stream", "/emulation"] {
+            let path = format!("{path}?{query}");
+            let reply = server.request("POST", &path).body("{}").send().await;
+            assert_eq!(reply.outcome(), "400 invalid_request", "{path}");
+        }
+    }
 }
 
 /// A refused upgrade is a problem document, as any other refusal.

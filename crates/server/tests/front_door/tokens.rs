@@ -261,3 +261,31 @@ async fn two_nodes_are_one_server() {
     assert_eq!(over_there.standing().await, "403 user_banned");
     assert_eq!(over_there.refresh_standing().await, "403 user_banned");
 }
+
+/// What is no escape names nobody, rather than somebody else than was meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_is_escaped_well() {
+    let server = TestServer::start(Database::Sqlite).await;
+    for user in ["%zz", "%", "%2", "a%2", "%ff"] {
+        for (method, end) in [("POST", "/ban"), ("DELETE", "/ban"), ("GET", "/sessions")] {
+            let path = format!("/auth/users/{user}{end}");
+            let mut request = server.backend.request(method, &path);
+            if method == "POST" {
+                request = request.json(&json!({}));
+            }
+            assert_eq!(
+                request.send().await.outcome(),
+                "400 invalid_request",
+                "{method} {path}"
+            );
+        }
+    }
+    let percent = server.backend.request("POST", "/auth/users/%25zz/ban");
+    percent.json(&json!({})).send().await.ok();
+    let mint = server.backend.mint(&json!({ "userId": "%zz" })).await;
+    assert_eq!(
+        mint.outcome(),
+        "403 user_banned",
+        "a well escaped percent sign is one"
+    );
+}
