@@ -77,19 +77,8 @@ fn section(method: &str, path: &str, operation: &Value) -> String {
         prose(operation["description"].as_str().unwrap_or_default()),
         proof(operation),
     );
-    if let Some(parameters) = operation["parameters"].as_array() {
-        html.push_str("<h4>In the path</h4><dl>");
-        for parameter in parameters {
-            put!(
-                html,
-                "<dt><code>{}</code> <span class=\"type\">{}</span></dt><dd>{}</dd>",
-                escape(parameter["name"].as_str().unwrap_or_default()),
-                schemas::kind(&parameter["schema"]),
-                line(parameter["description"].as_str().unwrap_or_default()),
-            );
-        }
-        html.push_str("</dl>");
-    }
+    html.push_str(&parameters(operation, "path", "In the path"));
+    html.push_str(&parameters(operation, "query", "In the query"));
     let body = &operation["requestBody"];
     if body.is_object() {
         let required = if body["required"] == true {
@@ -111,31 +100,53 @@ fn section(method: &str, path: &str, operation: &Value) -> String {
     html
 }
 
-fn proof(operation: &Value) -> String {
-    let listed = operation["security"].as_array();
-    let mut any = false;
-    let mut open = listed.is_none();
+/// The parameters that go to one place, under a heading; nothing where there are none.
+fn parameters(operation: &Value, place: &str, heading: &str) -> String {
+    let all = operation["parameters"].as_array().into_iter().flatten();
     let mut html = String::new();
-    for required in listed.into_iter().flatten() {
-        match required
-            .as_object()
-            .and_then(|all| all.keys().next())
-            .map(String::as_str)
-        {
-            Some("apiKey") => html.push_str("<p>Needs an API key: <code>X-API-Key</code>.</p>"),
-            Some("accessToken") => {
-                any = true;
-                html.push_str(
-                    "<p>Takes an access token: <code>Authorization: Bearer …</code>.</p>",
-                );
+    for parameter in all.filter(|parameter| parameter["in"] == place) {
+        put!(
+            html,
+            "<dt><code>{}</code>{} <span class=\"type\">{}</span></dt><dd>{}</dd>",
+            escape(parameter["name"].as_str().unwrap_or_default()),
+            if parameter["required"] == true {
+                ""
+            } else {
+                " <em>optional</em>"
+            },
+            schemas::kind(&parameter["schema"]),
+            line(parameter["description"].as_str().unwrap_or_default()),
+        );
+    }
+    if html.is_empty() {
+        html
+    } else {
+        format!("<h4>{heading}</h4><dl>{html}</dl>")
+    }
+}
+
+/// What a request has to show. An empty requirement beside others says that it may show nothing.
+fn proof(operation: &Value) -> String {
+    let listed = operation["security"].as_array().into_iter().flatten();
+    let html: String = listed
+        .filter_map(|required| required.as_object()?.keys().next())
+        .map(|scheme| match scheme.as_str() {
+            "apiKey" => "<p>Needs an API key: <code>X-API-Key</code>.</p>".to_owned(),
+            "accessToken" => {
+                "<p>Takes an access token: <code>Authorization: Bearer …</code>.</p>".to_owned()
             }
-            _ => open = true,
-        }
+            "operatorToken" => {
+                "<p>Needs the operator token: <code>Authorization: Bearer …</code>.</p>".to_owned()
+            }
+            // Rather a name that says little than a word that it needs nothing.
+            other => format!("<p>Needs <code>{}</code>.</p>", escape(other)),
+        })
+        .collect();
+    if html.is_empty() {
+        "<p>Needs no header.</p>".into()
+    } else {
+        html
     }
-    if open && !any {
-        html.push_str("<p>Needs no header.</p>");
-    }
-    html
 }
 
 fn answer(status: &str, response: &Value) -> String {

@@ -13,6 +13,7 @@ mod framing;
 mod layering;
 mod limits;
 mod metrics;
+mod reference;
 mod restore;
 mod revocation;
 mod signing_keys;
