@@ -152,6 +152,37 @@ fn check_custom(value: &serde_json::Value, depth: usize) -> Result<(), AuthError
     Ok(())
 }
 
+/// The longest reason of a ban, in characters.
+pub const MAX_REASON: usize = 256;
+
+/// A word on a ban: up to [`MAX_REASON`] characters, no control characters. An empty one is none.
+pub fn reason(given: Option<String>) -> Result<Option<String>, AuthError> {
+    match given {
+        Some(text) if text.chars().count() > MAX_REASON || text.chars().any(char::is_control) => {
+            refuse(
+                "reason",
+                format!(
+                    "A reason has at most {MAX_REASON} characters, none of them a control character."
+                ),
+            )
+        }
+        other => Ok(other.filter(|text| !text.is_empty())),
+    }
+}
+
+/// What a key is called: up to [`MAX_NAME`] characters, no control characters. May be empty.
+pub fn key_name(text: String) -> Result<String, AuthError> {
+    if text.chars().count() > MAX_NAME || text.chars().any(char::is_control) {
+        return refuse(
+            "name",
+            format!(
+                "A key's name has at most {MAX_NAME} characters, none of them a control character."
+            ),
+        );
+    }
+    Ok(text)
+}
+
 /// A word of the host on a device: up to 128 characters, no control characters.
 pub fn device(field: &'static str, given: Option<String>) -> Result<Option<String>, AuthError> {
     match given {

@@ -1,7 +1,7 @@
 //! `chatsdk app`: the tenants of a deployment.
 
 use chatsdk_auth::api_key::Env;
-use chatsdk_auth::{Auth, AuthError, KeyTerms};
+use chatsdk_auth::{Auth, KeyTerms};
 use chatsdk_store::AppLifetimes;
 use chatsdk_types::{AppId, Lifetime, Scopes};
 use clap::Subcommand;
@@ -76,13 +76,7 @@ impl App {
                     expires_in: None,
                 };
                 let created = auth.create_app(name, lifetimes, terms, "operator").await;
-                let (app, key) = created.map_err(|error| match error {
-                    AuthError::Field { field, detail } => {
-                        let flag = field.replace('_', "-");
-                        Failure::new("invalid_field", format!("--{flag}: {detail}"))
-                    }
-                    error => error.into(),
-                })?;
+                let (app, key) = created.map_err(Failure::of_flag)?;
                 let reply = json!({ "appId": app.id.as_str(), "apiKey": key.text.as_str() });
                 print(global.json, &reply, |_| {
                     format!(

@@ -1,7 +1,7 @@
 //! `chatsdk key`: what backends prove themselves with.
 
 use chatsdk_auth::api_key::Env;
-use chatsdk_auth::{CreatedKey, KeyTerms, Peer};
+use chatsdk_auth::{CreatedKey, KeyTerms, Peer, profile};
 use chatsdk_types::{AppId, KeyId, Lifetime, Scope, Scopes};
 use clap::Subcommand;
 use serde_json::json;
@@ -75,7 +75,7 @@ impl Key {
                 };
                 let terms = KeyTerms {
                     env,
-                    name,
+                    name: profile::key_name(name).map_err(Failure::of_flag)?,
                     scopes,
                     expires_in,
                 };

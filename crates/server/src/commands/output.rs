@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::process::ExitCode;
 
+use chatsdk_auth::AuthError;
 use serde::Serialize;
 
 /// A command that did not do what it was asked to.
@@ -29,6 +30,17 @@ impl Failure {
         }
     }
 
+    /// A value that the service did not take, blamed on the flag that brought it.
+    pub(crate) fn of_flag(error: AuthError) -> Self {
+        match error {
+            AuthError::Field { field, detail } => {
+                let flag = field.replace('_', "-");
+                Self::new("invalid_field", format!("--{flag}: {detail}"))
+            }
+            error => error.into(),
+        }
+    }
+
     /// Nothing is called that.
     pub(crate) fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
         Self::new("not_found", format!("there is no {what} `{name}`"))
@@ -46,7 +58,7 @@ impl Failure {
                 &serde_json::json!({ "error": { "code": self.code, "detail": self.detail } }),
             );
         }
-        eprintln!("chatsdk: {}", self.detail);
+        eprintln!("chatsdk: {}", visible(&self.detail));
         ExitCode::FAILURE
     }
 }
@@ -67,7 +79,7 @@ failures! {
     crate::operator_token::OperatorTokenError => "operator_token",
     crate::StartError => "start",
     chatsdk_store::StoreError => "database",
-    chatsdk_auth::AuthError => "auth",
+    AuthError => "auth",
     chatsdk_types::ids::BadId => "invalid_id",
     std::io::Error => "io",
 }
@@ -75,12 +87,36 @@ failures! {
 /// One JSON line on standard output. A reader that is gone is no failure of the command.
 pub(crate) fn print_json(value: &impl Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
-        print_line(&line);
+        write(&line);
     }
 }
 
-/// One line on standard output.
-pub(crate) fn print_line(line: &str) {
+/// Text on standard output, for people.
+pub(crate) fn print_line(text: &str) {
+    write(&visible(text));
+}
+
+/// The text with what would drive a terminal, or turn the text around it, written out.
+fn visible(text: &str) -> Cow<'_, str> {
+    let drives = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(drives) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if drives(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn write(line: &str) {
     let mut out = std::io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         tracing::debug!("standard output is closed");

@@ -1,6 +1,6 @@
 //! `chatsdk user`: people, as the hosts named them.
 
-use chatsdk_auth::{Peer, UserChange};
+use chatsdk_auth::{Peer, UserChange, profile};
 use chatsdk_types::{AppId, UserId};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -86,7 +86,10 @@ impl User {
                 auth.close().await?;
                 return Ok(());
             }
-            Self::Ban { person, reason } => (person, UserChange::Ban { reason }, "banned"),
+            Self::Ban { person, reason } => {
+                let reason = profile::reason(reason).map_err(Failure::of_flag)?;
+                (person, UserChange::Ban { reason }, "banned")
+            }
             Self::Unban(person) => (person, UserChange::Unban, "unbanned"),
             Self::Delete(person) => (person, UserChange::Delete, "deleted"),
         };

@@ -18,5 +18,6 @@ mod restore;
 mod revocation;
 mod signing_keys;
 mod sockets;
+mod terminal;
 mod tokens;
 mod topics;

@@ -2,16 +2,13 @@
 
 use axum::Json as Reply;
 use axum::extract::State;
-use chatsdk_auth::{Auth, UserChange};
+use chatsdk_auth::{Auth, UserChange, profile};
 
 use crate::Problem;
 use crate::extract::key::UsersWrite;
 use crate::extract::{Caller, FromMembers, Key, MaybeJson, Members, UserPath};
 use crate::finish::finish;
 use crate::routes::{DONE, Done};
-
-/// The longest reason, in characters.
-const MAX_REASON: usize = 256;
 
 /// Why.
 #[derive(Debug, utoipa::ToSchema)]
@@ -25,18 +22,7 @@ pub(crate) struct Request {
 impl FromMembers for Request {
     fn from_members(members: &Members<'_>) -> Result<Self, Problem> {
         members.no_misspelling(&["reason"])?;
-        let reason = members.optional_text("reason")?;
-        let fits = reason.as_deref().is_none_or(|reason| {
-            reason.chars().count() <= MAX_REASON && !reason.chars().any(char::is_control)
-        });
-        if !fits {
-            return Err(Problem::field(
-                "reason",
-                format!(
-                    "A reason has at most {MAX_REASON} characters, none of them a control character."
-                ),
-            ));
-        }
+        let reason = profile::reason(members.optional_text("reason")?)?;
         Ok(Self { reason })
     }
 }
@@ -63,7 +49,7 @@ pub(crate) async fn ban(
     MaybeJson(request): MaybeJson<Request>,
 ) -> Result<Reply<Done>, Problem> {
     let change = UserChange::Ban {
-        reason: request.reason.filter(|reason| !reason.is_empty()),
+        reason: request.reason,
     };
     finish(async move {
         auth.change_user(&key.caller.app, &user, change, &key.actor(), &peer)
