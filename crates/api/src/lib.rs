@@ -34,7 +34,7 @@ pub use docs::errors_reference;
 pub use extract::key::shows_credential;
 pub use extract::peer::address;
 pub use node::Node;
-pub use openapi::openapi;
+pub use openapi::{openapi, openapi_value};
 pub use problem::Problem;
 pub use router::{router, router_with};
 pub use state::{ApiConfig, ApiState, DevConfig, RenderMetrics};

@@ -41,6 +41,11 @@ pub fn openapi() -> String {
     serde_json::to_string_pretty(&document()).unwrap_or_default()
 }
 
+/// The document as JSON.
+pub fn openapi_value() -> serde_json::Value {
+    serde_json::to_value(document()).unwrap_or_default()
+}
+
 /// The document as it is served.
 pub(crate) fn served() -> &'static str {
     static SERVED: OnceLock<String> = OnceLock::new();

@@ -267,6 +267,18 @@ pub(crate) fn of_engine(handle: &Handle) -> String {
     text
 }
 
+/// All metrics, for programs.
+pub(crate) fn listed() -> impl Iterator<Item = serde_json::Value> {
+    METRICS.iter().map(|metric| {
+        serde_json::json!({
+            "metric": metric.name,
+            "kind": metric.kind(),
+            "labels": metric.labels,
+            "about": metric.about,
+        })
+    })
+}
+
 /// The reference page of all metrics, in Markdown.
 pub(crate) fn reference() -> String {
     let mut text = String::from(

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Global;
 use super::output::{Failure, print_json, print_line};
-use crate::config::Config;
+use crate::config::{Config, SETTINGS, Setting};
 
 /// Print the settings in force and where each comes from.
 #[derive(Debug, Args)]
@@ -17,6 +17,18 @@ pub(crate) struct ConfigCommand {
 
 impl ConfigCommand {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
+        if self.reference && global.json {
+            for Setting {
+                key,
+                env,
+                default,
+                doc,
+            } in SETTINGS
+            {
+                print_json(&json!({ "key": key, "env": env, "default": default, "about": doc }));
+            }
+            return Ok(());
+        }
         if self.reference {
             print_line(crate::config::reference().trim_end());
             return Ok(());

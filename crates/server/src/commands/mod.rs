@@ -5,6 +5,7 @@
 //! `publish` are about what no database holds: they call the serving process, see `live`.
 
 mod app;
+mod arguments;
 mod backup;
 mod config;
 mod connections;
@@ -102,6 +103,11 @@ enum Command {
 }
 
 impl Cli {
+    /// What the process was told to do; or, where that is nothing it can do, the exit code after saying so.
+    pub fn from_arguments() -> Result<Self, std::process::ExitCode> {
+        Self::try_parse().map_err(|error| arguments::refused(&error))
+    }
+
     /// Runs the command and answers the exit code of the process.
     pub async fn run(self) -> std::process::ExitCode {
         let json = self.global.json;
@@ -119,7 +125,7 @@ impl Cli {
             Command::Migrate(command) => command.run(&self.global).await,
             Command::Backup(command) => command.run(&self.global).await,
             Command::Doctor(command) => command.run(&self.global).await,
-            Command::Openapi(command) => command.run(),
+            Command::Openapi(command) => command.run(&self.global),
             Command::Config(command) => command.run(&self.global),
         };
         match outcome {

@@ -5,6 +5,94 @@ use serde_json::{Value, json};
 
 use crate::common::binary;
 
+/// A failure is one JSON line for programs, a sentence for people, and an exit code of its own kind.
+async fn misuse(data: &std::path::Path, arguments: &[&str]) -> (Value, String) {
+    let output = process::chatsdk(binary(), data, arguments)
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{arguments:?}: {text:?}");
+    let said: Value = serde_json::from_str(&text).unwrap();
+    (
+        said["error"].clone(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// Programs that asked for JSON lines read why their arguments were not taken, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_are_none_are_one_line_of_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let app = "app_00000000000000000000000000";
+    for (arguments, about) in [
+        (&["key", "create", "--app", "nope", "--json"][..], "--app"),
+        (&["--json", "app", "create"], "NAME"),
+        (
+            &["key", "create", "--app", app, "--scope", "all", "--json"],
+            "--scope",
+        ),
+        (
+            &["session", "revoke", "--app", app, "ses_1", "--json"],
+            "SESSION",
+        ),
+        (&["app", "--json"], "subcommand"),
+        (&["nothing", "--json"], "nothing"),
+        (
+            &["app", "create", "x", "--access-ttl", "1e3", "--json"],
+            "--access-ttl",
+        ),
+    ] {
+        let (error, prose) = misuse(data, arguments).await;
+        assert_eq!(error["code"], "invalid_argument", "{arguments:?}");
+        let detail = error["detail"].as_str().unwrap();
+        assert!(detail.contains(about), "{arguments:?}: {detail}");
+        assert!(
+            !detail.contains('\n') && !detail.starts_with("error"),
+            "{detail}"
+        );
+        assert!(prose.contains("--help"), "{arguments:?}: {prose}");
+    }
+    // People who did not ask for it get none; behind `--` it is no flag.
+    for arguments in [
+        &["app", "create"][..],
+        &["app", "create", "--env", "x", "--", "--json"],
+    ] {
+        let output = process::chatsdk(binary(), data, &[])
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+/// The pages for people are lines for programs where these ask for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn reference_pages_are_json_lines_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = async |arguments: &[&str]| process::run(binary(), dir.path(), arguments).await;
+    let document = lines(&["openapi"]).await;
+    assert_eq!(document.len(), 1);
+    assert!(document[0]["openapi"].as_str().unwrap().starts_with("3.1"));
+    let errors = lines(&["openapi", "--errors"]).await;
+    let expired = errors.iter().find(|error| error["code"] == "token_expired");
+    assert_eq!(expired.unwrap()["status"], 401);
+    let settings = lines(&["config", "--reference"]).await;
+    let listen = settings.iter().find(|setting| setting["key"] == "listen");
+    assert_eq!(listen.unwrap()["env"], "CHATSDK_LISTEN");
+    let metrics = lines(&["openapi", "--metrics"]).await;
+    assert!(
+        metrics
+            .iter()
+            .all(|metric| metric["metric"].is_string() && metric["kind"].is_string())
+    );
+    assert!(!metrics.is_empty());
+}
+
 /// The command line takes what the API takes, and no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_have_the_bounds_of_the_api() {
