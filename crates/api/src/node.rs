@@ -131,10 +131,10 @@ pub struct NodeStatus {
     #[schema(example = "0.1.0")]
     pub version: String,
     /// When it began to answer, in milliseconds since the Unix epoch.
-    #[schema(example = 1_704_835_200_000_i64)]
+    #[schema(value_type = i64, example = 1_704_835_200_000_i64)]
     pub started_at: Millis,
     /// How long that is ago, in milliseconds.
-    #[schema(minimum = 0, example = 86_400_000)]
+    #[schema(value_type = i64, minimum = 0, example = 86_400_000)]
     pub uptime_ms: Millis,
     /// Whether it is ending.
     #[schema(example = false)]
@@ -200,7 +200,7 @@ pub struct ConnectionView {
     /// What it speaks.
     pub encoding: Encoding,
     /// When it was opened, in milliseconds since the Unix epoch.
-    #[schema(example = 1_704_835_200_000_i64)]
+    #[schema(value_type = i64, example = 1_704_835_200_000_i64)]
     pub connected_at: Millis,
     /// How many topics it listens to.
     #[schema(minimum = 0, example = 3)]

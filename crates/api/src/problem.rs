@@ -240,11 +240,11 @@ pub(crate) struct Document<'a> {
     field: Option<&'a str>,
     /// When to try again, in milliseconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1, example = 2000)]
+    #[schema(value_type = i64, required = false, minimum = 1, example = 2000)]
     retry_after_ms: Option<Millis>,
     /// The server's clock, in milliseconds since the Unix epoch. With `request_stale` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = 1_704_835_200_000_i64)]
+    #[schema(value_type = i64, required = false, example = 1_704_835_200_000_i64)]
     server_time: Option<Millis>,
 }
 

@@ -163,7 +163,7 @@ impl FromStr for UserId {
 /// overrides and isolates of Unicode, and its invisible separators.
 fn is_invisible_control(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(character, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 impl fmt::Display for UserId {
@@ -216,6 +216,7 @@ mod tests {
             "a ",
             "a\0",
             "a\u{202e}b",
+            "a\u{61c}b",
             "a\nb",
             &"x".repeat(129),
         ] {

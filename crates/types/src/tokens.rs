@@ -30,12 +30,15 @@ pub struct TokenReply {
     /// Exchanged once for the next pair at `POST /auth/refresh`. Opaque, though it looks like a JWT.
     pub refresh_token: String,
     /// When the access token expires, in milliseconds since the Unix epoch.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub expires_at: Millis,
     /// How long the access token lives from now, in seconds.
     pub expires_in: i64,
     /// When the refresh token expires unless it is exchanged, in milliseconds since the Unix epoch.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub refresh_expires_at: Millis,
     /// The server's clock, in milliseconds since the Unix epoch.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub server_time: Millis,
     /// The session that both tokens belong to.
     pub session_id: String,
@@ -55,11 +58,14 @@ pub struct SessionView {
     /// The host's name of the device, if it gave one.
     pub device_name: Option<String>,
     /// When it was minted, in milliseconds since the Unix epoch.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub created_at: Millis,
     /// When it was last refreshed, to the day: a precise time would tell a thief when the owner's
     /// next refresh is due.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub last_used_at: Millis,
     /// When it ends whatever happens, in milliseconds since the Unix epoch.
+    #[cfg_attr(feature = "openapi", schema(value_type = i64))]
     pub expires_at: Millis,
     /// Whether it is the session of the caller.
     pub current: bool,

@@ -39,7 +39,7 @@ pub(crate) use output::moment;
 
 /// Self-hosted chat with token-based security.
 #[derive(Debug, Parser)]
-#[command(name = "chatsdk", version, about, disable_help_subcommand = true)]
+#[command(name = "chatsdk", version, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

@@ -74,3 +74,17 @@ async fn the_page_names_each_header_and_where_parameters_go() {
     }
     assert!(secured >= 15 && queries >= 9, "{secured}, {queries}");
 }
+
+/// The names of shapes are ours, not those of a programming language.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_shape_is_called_as_a_machines_number() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let document = server.request("GET", "/openapi.json").send().await.json();
+    for name in document["components"]["schemas"]
+        .as_object()
+        .unwrap()
+        .keys()
+    {
+        assert!(name.starts_with(char::is_uppercase), "{name}");
+    }
+}

@@ -68,6 +68,14 @@ async fn arguments_that_are_none_are_one_line_of_json() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stdout.is_empty(), "{output:?}");
     }
+    // Help is help.
+    let help = process::chatsdk(binary(), data, &["--help", "--json"])
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(help.status.success());
+    assert!(text.starts_with("Self-hosted chat"), "{text}");
 }
 
 /// The pages for people are lines for programs where these ask for it.

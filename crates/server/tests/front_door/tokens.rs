@@ -289,3 +289,16 @@ async fn a_path_is_escaped_well() {
         "a well escaped percent sign is one"
     );
 }
+
+/// No id of a person turns the text around it.
+#[tokio::test(flavor = "multi_thread")]
+async fn user_ids_have_no_marks_of_direction() {
+    let server = TestServer::start(Database::Sqlite).await;
+    for mark in ["\u{61c}", "\u{200e}", "\u{200f}", "\u{202e}", "\u{2066}"] {
+        let mint = server
+            .backend
+            .mint(&json!({ "userId": format!("a{mark}b") }))
+            .await;
+        assert_eq!(mint.outcome(), "400 invalid_field", "{mark:?}");
+    }
+}
