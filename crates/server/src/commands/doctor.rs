@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chatsdk_auth::{OpenTo, Opened};
-use chatsdk_store::Store;
+use chatsdk_auth::{Auth, Life, OpenTo, Opened};
+use chatsdk_store::{App, AppLifetimes, Store};
 use chatsdk_types::ErrorCode;
 use clap::Args;
 use serde_json::json;
@@ -120,7 +120,7 @@ impl Doctor {
                 "apps",
                 Err("there is none yet: `chatsdk app create NAME`".into()),
             ),
-            Ok(apps) => note("apps", Ok(format!("{} of them", apps.len()))),
+            Ok(apps) => note("apps", minting(&auth, &apps)),
             Err(error) => note("apps", Err(error.to_string())),
         };
         if let Some(token) = &self.token {
@@ -144,6 +144,32 @@ fn past(opened: &Opened) -> Option<Result<String, String>> {
             "the database was older than the revocation journal; {count} were carried into it"
         ))
     })
+}
+
+/// How many apps there are, or those of them that nothing can be minted for: their lifetimes were set when the
+/// settings were others.
+fn minting(auth: &Auth, apps: &[App]) -> Result<String, String> {
+    let asked = AppLifetimes::default();
+    let unfit: Vec<_> = apps
+        .iter()
+        .filter_map(|app| {
+            let unfit = auth.config().lifetimes(&app.lifetimes, &asked).err()?;
+            let setting = match unfit.life {
+                Life::Access => "access",
+                Life::Refresh => "refresh",
+                Life::Session => "session",
+            };
+            Some(format!(
+                "nothing can be minted for {} unless its backend asks for another {setting} lifetime: {}",
+                app.id, unfit.detail
+            ))
+        })
+        .collect();
+    if unfit.is_empty() {
+        Ok(format!("{} of them", apps.len()))
+    } else {
+        Err(unfit.join("; "))
+    }
 }
 
 /// Whether the address is free, or held by a ChatSDK that answers.
@@ -178,10 +204,7 @@ async fn port(address: std::net::SocketAddr) -> Result<String, String> {
 }
 
 /// What there is to say of a token or a key. Never repeats it.
-async fn token_standing(
-    auth: &chatsdk_auth::Auth,
-    token: &str,
-) -> (&'static str, Result<String, String>) {
+async fn token_standing(auth: &Auth, token: &str) -> (&'static str, Result<String, String>) {
     use chatsdk_auth::Peer;
     use chatsdk_types::Scope;
 

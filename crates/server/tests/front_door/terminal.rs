@@ -184,3 +184,39 @@ async fn no_escape_sequence_reaches_the_terminal() {
         "{text:?}"
     );
 }
+
+/// Settings may change under the lifetimes of an app; doctor says so before its backend is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_apps_that_nothing_can_be_minted_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let create = ["app", "create", "short", "--access-ttl", "2m"];
+    let app = process::run(binary(), data, &create).await[0].clone();
+    process::run(binary(), data, &["app", "create", "plain"]).await;
+    let apps = async |least: &str| {
+        let output = process::chatsdk(binary(), data, &["doctor", "--json"])
+            .env("CHATSDK_TOKENS_MIN_ACCESS_TTL", least)
+            .output()
+            .await
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut findings = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let finding = findings.find(|finding| finding["check"] == "apps").unwrap();
+        (
+            finding["ok"].as_bool().unwrap(),
+            finding["detail"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert_eq!(apps("1m").await, (true, "2 of them".to_owned()));
+    let (good, says) = apps("5m").await;
+    assert!(
+        !good && says.contains(app["appId"].as_str().unwrap()),
+        "{says}"
+    );
+    assert!(
+        says.contains("access lifetime") && says.matches("app_").count() == 1,
+        "{says}"
+    );
+}
