@@ -264,29 +264,26 @@ export class ChatSDK {
     const platform = this.#platform;
     let waited = false;
     let hurried = false;
-    let cancel = (): void => {};
     let resolve: (user: User) => void = () => {};
-    let reject: (error: unknown) => void = () => {};
+    let fail: (error: unknown) => void = () => {};
     const ready = new Promise<User>((...both) => {
-      [resolve, reject] = both;
+      [resolve, fail] = both;
     });
+    const cancels: (() => void)[] = [];
+    const cancel = (): void => {
+      for (const one of cancels) one();
+    };
     // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
-    ready.catch(() => {});
+    ready.then(cancel, cancel);
     const settle = (): void => {
-      if (this.#user === null) return;
-      cancel();
-      resolve(this.#user);
+      if (this.#user !== null) resolve(this.#user);
     };
     const settleIn = (ms: number): void => {
-      cancel();
-      cancel = platform.timers.after(ms, () => {
-        waited = true;
+      const late = (): void => {
+        waited = hurried = true;
         settle();
-      });
-    };
-    const fail = (error: unknown): void => {
-      cancel();
-      reject(error);
+      };
+      cancels.push(platform.timers.after(ms, late));
     };
     settleIn(CONNECT_PATIENCE);
     // Who has left hears nothing more, and a session that is over has no say in the next one.
