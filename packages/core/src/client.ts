@@ -332,10 +332,7 @@ export class ChatSDK {
       try {
         membership.session = this.#session(userID);
         await membership.session.join(seat, tokens);
-        if (!mine()) return;
-        const online = platform.network.online();
-        if (!online) this.#setConnectivity('offline');
-        if (!online || waited) settle();
+        if (waited && mine()) settle();
       } catch (error) {
         fail(error);
         // It never began: the next connect begins anew.

@@ -192,6 +192,7 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
       seat.onUser(user);
       catchUp(seat);
       connection.open();
+      if (!platform.network.online()) connection.lost();
       seat.onState(stands);
     },
 

@@ -41,6 +41,15 @@ describe('two clients of one user', () => {
     expect(scene.realtime.opened).toBe(1);
   });
 
+  it('are connected, whatever the device takes for its network', async () => {
+    const given = scene.input();
+    await scene.client().sdk.connect(given);
+    scene.device.online = false;
+    const late = scene.client();
+    await late.sdk.connect(given);
+    expect(late.states.items).toEqual(['connecting', 'connected']);
+  });
+
   it('that come one after the other are offline together', async () => {
     const given = scene.input();
     scene.realtime.onConnect = () => 1006;
