@@ -34,7 +34,7 @@ pub enum ConnectionState {
     Connecting,
     /// The server has accepted it.
     Connected,
-    /// Everything between a loss and the next success; it heals by itself.
+    /// Everything between a loss, or a first refresh that failed, and the next success; it heals by itself.
     Offline,
     /// It was closed here, or the session is over.
     Closed,

@@ -43,9 +43,10 @@ export interface ChatSDKOptions {
    */
   storage?: TokenStorage | undefined;
   /**
-   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. What it is called with goes on to
-   * your backend: `sentAt`, and the `signal` of the request. Resolves with `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
-   * session; whatever else it throws is taken for a failure that passes. See `fetchTokens`.
+   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. What it is called with goes on
+   * to your backend: `sentAt`, and the `signal` of the request. Resolves with `{accessToken, expiresAt}`. Throws
+   * {@link HostSessionEndedError} where nobody is signed in there, which ends the session; whatever else it throws is
+   * taken for a failure that passes. See `fetchTokens`.
    */
   refreshTokens?: RefreshTokens | undefined;
   /** Refuses addresses that are not encrypted, unless on this machine or in a private network. Default: warns. */
@@ -158,9 +159,10 @@ export class ChatSDK {
   }
 
   /**
-   * Signs in with the tokens that your backend got, and connects. Resolves when connected; without a network,
-   * two seconds after a connection failed, or after 10 s, resolves all the same and goes on trying. Rejects where the input cannot work (nothing was
-   * sent then), where the server said that the session is over, and where `disconnect` came in between.
+   * Signs in with the tokens that your backend got, and connects. Resolves when connected; without a network, two
+   * seconds after a connection failed, or after 10 s, resolves all the same and goes on trying. Rejects where the input
+   * cannot work (nothing was sent then), where the server said that the session is over, and where `disconnect` came in
+   * between.
    * Called again for the same user it takes newer tokens up; for another user it disconnects first.
    */
   connect(input: ConnectInput): Promise<User> {

@@ -1,5 +1,5 @@
 /** Sessions whose refresh token the host's backend keeps in a cookie. R32, R33, R72, R73, C51. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type FetchTokensOptions,
   fetchTokens,
@@ -196,14 +196,33 @@ describe('fetchTokens', () => {
 
     const plain = asked(200, { accessToken: 'a' });
     await plain.tokens;
-    expect(plain.requests[0]?.[1]).toMatchObject({ body: '{}' });
     expect(plain.requests[0]?.[1]).not.toHaveProperty('signal');
+  });
+
+  it('of a page that has no session yet says when it is, and again by the clock of the server', async () => {
+    vi.useFakeTimers({ now: 1_704_835_200_000 });
+    const sent: unknown[] = [];
+    const answers = (...documents: unknown[]) =>
+      fetchTokens('/refresh', {
+        fetch: async (_url, init) => {
+          sent.push(JSON.parse(String(init.body)));
+          return Response.json(documents[sent.length - 1], {
+            status: sent.length < documents.length ? 408 : 200,
+          });
+        },
+      });
+    const stale = { status: 408, code: 'request_stale', serverTime: 1_704_838_800_000 };
+    expect(await answers(stale, { accessToken: 'a' })).toEqual({ accessToken: 'a' });
+    expect(sent.splice(0)).toEqual([{ sentAt: 1_704_835_200_000 }, { sentAt: 1_704_838_800_000 }]);
+    await expect(answers(stale, stale, {})).rejects.toThrow('/refresh answered 408');
+    expect(sent).toHaveLength(2);
+    vi.useRealTimers();
   });
 
   it('leaves it to the SDK to read that the request came too late', async () => {
     const late = { type: 'about:blank', status: 408, code: 'request_stale', serverTime: 1 };
-    const { tokens } = asked(408, late, { 'content-type': 'application/problem+json' });
-    expect(await tokens).toEqual(late);
+    const problem = { 'content-type': 'application/problem+json' };
+    expect(await asked(408, late, problem, { sentAt: 2 }).tokens).toEqual(late);
     await expect(asked(408, { error: 'Timeout' }).tokens).rejects.toThrow('answered 408');
   });
 

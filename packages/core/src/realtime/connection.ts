@@ -8,7 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { backoff } from '../tokens/schedule.ts';
 
-/** `offline` is everything between a loss and the next success; it heals by itself. */
+/** `offline` is everything between a loss, or a first refresh that failed, and the next success; it heals by itself. */
 export type ConnectionState = 'connecting' | 'connected' | 'offline';
 
 /** Where the connection gets its tokens. */
@@ -144,8 +144,8 @@ export function makeConnection(
 }
 
 /**
- * The platform's network as the event target that centrifuge listens on. Of an attempt that it gives up because of that, it
- * tells nobody.
+ * The platform's network as the event target that centrifuge listens on. Of an attempt that it gives up because of that,
+ * it tells nobody.
  */
 function networkTarget(platform: Platform, lost: () => void): EventTarget {
   const undo = new Map<unknown, () => void>();

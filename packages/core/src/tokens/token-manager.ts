@@ -102,7 +102,7 @@ export class TokenManager {
     return this.#manager.debug();
   }
 
-  /** Whoever waits for a token still runs: in an outage nothing but timers may be left of that, which hold no process. */
+  /** Whoever waits for a token has to live: in an outage nothing but timers may be left of that, which hold nobody. */
   async #held(ask: () => Promise<string>): Promise<string> {
     const go = this.#platform.stay?.();
     try {
