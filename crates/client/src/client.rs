@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use chatsdk_types::{Clock as _, SystemClock};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -11,11 +10,9 @@ use tokio::task::JoinHandle;
 use crate::error::Error;
 use crate::events::Events;
 use crate::native::{MemoryStorage, Native, NativeStorage};
+use crate::patience::settled;
 use crate::realtime::{ConnectionState, Realtime};
 use crate::tokens::{Credentials, TokenManager, TokenManagerOptions, User};
-
-/// How long `connect` waits for a connection before it leaves the rest to the background.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 type Configure = Box<dyn Fn(TokenManagerOptions) -> TokenManagerOptions + Send + Sync>;
 
@@ -96,10 +93,10 @@ impl<S: NativeStorage> ChatSdk<S> {
         self
     }
 
-    /// Signs in with the tokens that your backend got, and connects. Done when connected; without a network,
-    /// or after 10 s, done all the same while it goes on trying. An error where the input cannot work (nothing
-    /// was sent then), or where the server said that the session is over. Called again for the same user
-    /// it takes newer tokens up; for another user it disconnects first.
+    /// Signs in with the tokens that your backend got, and connects. Done when connected; two seconds after a
+    /// connection failed, or after 10 s, done all the same while it goes on trying. An error where the input cannot
+    /// work (nothing was sent then), or where the server said that the session is over. Called again for the same
+    /// user it takes newer tokens up; for another user it disconnects first.
     pub async fn connect(&self, credentials: &Credentials) -> Result<User, Error> {
         let tokens = credentials.read(SystemClock.now())?;
         self.check()?;
@@ -277,10 +274,7 @@ impl<S: NativeStorage> ChatSdk<S> {
         let Some(mut watched) = watched else {
             return;
         };
-        let settled = watched.wait_for(|state| {
-            matches!(state, ConnectionState::Connected | ConnectionState::Closed)
-        });
-        let _patience_is_over = tokio::time::timeout(CONNECT_PATIENCE, settled).await;
+        settled(&mut watched).await;
     }
 }
 

@@ -14,6 +14,8 @@ pub mod events;
 mod http;
 #[cfg(feature = "native")]
 pub mod native;
+#[cfg(feature = "native")]
+mod patience;
 pub mod platform;
 #[cfg(feature = "native")]
 pub mod realtime;

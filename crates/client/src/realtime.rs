@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio_tungstenite::tungstenite::{
 use crate::events::{Event, Events};
 use crate::native::{Stream, dial};
 use crate::platform::Platform;
-use crate::tokens::{LONGEST, TokenManager, backoff, read_claims};
+use crate::tokens::{LONGEST, TokenManager, TokenState, backoff, read_claims};
 
 /// How the connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub enum ConnectionState {
     Connecting,
     /// The server has accepted it.
     Connected,
-    /// Everything between a loss and the next success; it heals by itself.
+    /// Everything between a loss, or a first refresh that failed, and the next success; it heals by itself.
     Offline,
     /// It was closed here, or the session is over.
     Closed,
@@ -141,7 +142,7 @@ impl<P: Platform> Connection<P> {
         let mut failures = 0;
         let mut events = self.tokens.events();
         // An error says that the session is over or closed.
-        while let Ok(token) = self.tokens.token_other_than(refused.as_deref()).await {
+        while let Ok(token) = self.token(refused.as_deref(), &mut events).await {
             let began = Instant::now();
             let mut sent = token;
             let lost = self.connection(&mut sent, &mut events).await;
@@ -164,6 +165,30 @@ impl<P: Platform> Connection<P> {
             }
         }
         self.state.send_replace(ConnectionState::Closed);
+    }
+
+    /// A token that works and is not `refused`, however long that takes. While a refresh is tried again, there is none, and
+    /// no socket is tried that would be lost.
+    async fn token(
+        &self,
+        refused: Option<&str>,
+        events: &mut Events,
+    ) -> Result<String, crate::Error> {
+        let mut token = pin!(self.tokens.token_other_than(refused));
+        loop {
+            let event = tokio::select! {
+                biased;
+                token = &mut token => return token,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Event::State(TokenState::Expired)) => {
+                    self.state.send_replace(ConnectionState::Offline);
+                }
+                Some(_) => {}
+                None => return token.await,
+            }
+        }
     }
 
     /// One connection, from opening to loss. `sent` is the token that the server was last shown.

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
 use chatsdk_client::realtime::ConnectionState;
-use chatsdk_client::{ChatSdk, EndReason, Error, Event, Events, User};
+use chatsdk_client::{ChatSdk, Credentials, EndReason, Error, Event, Events, User};
 use chatsdk_testkit::{Backend, Database, Person, TestServer};
 use chatsdk_types::ErrorCode;
 use serde_json::{Value, json};
@@ -332,4 +334,26 @@ async fn a_callback_may_leave() {
     .await;
     assert!(matches!(connected, Err(Error::Disconnected)));
     assert_eq!(sdk.get().unwrap().user().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_offline_while_a_token_that_has_expired_cannot_be_replaced() {
+    // Nobody listens there any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let exp = 1_704_835_200;
+    let claims = json!({ "sub": "ann", "sid": "ses_1", "rc": 1, "iat": exp - 3_600, "exp": exp });
+    let sdk = ChatSdk::new(&format!("http://{address}"));
+    let user = sdk
+        .connect(&Credentials {
+            user_id: "ann".to_owned(),
+            token: format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string())),
+            refresh_token: Some("refresh".to_owned()),
+            expires_at: None,
+        })
+        .await
+        .unwrap();
+    assert_eq!(user.id, "ann");
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Offline));
 }

@@ -43,9 +43,10 @@ export interface ChatSDKOptions {
    */
   storage?: TokenStorage | undefined;
   /**
-   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. What it is called with goes on to
-   * your backend: `sentAt`, and the `signal` of the request. Resolves with `{accessToken, expiresAt}`. Throws {@link HostSessionEndedError} where nobody is signed in there, which ends the
-   * session; whatever else it throws is taken for a failure that passes. See `fetchTokens`.
+   * Asks your backend for the next pair, where it keeps the refresh token in a cookie. What it is called with goes on
+   * to your backend: `sentAt`, and the `signal` of the request. Resolves with `{accessToken, expiresAt}`. Throws
+   * {@link HostSessionEndedError} where nobody is signed in there, which ends the session; whatever else it throws is
+   * taken for a failure that passes. See `fetchTokens`.
    */
   refreshTokens?: RefreshTokens | undefined;
   /** Refuses addresses that are not encrypted, unless on this machine or in a private network. Default: warns. */
@@ -158,9 +159,10 @@ export class ChatSDK {
   }
 
   /**
-   * Signs in with the tokens that your backend got, and connects. Resolves when connected; without a network,
-   * two seconds after a connection failed, or after 10 s, resolves all the same and goes on trying. Rejects where the input cannot work (nothing was
-   * sent then), where the server said that the session is over, and where `disconnect` came in between.
+   * Signs in with the tokens that your backend got, and connects. Resolves when connected; without a network, two
+   * seconds after a connection failed, or after 10 s, resolves all the same and goes on trying. Rejects where the input
+   * cannot work (nothing was sent then), where the server said that the session is over, and where `disconnect` came in
+   * between.
    * Called again for the same user it takes newer tokens up; for another user it disconnects first.
    */
   connect(input: ConnectInput): Promise<User> {
@@ -264,29 +266,26 @@ export class ChatSDK {
     const platform = this.#platform;
     let waited = false;
     let hurried = false;
-    let cancel = (): void => {};
     let resolve: (user: User) => void = () => {};
-    let reject: (error: unknown) => void = () => {};
+    let fail: (error: unknown) => void = () => {};
     const ready = new Promise<User>((...both) => {
-      [resolve, reject] = both;
+      [resolve, fail] = both;
     });
+    const cancels: (() => void)[] = [];
+    const cancel = (): void => {
+      for (const one of cancels) one();
+    };
     // Apps that do not wait for connect() learn of its failure from the callbacks; nothing is unhandled.
-    ready.catch(() => {});
+    ready.then(cancel, cancel);
     const settle = (): void => {
-      if (this.#user === null) return;
-      cancel();
-      resolve(this.#user);
+      if (this.#user !== null) resolve(this.#user);
     };
     const settleIn = (ms: number): void => {
-      cancel();
-      cancel = platform.timers.after(ms, () => {
-        waited = true;
+      const late = (): void => {
+        waited = hurried = true;
         settle();
-      });
-    };
-    const fail = (error: unknown): void => {
-      cancel();
-      reject(error);
+      };
+      cancels.push(platform.timers.after(ms, late));
     };
     settleIn(CONNECT_PATIENCE);
     // Who has left hears nothing more, and a session that is over has no say in the next one.
@@ -335,10 +334,7 @@ export class ChatSDK {
       try {
         membership.session = this.#session(userID);
         await membership.session.join(seat, tokens);
-        if (!mine()) return;
-        const online = platform.network.online();
-        if (!online) this.#setConnectivity('offline');
-        if (!online || waited) settle();
+        if (waited && mine()) settle();
       } catch (error) {
         fail(error);
         // It never began: the next connect begins anew.

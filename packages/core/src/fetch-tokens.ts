@@ -2,7 +2,7 @@
 import { FATAL_CODES, HostSessionEndedError } from './errors.ts';
 import { supported } from './platform/web.ts';
 import type { Tokens } from './tokens/types.ts';
-import { isRecord } from './values.ts';
+import { isRecord, numberOf } from './values.ts';
 
 /** How to ask. */
 export interface FetchTokensOptions {
@@ -10,7 +10,7 @@ export interface FetchTokensOptions {
   headers?: Record<string, string>;
   /** Sent as JSON, beside `sentAt`. */
   body?: Readonly<Record<string, unknown>>;
-  /** When it was asked for: of what `refreshTokens` is called with. */
+  /** When it was asked for: of what `refreshTokens` is called with. Default: now, or by the server's clock where that differs. */
   sentAt?: number;
   /** Gives the request up: of what `refreshTokens` is called with. */
   signal?: AbortSignal;
@@ -28,13 +28,23 @@ export interface FetchTokensOptions {
  */
 export async function fetchTokens(url: string, options: FetchTokensOptions = {}): Promise<Tokens> {
   // biome-ignore lint/style/noRestrictedGlobals: this is the app's request, not the SDK's.
+  const body = await ask(url, options, options.sentAt ?? Date.now());
+  // What the server says of the time is for the SDK to read, where that asked.
+  if (options.sentAt !== undefined || !isStale(body)) return body as Tokens;
+  const again = await ask(url, options, numberOf(body.serverTime));
+  if (isStale(again)) throw new Error(`${url} answered 408`);
+  return again as Tokens;
+}
+
+async function ask(url: string, options: FetchTokensOptions, sentAt: number | undefined): Promise<unknown> {
+  // biome-ignore lint/style/noRestrictedGlobals: this is the app's request, not the SDK's.
   const fetch = options.fetch ?? globalThis.fetch;
   const response = await fetch(
     url,
     supported({
       method: 'POST',
       headers: { Accept: 'application/json', 'Content-Type': 'application/json', ...options.headers },
-      body: JSON.stringify({ ...options.body, sentAt: options.sentAt }),
+      body: JSON.stringify({ ...options.body, sentAt }),
       ...(options.signal && { signal: options.signal }),
       credentials: options.credentials ?? 'include',
       cache: 'no-store',
@@ -44,12 +54,16 @@ export async function fetchTokens(url: string, options: FetchTokensOptions = {})
   const json = /^application\/([\w.-]+\+)?json\b/i.test(response.headers.get('content-type') ?? '');
   if (!json) throw new Error(`${url} answered ${status}, and not in JSON`);
   const body: unknown = await response.json();
-  // That the request was on its way for long is for the SDK to read.
-  if (response.ok || (isRecord(body) && body.code === 'request_stale')) return body as Tokens;
+  if (response.ok || isStale(body)) return body;
   if ((status === 401 || status === 403) && endsSession(body)) {
     throw new HostSessionEndedError(`${url} answered ${status}: nobody is signed in there.`, { status });
   }
   throw new Error(`${url} answered ${status}`);
+}
+
+/** ChatSDK takes it for a request that was on its way for long, or for one of another clock. */
+function isStale(body: unknown): body is Record<string, unknown> {
+  return isRecord(body) && body.code === 'request_stale';
 }
 
 /** Your backend's own refusal, or a final word of ChatSDK that it passed on; not a refusal of its API key. */

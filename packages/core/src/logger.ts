@@ -12,7 +12,10 @@ export interface Logger {
   error(message: string): void;
 }
 
-/** The same logger, or the console's warnings and errors, with all that looks like a token blotted out: errors of others are quoted. */
+/**
+ * The same logger, or the console's warnings and errors, with all that looks like a token blotted out: errors of others
+ * are quoted.
+ */
 export function redacting(logger: Partial<Logger> = consoleOf()): Logger {
   // A log that is broken costs nobody the session.
   const to = (level: keyof Logger) => (message: string) => guarded(() => logger[level]?.(redact(message)));

@@ -68,9 +68,11 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     onRefreshError: report,
     inUse: () => connection.connected(),
   });
-  const connection = makeConnection(wsUrl, manager, platform, logger, (state) =>
-    each((seat) => seat.onState(state)),
-  );
+  let stands: ConnectionState = 'connecting';
+  const connection = makeConnection(wsUrl, manager, platform, logger, (state) => {
+    stands = state;
+    each((seat) => seat.onState(state));
+  });
   let sid: string | null = null;
   manager.on('tokens', (now) => {
     each((seat) => {
@@ -85,9 +87,9 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     logger.warn(error.message);
     each((seat) => seat.onStorageError(error));
   });
-  // While a refresh is tried again, no socket is tried that would be lost.
-  manager.on('state', () => {
-    if (manager.debug().failures > 0 && !connection.connected()) connection.lost();
+  // Without a token that works no socket is tried that would be lost.
+  manager.on('state', (state) => {
+    if (state === 'expired' && manager.debug().failures > 0) connection.lost();
   });
   manager.on('ended', ({ reason, error }) => end(reason, error));
 
@@ -190,7 +192,8 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
       seat.onUser(user);
       catchUp(seat);
       connection.open();
-      if (connection.connected()) seat.onState('connected');
+      if (!platform.network.online()) connection.lost();
+      seat.onState(stands);
     },
 
     leave,

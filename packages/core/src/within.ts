@@ -28,15 +28,16 @@ export function within<T>(
   const give = (): void => abort.abort();
   if (outer?.aborted) give();
   outer?.addEventListener('abort', give);
-  return new Promise<T>((resolve, reject) => {
-    const cancel = timers.after(ms, () => {
-      reject(new TimeoutError(`no answer within ${ms} ms`));
-      give();
-    });
+  let cancel = (): void => {};
+  return Promise.race([
     // Called inside a promise, so that a throw is a rejection like any other.
-    new Promise<T>((begin) => begin(work(abort.signal))).then(resolve, reject).finally(() => {
-      cancel();
-      outer?.removeEventListener('abort', give);
-    });
+    new Promise<T>((begin) => begin(work(abort.signal))),
+    new Promise<never>((_, reject) => {
+      cancel = timers.after(ms, () => reject(new TimeoutError(`no answer within ${ms} ms`)));
+    }),
+  ]).finally(() => {
+    cancel();
+    outer?.removeEventListener('abort', give);
+    give();
   });
 }

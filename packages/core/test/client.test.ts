@@ -57,6 +57,11 @@ function input(userID = 'ann'): ConnectInput & { sid: string; userID: string } {
   return { userID, token: accessToken, refreshToken, expiresAt, sid };
 }
 
+/** A socket that nobody answers. */
+class Silent {
+  close(): void {}
+}
+
 describe('connect', () => {
   it('resolves with the user when the server has let the socket in', async () => {
     const { sdk, states } = client();
@@ -96,23 +101,64 @@ describe('connect', () => {
     while (sdk.connectivity !== 'connected') await scene.device.advance(500);
   });
 
-  it('resolves when the device notices that there is no network, a moment after it began', async () => {
+  it('resolves within ten seconds, however late a connection fails', async () => {
     const { sdk, states } = client();
-    realtime.onConnect = () => 1006;
+    const given = input();
+    scene.device.sleep(24 * HOUR);
+    tab.fetch = () =>
+      new Promise((_resolve, reject) => {
+        tab.platform.timers.after(9_500, () => reject(new TypeError('no route')));
+      });
+    let resolved = false;
+    const connecting = sdk.connect(given).then(() => {
+      resolved = true;
+    });
+    await scene.device.advance(9_600);
+    expect(states.items).toEqual(['connecting', 'offline']);
+    expect(resolved).toBe(false);
+    await scene.device.advance(400);
+    expect(resolved).toBe(true);
+    await connecting;
+  });
+
+  it('resolves when the device notices that there is no network, though its sockets do not', async () => {
+    const { sdk, states } = client({ platform: { ...tab.platform, webSocket: Silent } });
     const connecting = sdk.connect(input());
+    await scene.device.settle();
+    expect(states.items).toEqual(['connecting']);
     scene.device.goOnline(false);
-    await states.until((state) => state === 'offline');
-    await scene.device.advance(1);
     expect((await connecting).name).toBe('Ann');
+    expect(states.items).toEqual(['connecting', 'offline']);
+  });
+
+  it('is not offline while it connects with a token that lives, though that could not be replaced', async () => {
+    const { sdk, states } = client({ platform: { ...tab.platform, webSocket: Silent } });
+    const given = input();
+    scene.device.sleep(HOUR - 5_000);
+    let asked = 0;
+    tab.fetch = () => {
+      asked += 1;
+      return Promise.reject(new TypeError('no route'));
+    };
+    void sdk.connect(given);
+    while (asked === 0) await scene.device.advance(50);
+    expect(sdk.debugAuth().auth).toMatchObject({ state: 'stale', failures: 1 });
+    expect(states.items).toEqual(['connecting']);
   });
 
   it('is offline while a token that has expired cannot be replaced, whatever the device takes for its network', async () => {
     const { sdk, states } = client();
     const given = input();
     scene.device.sleep(24 * HOUR);
-    tab.fetch = () => Promise.reject(new TypeError('no route'));
+    let asked = 0;
+    tab.fetch = () => {
+      asked += 1;
+      return Promise.reject(new TypeError('no route'));
+    };
     const connecting = sdk.connect(given);
-    await scene.device.advance(2_500);
+    while (asked === 0) await scene.device.advance(50);
+    expect(states.items).toEqual(['connecting', 'offline']);
+    await scene.device.advance(2_000);
     expect((await connecting).name).toBe('Ann');
     expect(states.items).toEqual(['connecting', 'offline']);
     tab.fetch = scene.server.fetch;

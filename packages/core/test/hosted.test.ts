@@ -1,6 +1,12 @@
 /** Sessions whose refresh token the host's backend keeps in a cookie. R32, R33, R72, R73, C51. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchTokens, HostSessionEndedError, type Tokens } from '../src/index.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  type FetchTokensOptions,
+  fetchTokens,
+  type HostRefresh,
+  HostSessionEndedError,
+  type Tokens,
+} from '../src/index.ts';
 import { ClientScene } from './support/client-scene.ts';
 import { problem } from './support/fake-platform.ts';
 import { HOUR, MINUTE } from './support/scene.ts';
@@ -22,9 +28,9 @@ class Backend {
     return { userID: 'ann', token: accessToken, expiresAt, sid };
   }
 
-  readonly refreshTokens = async (): Promise<Partial<Tokens>> => {
+  readonly refreshTokens = async ({ sentAt }: Pick<HostRefresh, 'sentAt'>): Promise<Partial<Tokens>> => {
     this.calls += 1;
-    const body = { refreshToken: this.#cookie, sentAt: scene.server.now() };
+    const body = { refreshToken: this.#cookie, sentAt };
     const answer = scene.server.answer({ path: '/auth/refresh', body, authorization: '', at: 0 });
     const passedOn = JSON.parse(await answer.text());
     if (answer.status !== 200) return passedOn;
@@ -148,9 +154,15 @@ describe('does not end', () => {
 
 describe('fetchTokens', () => {
   const json = { 'content-type': 'application/json' };
-  const asked = (status: number, body: unknown, headers: Record<string, string> = json) => {
+  const asked = (
+    status: number,
+    body: unknown,
+    headers: Record<string, string> = json,
+    more: FetchTokensOptions = {},
+  ) => {
     const requests: [string, RequestInit][] = [];
     const tokens = fetchTokens('/api/chat/refresh', {
+      ...more,
       headers: { Authorization: 'Bearer host' },
       fetch: async (url, init) => {
         requests.push([url, init]);
@@ -171,6 +183,47 @@ describe('fetchTokens', () => {
       cache: 'no-store',
       headers: { Authorization: 'Bearer host', 'Content-Type': 'application/json' },
     });
+  });
+
+  it('tells the backend when it was asked for, and can be given up', async () => {
+    const { signal } = new AbortController();
+    const more = { body: { device: 'phone' }, sentAt: 1_704_835_200_000, signal };
+    const { tokens, requests } = asked(200, { accessToken: 'a' }, json, more);
+    await tokens;
+    const [, init] = requests[0] ?? [];
+    expect(JSON.parse(String(init?.body))).toEqual({ device: 'phone', sentAt: 1_704_835_200_000 });
+    expect(init?.signal).toBe(signal);
+
+    const plain = asked(200, { accessToken: 'a' });
+    await plain.tokens;
+    expect(plain.requests[0]?.[1]).not.toHaveProperty('signal');
+  });
+
+  it('of a page that has no session yet says when it is, and again by the clock of the server', async () => {
+    vi.useFakeTimers({ now: 1_704_835_200_000 });
+    const sent: unknown[] = [];
+    const answers = (...documents: unknown[]) =>
+      fetchTokens('/refresh', {
+        fetch: async (_url, init) => {
+          sent.push(JSON.parse(String(init.body)));
+          return Response.json(documents[sent.length - 1], {
+            status: sent.length < documents.length ? 408 : 200,
+          });
+        },
+      });
+    const stale = { status: 408, code: 'request_stale', serverTime: 1_704_838_800_000 };
+    expect(await answers(stale, { accessToken: 'a' })).toEqual({ accessToken: 'a' });
+    expect(sent.splice(0)).toEqual([{ sentAt: 1_704_835_200_000 }, { sentAt: 1_704_838_800_000 }]);
+    await expect(answers(stale, stale, {})).rejects.toThrow('/refresh answered 408');
+    expect(sent).toHaveLength(2);
+    vi.useRealTimers();
+  });
+
+  it('leaves it to the SDK to read that the request came too late', async () => {
+    const late = { type: 'about:blank', status: 408, code: 'request_stale', serverTime: 1 };
+    const problem = { 'content-type': 'application/problem+json' };
+    expect(await asked(408, late, problem, { sentAt: 2 }).tokens).toEqual(late);
+    await expect(asked(408, { error: 'Timeout' }).tokens).rejects.toThrow('answered 408');
   });
 
   const refusal = { type: 'about:blank', status: 401, code: 'refresh_token_reused', requestId: 'req_1' };
@@ -196,11 +249,12 @@ describe('fetchTokens', () => {
   it('is what refreshTokens wants', async () => {
     const backend = new Backend();
     let signedIn = true;
-    const refreshTokens = () =>
+    const refreshTokens = (request: HostRefresh) =>
       fetchTokens('/refresh', {
-        fetch: async () =>
+        ...request,
+        fetch: async (_url, init) =>
           signedIn
-            ? Response.json(await backend.refreshTokens())
+            ? Response.json(await backend.refreshTokens(JSON.parse(String(init.body))))
             : Response.json({ error: 'Unauthorized' }, { status: 401 }),
       });
     const { sdk, ends } = scene.client({ refreshTokens });
@@ -210,6 +264,40 @@ describe('fetchTokens', () => {
     signedIn = false;
     for (let minute = 0; minute < 60; minute += 1) await scene.device.advance(MINUTE);
     expect(ends.items).toEqual(['host_session_ended']);
+  });
+});
+
+describe('a request to the backend', () => {
+  const hanging = (): { requests: HostRefresh[]; refreshTokens: () => Promise<never> } => {
+    const requests: HostRefresh[] = [];
+    const refreshTokens = (...[request]: unknown[]) => {
+      requests.push(request as HostRefresh);
+      return new Promise<never>(() => {});
+    };
+    return { requests, refreshTokens };
+  };
+
+  it('says when it was asked for, by the clock of the server, and is given up after ten seconds', async () => {
+    const { requests, refreshTokens } = hanging();
+    const { sdk } = scene.client({ refreshTokens });
+    await sdk.connect(new Backend().signIn());
+    while (requests.length === 0) await scene.device.advance(1_000);
+    expect(scene.server.now() - (requests[0]?.sentAt ?? 0)).toBeLessThanOrEqual(1_000);
+    await scene.device.advance(8_000);
+    expect(requests[0]?.signal.aborted).toBe(false);
+    await scene.device.advance(2_000);
+    expect(requests[0]?.signal.aborted).toBe(true);
+  });
+
+  it.each(['disconnect', 'logout'] as const)('is given up by %s', async (way) => {
+    const { requests, refreshTokens } = hanging();
+    const { sdk } = scene.client({ refreshTokens });
+    await sdk.connect(new Backend().signIn());
+    while (requests.length === 0) await scene.device.advance(1_000);
+    void sdk[way]();
+    expect(requests[0]?.signal.aborted).toBe(true);
+    await scene.device.advance(MINUTE);
+    expect(requests).toHaveLength(1);
   });
 });
 
@@ -236,8 +324,8 @@ it.each([
   ['a date', (expiresAt: number) => new Date(expiresAt).toISOString()],
 ])('an expiry that is %s is understood as in connect', async (_name, edit) => {
   const backend = new Backend();
-  const refreshTokens = async () => {
-    const { accessToken, expiresAt } = await backend.refreshTokens();
+  const refreshTokens = async (request: HostRefresh) => {
+    const { accessToken, expiresAt } = await backend.refreshTokens(request);
     return { accessToken, expiresAt: edit(expiresAt ?? 0) } as Partial<Tokens>;
   };
   const { sdk, errors } = scene.client({ refreshTokens });

@@ -41,6 +41,29 @@ describe('two clients of one user', () => {
     expect(scene.realtime.opened).toBe(1);
   });
 
+  it('are connected, whatever the device takes for its network', async () => {
+    const given = scene.input();
+    await scene.client().sdk.connect(given);
+    scene.device.online = false;
+    const late = scene.client();
+    await late.sdk.connect(given);
+    expect(late.states.items).toEqual(['connecting', 'connected']);
+  });
+
+  it('that come one after the other are offline together', async () => {
+    const given = scene.input();
+    scene.realtime.onConnect = () => 1006;
+    const one = scene.client();
+    void one.sdk.connect(given);
+    await one.states.until((state) => state === 'offline');
+    const late = scene.client();
+    const connecting = late.sdk.connect(given);
+    await scene.device.settle();
+    expect(late.states.items).toEqual(['connecting', 'offline']);
+    await scene.device.advance(2_000);
+    expect((await connecting).name).toBe('Ann');
+  });
+
   it('go on when one of them leaves, and stop with the last', async () => {
     const given = scene.input();
     const [one, other] = [scene.client(), scene.client()];

@@ -8,7 +8,7 @@ import type { Logger } from '../logger.ts';
 import type { Platform } from '../platform/platform.ts';
 import { backoff } from '../tokens/schedule.ts';
 
-/** `offline` is everything between a loss and the next success; it heals by itself. */
+/** `offline` is everything between a loss, or a first refresh that failed, and the next success; it heals by itself. */
 export type ConnectionState = 'connecting' | 'connected' | 'offline';
 
 /** Where the connection gets its tokens. */
@@ -51,7 +51,7 @@ export function makeConnection(
     name: 'chatsdk-js',
     getToken,
     websocket: webSocket,
-    networkEventTarget: networkTarget(platform),
+    networkEventTarget: networkTarget(platform, lost),
   });
   client.on('connecting', ({ code, reason }) => {
     logger.debug(`Socket: connecting (${code} ${reason})`);
@@ -108,9 +108,9 @@ export function makeConnection(
     return client.state === 'connected';
   }
 
-  /** There is no connection, and a next one does not come at once. */
+  /** Where there is no connection, a next one does not come at once. */
   function lost(): void {
-    if (open) onState('offline');
+    if (open && !connected()) onState('offline');
   }
 
   return {
@@ -143,8 +143,11 @@ export function makeConnection(
   };
 }
 
-/** The platform's network as the event target that centrifuge listens on. */
-function networkTarget(platform: Platform): EventTarget {
+/**
+ * The platform's network as the event target that centrifuge listens on. Of an attempt that it gives up because of that,
+ * it tells nobody.
+ */
+function networkTarget(platform: Platform, lost: () => void): EventTarget {
   const undo = new Map<unknown, () => void>();
   return {
     addEventListener: (type: string, listener: unknown) => {
@@ -153,6 +156,7 @@ function networkTarget(platform: Platform): EventTarget {
         listener,
         platform.network.subscribe((online) => {
           if (online === (type === 'online')) call();
+          if (!online) lost();
         }),
       );
     },

@@ -25,6 +25,7 @@ import { type Outcome, outcomeOf } from './attempt.ts';
 import { sentenceOf } from './ends.ts';
 import type {
   AuthReport,
+  EndReason,
   FatalReason,
   LastError,
   TokenEvents,
@@ -337,12 +338,9 @@ export function makeManager(options: ManagerOptions) {
   function end(reason: FatalReason, details?: ErrorDetails): RefreshError {
     const attempt = outage.failures + 1;
     const error = new RefreshError('fatal', reason, sentenceOf(reason), attempt, details);
-    close(error);
-    endedWith = error;
     note(error);
-    setState('ended');
     // In this order: the app may sign the user in anew out of its callback.
-    events.emit('ended', { reason, error });
+    finish(reason, error);
     onRefreshError(error);
     return error;
   }
@@ -351,13 +349,18 @@ export function makeManager(options: ManagerOptions) {
     void vault.heed(generation);
     // A logout may come while a start still tells the host of its pair.
     if (current === null && starting === null) return;
-    close();
+    finish('logged_out', null);
+  }
+
+  function finish(reason: EndReason, error: RefreshError | null): void {
+    close(error);
+    endedWith = error;
     setState('ended');
-    events.emit('ended', { reason: 'logged_out', error: null });
+    events.emit('ended', { reason, error });
   }
 
   /** Lets go of everything. Synchronous, so that nothing of a closed session happens afterwards. */
-  function close(reason: Error = new DisconnectedError()): void {
+  function close(reason?: Error | null): void {
     epoch += 1;
     current = null;
     heard = null;
@@ -373,7 +376,7 @@ export function makeManager(options: ManagerOptions) {
     for (const undo of undos.splice(0)) guarded(undo);
     peers?.close();
     peers = null;
-    waiters.reject(reason);
+    waiters.reject(reason ?? new DisconnectedError());
   }
 
   /** The token of a pair that nothing can replace. The server's refusal ends the session, no clock does. */

@@ -84,9 +84,9 @@ export async function requestPair(
       return troubled('protocol', `status ${status}, but not from the server`, answer);
     }
     case 'problem': {
-      const { code, status, requestId } = answer;
-      if (isStale(code)) return stale(clocks, answer.body, answer.sentWall, answer.tookMs);
-      if (isFinal(code, status)) return { kind: 'fatal', code, status, requestId };
+      const { code, status, sentWall, tookMs } = answer;
+      const word = wordOf({ ...answer.body, status }, clocks, sentWall, tookMs);
+      if (word) return word;
       if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       // 400, 413, 415: the server did not understand the request.
       const kind = [400, 413, 415].includes(status) ? 'protocol' : 'network';
@@ -121,13 +121,9 @@ export async function requestFromHost(
       (signal) => refreshTokens({ sentAt: stamp.server, signal }),
       outer,
     );
-    if (isRecord(body)) {
-      const { code, status } = body;
-      if (isStale(code)) return stale(clocks, body, stamp.wall, clocks.device.wall() - stamp.wall);
-      if (isFinal(code, status)) {
-        return { kind: 'fatal', code, status: status as number, requestId: textOf(body.requestId) ?? null };
-      }
-    }
+    const tookMs = clocks.device.wall() - stamp.wall;
+    const word = isRecord(body) && wordOf(body, clocks, stamp.wall, tookMs);
+    if (word) return word;
     const pair = pairFromReply(userID, body, clocks, true);
     if (typeof pair !== 'string') {
       // It was made a moment ago, whatever this device takes for the time.
@@ -144,20 +140,20 @@ export async function requestFromHost(
   }
 }
 
-/** Whether the server takes the request for an old one that was on its way for long. */
-function isStale(code: unknown): boolean {
-  return code === 'request_stale';
-}
-
-/** It was not old, or another can be sent: with the server's time, which the refusal tells. */
-function stale({ server }: Clocks, body: Record<string, unknown>, sentWall: number, tookMs: number): Verdict {
-  server.learn(body.serverTime, sentWall, tookMs);
-  return { kind: 'again', reason: 'the clock was wrong' };
-}
-
-/** Whether it is a refusal of our server's that ends the session. */
-function isFinal(code: unknown, status: unknown): code is FatalCode {
-  return (status === 401 || status === 403) && (FATAL_CODES as readonly unknown[]).includes(code);
+/** What a refusal of our server's says of the session, or null where it says nothing of it. */
+function wordOf(
+  { code, status, requestId, serverTime }: Record<string, unknown>,
+  { server }: Clocks,
+  sentWall: number,
+  tookMs: number,
+): Verdict | null {
+  if (code === 'request_stale') {
+    // It was not old, or another one can be sent: with the server's time, which the refusal tells.
+    server.learn(serverTime, sentWall, tookMs);
+    return { kind: 'again', reason: 'the clock was wrong' };
+  }
+  if ((status !== 401 && status !== 403) || !(FATAL_CODES as readonly unknown[]).includes(code)) return null;
+  return { kind: 'fatal', code: code as FatalCode, status, requestId: textOf(requestId) ?? null };
 }
 
 /** Whether nothing of ours is at this address. */

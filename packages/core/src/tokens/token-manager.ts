@@ -1,5 +1,6 @@
 /** The tokens alone, for apps that bring their own socket. */
 import { redacting } from '../logger.ts';
+import type { Platform } from '../platform/platform.ts';
 import { webPlatform } from '../platform/web.ts';
 import type { User } from '../user.ts';
 import type { AuthReport, TokenEvents, TokenManagerOptions, TokenState } from './events.ts';
@@ -10,10 +11,12 @@ import type { Tokens } from './types.ts';
 /** Keeps an access token alive from {@link TokenManager.start} to {@link TokenManager.stop}. */
 export class TokenManager {
   readonly #manager: Manager;
+  readonly #platform: Platform;
 
   constructor(options: TokenManagerOptions) {
     const logger = redacting(options.logger);
     const { platform = webPlatform(), onRefreshError } = options;
+    this.#platform = platform;
     this.#manager = makeManager({
       ...options,
       onRefreshError: (error) => {
@@ -68,7 +71,7 @@ export class TokenManager {
    * @param options.refused the token that the server refused: another one is got, unless it was got meanwhile
    */
   getToken(options?: { minTtl?: number; refused?: string }): Promise<string> {
-    return this.#manager.getToken(options);
+    return this.#held(() => this.#manager.getToken(options));
   }
 
   /**
@@ -77,7 +80,7 @@ export class TokenManager {
    * @param ending it was not refused, but is about to end: it will do where nothing can replace it
    */
   tokenOtherThan(refused: string | null, ending?: boolean): Promise<string> {
-    return this.#manager.tokenOtherThan(refused, ending);
+    return this.#held(() => this.#manager.tokenOtherThan(refused, ending));
   }
 
   /** Closes the session here, at once. What is stored stays, for the next start. */
@@ -97,5 +100,15 @@ export class TokenManager {
   /** How it stands, for people who look for a fault. Holds nothing secret. */
   debug(): AuthReport {
     return this.#manager.debug();
+  }
+
+  /** Whoever waits for a token has to live: in an outage nothing but timers may be left of that, which hold nobody. */
+  async #held(ask: () => Promise<string>): Promise<string> {
+    const go = this.#platform.stay?.();
+    try {
+      return await ask();
+    } finally {
+      go?.();
+    }
   }
 }

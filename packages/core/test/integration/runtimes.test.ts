@@ -15,6 +15,7 @@ import { Binary } from '../support/binary.ts';
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
+const DENO = ['run', '--allow-net', '--allow-env', '--node-modules-dir=manual'];
 const bin = (name: string, path: string): string =>
   join(dirname(require.resolve(`${name}/package.json`)), path);
 
@@ -67,12 +68,7 @@ const WANTED = (user: string) => ({
 
 describe.each([
   ['node', process.execPath, [], `import ws from 'ws'; const platform = { webSocket: ws };`],
-  [
-    'deno',
-    bin('deno', 'bin.cjs'),
-    ['run', '--allow-net', '--allow-env', '--node-modules-dir=manual'],
-    'const platform = {};',
-  ],
+  ['deno', bin('deno', 'bin.cjs'), DENO, 'const platform = {};'],
   ['bun', bin('bun', 'bin/bun.exe'), [], 'const platform = {};'],
 ])('%s', (name, command, args, prologue) => {
   it('connects, refreshes, asks, leaves and ends', async () => {
@@ -93,9 +89,10 @@ describe.each([
 });
 
 describe.each([
-  ['node', process.execPath, `import ws from 'ws'; const platform = { webSocket: ws };`],
-  ['bun', bin('bun', 'bin/bun.exe'), 'const platform = {};'],
-])('%s, in an outage that outlives the token', (name, executable, prologue) => {
+  ['node', [process.execPath], `import ws from 'ws'; const platform = { webSocket: ws };`],
+  ['deno', [process.execPath, bin('deno', 'bin.cjs'), ...DENO], 'const platform = {};'],
+  ['bun', [bin('bun', 'bin/bun.exe')], 'const platform = {};'],
+])('%s, in an outage that outlives the token', (name, [executable = '', ...args], prologue) => {
   let own: Binary;
   beforeAll(async () => {
     own = await Binary.start('serve');
@@ -104,41 +101,73 @@ describe.each([
     await own?.dispose();
   });
 
-  it.each(['while it is connected', 'before it starts'])(
-    'that begins %s, does not end by itself',
-    async (when) => {
-      const { accessToken, refreshToken, expiresAt } = await own.mint(name, { accessTokenExpiry: '2s' });
-      const given = { userID: name, token: accessToken, refreshToken, expiresAt };
-      const file = join(directory, `outage-${name}.mjs`);
-      await writeFile(
-        file,
-        `import { ChatSDK } from '@chatsdk/core';
+  /** Runs `program` until it ends by itself, and answers what it said. The server comes back at the third `trouble`. */
+  async function outlive(program: (given: unknown) => string, listen: (line: string) => Promise<void>) {
+    const { accessToken, refreshToken, expiresAt } = await own.mint(name, { accessTokenExpiry: '2s' });
+    const file = join(directory, `outage-${name}.mjs`);
+    const logger = `{ debug() {}, warn: () => console.log('trouble'), error: console.error }`;
+    await writeFile(
+      file,
+      `import { ChatSDK, TokenManager } from '@chatsdk/core';
        ${prologue}
-       const logger = { debug() {}, warn: () => console.log('trouble'), error: console.error };
-       const sdk = new ChatSDK({ apiUrl: '${own.api}', wsUrl: '${own.realtime}', platform, logger });
-       sdk.on('connectivity', async ({ state }) => {
-         console.log(state);
-         if (state === 'connected' && process.argv[2] === String(++times)) await sdk.logout();
-       });
-       let times = 0;
-       sdk.connect(${JSON.stringify(given)});`,
-      );
-      const early = when === 'before it starts';
-      if (early) await own.kill();
-      const child = spawn(executable, [file, early ? '1' : '2'], { cwd: ROOT });
-      const heard: string[] = [];
-      const ended = new Promise((resume) => child.once('exit', resume));
-      for await (const line of createInterface(child.stdout)) {
-        heard.push(line);
-        if (line === 'connected' && !early && heard.filter((one) => one === line).length === 1)
-          await own.kill();
-        // The first may come while the token is still good.
-        if (line === 'trouble' && heard.filter((one) => one === line).length === 3) await own.run();
-      }
-      expect(await ended).toBe(0);
-      expect(heard.at(-1)).toBe('connected');
-    },
-  );
+       const options = { apiUrl: '${own.api}', wsUrl: '${own.realtime}', platform, logger: ${logger} };
+       ${program({ accessToken, refreshToken, expiresAt })}`,
+    );
+    await listen('');
+    const child = spawn(executable, [...args, file], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+    const heard: string[] = [];
+    const ended = new Promise((resume) => child.once('exit', resume));
+    for await (const line of createInterface(child.stdout)) {
+      heard.push(line);
+      await listen(line);
+      // The first may come while the token is still good.
+      if (line === 'trouble' && heard.filter((one) => one === line).length === 3) await own.run();
+    }
+    expect(await ended).toBe(0);
+    return heard;
+  }
+
+  /** Connects, and logs out when it is connected for the `nth` time. */
+  const client = (nth: number) => (given: unknown) =>
+    `
+    const { accessToken: token, ...given } = ${JSON.stringify(given)};
+    const sdk = new ChatSDK(options);
+    let times = 0;
+    sdk.on('connectivity', async ({ state }) => {
+      console.log(state);
+      if (state === 'connected' && ++times === ${nth}) await sdk.logout();
+    });
+    sdk.connect({ userID: '${name}', token, ...given });`;
+
+  it('a client that is connected does not end by itself', async () => {
+    let once = false;
+    const heard = await outlive(client(2), async (line) => {
+      if (line === 'connected' && !once) await own.kill();
+      once ||= line === 'connected';
+    });
+    expect(heard.at(-1)).toBe('connected');
+  });
+
+  it('nor does one that begins in it', async () => {
+    const heard = await outlive(client(1), async (line) => {
+      if (line === '') await own.kill();
+    });
+    expect(heard.at(-1)).toBe('connected');
+  });
+
+  it('nor does what waits for a token, without a client', async () => {
+    const program = (given: unknown) => `
+      const given = ${JSON.stringify(given)};
+      const { apiUrl, logger } = options;
+      const manager = new TokenManager({ apiUrl, logger, userID: '${name}' });
+      await manager.start(given);
+      console.log(given.accessToken === await manager.tokenOtherThan(given.accessToken) ? 'same' : 'another');`;
+    const heard = await outlive(program, async (line) => {
+      if (line === '') await own.kill();
+    });
+    // Nobody stopped it: what waits for nothing keeps no process.
+    expect(heard.at(-1)).toBe('another');
+  });
 });
 
 /** The package as one script. */

@@ -1,5 +1,5 @@
 /** The client SDK on the cookie routes: a page, a backend with Express, and the real server, in real time. */
-import { ChatSDK as Client, type Tokens } from '@chatsdk/core';
+import { ChatSDK as Client, fetchTokens, type HostRefresh, type Tokens } from '@chatsdk/core';
 import express from 'express';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import WebSocket from 'ws';
@@ -37,13 +37,18 @@ afterAll(async () => {
 
 it('stays signed in past the life of many tokens and through an outage, without ever seeing a refresh token', async () => {
   let jar = '';
-  const post = async (path: string): Promise<Tokens> => {
-    const response = await fetch(url + path, { method: 'POST', headers: { cookie: jar } });
-    const cookie = response.headers.getSetCookie()[0];
-    if (cookie !== undefined) jar = cookie.split(';')[0] ?? '';
-    if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-    return (await response.json()) as Tokens;
-  };
+  const post = (path: string, request?: HostRefresh): Promise<Tokens> =>
+    fetchTokens(url + path, {
+      ...request,
+      // As a browser would.
+      fetch: async (to, init) => {
+        const response = await fetch(to, { ...init, headers: { ...init.headers, cookie: jar } });
+        const cookie = response.headers.getSetCookie()[0];
+        if (cookie !== undefined) jar = cookie.split(';')[0] ?? '';
+        return response;
+      },
+    });
+  const asked: number[] = [];
   const seen: Tokens[] = [];
   const ended: string[] = [];
   let told: () => void = () => {};
@@ -57,7 +62,10 @@ it('stays signed in past the life of many tokens and through an outage, without 
   const sdk = new Client({
     apiUrl: chatsdk.apiUrl,
     wsUrl: chatsdk.realtimeUrl,
-    refreshTokens: () => post('/refresh'),
+    refreshTokens: (request) => {
+      asked.push(request.sentAt);
+      return post('/refresh', request);
+    },
     onTokenRefresh: (tokens) => {
       seen.push(tokens);
       told();
@@ -72,6 +80,8 @@ it('stays signed in past the life of many tokens and through an outage, without 
   await sdk.connect({ userID: 'ann', token: accessToken, expiresAt });
   expect(sdk.connectivity).toBe('connected');
   await refreshes(2);
+  const refreshed = weather.seen.filter(({ path }) => path === '/auth/refresh');
+  expect(refreshed.map(({ body }) => JSON.parse(body).sentAt)).toEqual(asked.slice(0, refreshed.length));
 
   const before = jar;
   weather.next('cut', { status: 401, body: '<h1>401</h1>' });
