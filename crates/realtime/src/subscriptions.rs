@@ -237,7 +237,7 @@ impl Connection {
     fn leave_because(&self, subscription: &Arc<Subscription>, why: Option<UnsubscribeCode>) {
         subscription.end(why);
         let topic = &subscription.topic;
-        {
+        let remembers = {
             let mut inner = lock(&topic.inner);
             if !inner.leave(subscription, self.shared.wheel.now()) {
                 return;
@@ -254,6 +254,10 @@ impl Connection {
                 let leave = Announcement::Leave(Arc::clone(&subscription.info));
                 topic.announce(&mut inner, &self.shared, leave);
             }
+            inner.only_remembers()
+        };
+        if remembers {
+            self.shared.keep_budget(&topic.app);
         }
         self.shared.topics.release_if_idle(topic);
         Stats::subtract(&self.shared.stats.subscriptions, 1);

@@ -255,6 +255,52 @@ async fn ten_thousand_flips_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_do_ten_thousand_names() {
+    let server = server(TopicOptions {
+        history: keeps(10),
+        force_recovery: true,
+        presence: true,
+        join_leave: true,
+        ..TopicOptions::default()
+    })
+    .await;
+    let mut watcher = listening(&server, "s1").await;
+    let (mut socket, _) = server.connected("app/ann/s2/never").await;
+    for round in 0..1000 {
+        let flips: Vec<String> = (0..10)
+            .flat_map(|flip| {
+                let channel = format!("t-{round}-{flip}");
+                let other = format!("t-{round}-other-{flip}");
+                [
+                    format!(r#"{{"id":3,"history":{{"channel":"{other}","limit":0}}}}"#),
+                    format!(r#"{{"id":4,"presence":{{"channel":"{other}"}}}}"#),
+                    format!(r#"{{"id":5,"subscribe":{{"channel":"{channel}"}}}}"#),
+                    format!(r#"{{"id":6,"history":{{"channel":"{channel}","limit":9}}}}"#),
+                    format!(r#"{{"id":7,"unsubscribe":{{"channel":"{channel}"}}}}"#),
+                ]
+            })
+            .collect();
+        socket.say(&flips.join("\n")).await;
+        let mut epochs = Vec::new();
+        while epochs.len() < 30 {
+            let line = socket.hear_line().await;
+            assert!(line["error"].is_null(), "{line}");
+            for question in ["history", "subscribe"] {
+                if line[question].is_object() {
+                    epochs.push(line[question]["epoch"].clone());
+                }
+            }
+        }
+        epochs.dedup();
+        assert_eq!(epochs.len(), 1, "nothing was forgotten");
+    }
+    socket.settle().await;
+    assert_eq!(server.handle().topics(), 1);
+    assert_eq!(server.handle().history_bytes(), 0);
+    watcher.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_come_and_go_are_announced_and_counted() {
     let options = TopicOptions {
         presence: true,
