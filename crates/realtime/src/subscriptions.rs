@@ -57,6 +57,15 @@ pub(crate) enum Taken {
     Closed,
 }
 
+/// Why a client cannot leave a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotOwn {
+    /// It is not in it.
+    Nobodys,
+    /// The server has subscribed it, or is about to.
+    Servers,
+}
+
 impl Subscriptions {
     /// Takes `channel` while the authority is being asked. At most `limit` are had.
     pub(crate) fn reserve(&self, channel: &str, limit: usize) -> Result<Reservation, Taken> {
@@ -114,14 +123,17 @@ impl Subscriptions {
             .is_some_and(|subscription| subscription.is_live())
     }
 
-    /// Takes the subscription to `channel` away, or the reservation for it.
-    pub(crate) fn take(&self, channel: &str) -> Option<Arc<Subscription>> {
+    /// Takes the subscription to `channel` away, if the client has asked for it. Called between the client's
+    /// commands: a reservation is none of its own then.
+    pub(crate) fn take_own(&self, channel: &str) -> Result<Arc<Subscription>, NotOwn> {
         let mut list = lock(&self.0);
-        let at = list.position(channel)?;
-        match list.entries.swap_remove(at) {
-            Entry::Asking(..) => None,
-            Entry::Held(held) => Some(held),
-        }
+        let at = list.position(channel).ok_or(NotOwn::Nobodys)?;
+        let held = match &list.entries[at] {
+            Entry::Held(held) if !held.terms.server_side => Arc::clone(held),
+            Entry::Held(_) | Entry::Asking(..) => return Err(NotOwn::Servers),
+        };
+        list.entries.swap_remove(at);
+        Ok(held)
     }
 
     /// The subscription to `channel`. Otherwise takes the reservation for it away, and answers whether there

@@ -492,6 +492,52 @@ async fn the_server_subscribes_and_unsubscribes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_server_subscribed_to_is_the_server_s_to_end() {
+    let server = server(TopicOptions::default()).await;
+    server
+        .authority
+        .server_side
+        .lock()
+        .expect("no panic")
+        .push("t1");
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let grant = granted(TopicOptions::default());
+    assert_eq!(server.handle().subscribe(&ANN, "t2", &grant, None), 1);
+    assert!(socket.hear_line().await["push"]["subscribe"].is_object());
+    for channel in ["t1", "t2"] {
+        let command = json!({ "id": 2, "unsubscribe": { "channel": channel } });
+        let reply = socket.ask(&command.to_string()).await;
+        assert_eq!(reply["error"]["code"], 103, "{reply}");
+        publish(&server, &TopicOptions::default(), channel, "1");
+        assert_eq!(socket.hear_line().await["push"]["channel"], channel);
+        let ended = server
+            .handle()
+            .unsubscribe(&ANN, channel, UnsubscribeCode::Server);
+        assert_eq!(ended, 1);
+        assert_eq!(socket.hear_line().await["push"]["channel"], channel);
+        let reply = socket.ask(&command.to_string()).await;
+        assert!(reply["unsubscribe"].is_object(), "it is not in it: {reply}");
+        let command = json!({ "id": 2, "subscribe": { "channel": channel } });
+        let reply = socket.ask(&command.to_string()).await;
+        assert!(reply["subscribe"].is_object(), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_the_host_names_twice_is_subscribed_once() {
+    let server = server(TopicOptions::default()).await;
+    let twice = ["t1", "t2", "t1", "t1"];
+    *server.authority.server_side.lock().expect("no panic") = twice.to_vec();
+    let (mut socket, result) = server.connected("app/ann/s1/never").await;
+    let subscribed = result["subs"].as_object().expect("a map");
+    assert_eq!(subscribed.keys().collect::<Vec<_>>(), ["t1", "t2"]);
+    assert_eq!(server.handle().listeners("app", "t1"), 1);
+    publish(&server, &TopicOptions::default(), "t1", "1");
+    assert_eq!(data(&socket.hear_line().await), 1);
+    socket.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refresh_ends_what_is_no_longer_allowed() {
     let server = server(TopicOptions::default()).await;
     let (mut socket, _) = server.connected("app/ann/s1/never").await;
