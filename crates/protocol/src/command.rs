@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::Undecodable;
 use crate::object::{FilterNode, StreamPosition, TrackBatch};
 use crate::payload::PayloadRef;
 use crate::schema::{Encode, Nothing, message};
@@ -20,7 +21,7 @@ pub struct Command<'a> {
 /// What a command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method<'a> {
-    /// The answer to the server's ping. Whatever has id 0 and is not [`Method::Send`] means this.
+    /// The answer to the server's ping: a command without id and method.
     Pong,
     /// Who I am; the first command of a connection.
     Connect(Box<ConnectRequest<'a>>),
@@ -94,14 +95,11 @@ message! {
 }
 
 impl<'a> WireCommand<'a> {
-    /// The command that is meant; `None` when it asks for nothing known. The order is that of the
-    /// fields: with several set, the first wins. Without an id there is nothing that could be answered.
-    pub(crate) fn command(self) -> Option<Command<'a>> {
+    /// The command that is meant. The order is that of the fields: with several set, the first wins. Without an id
+    /// only what has no reply is one: a reply with id 0 would be a ping, and a command that was taken for a pong
+    /// would never be obeyed.
+    pub(crate) fn command(self) -> Result<Command<'a>, Undecodable> {
         let id = self.id;
-        if id == 0 {
-            let method = self.send.map_or(Method::Pong, Method::Send);
-            return Some(Command { id, method });
-        }
         let method = self
             .connect
             .map(Method::Connect)
@@ -115,8 +113,15 @@ impl<'a> WireCommand<'a> {
             .or_else(|| self.send.map(Method::Send))
             .or_else(|| self.rpc.map(Method::Rpc))
             .or_else(|| self.refresh.map(Method::Refresh))
-            .or_else(|| self.sub_refresh.map(Method::SubRefresh))?;
-        Some(Command { id, method })
+            .or_else(|| self.sub_refresh.map(Method::SubRefresh));
+        let method = match (id, method) {
+            (0, None) => Method::Pong,
+            (0, Some(method @ Method::Send(_))) => method,
+            (0, Some(_)) => return Err(Undecodable::NoId),
+            (_, None) => return Err(Undecodable::NoMethod),
+            (_, Some(method)) => method,
+        };
+        Ok(Command { id, method })
     }
 }
 

@@ -243,10 +243,10 @@ message! {
 message! {
     /// The new terms of a connection.
     pub struct RefreshResult {
-        /// Left empty: the client knows.
+        /// The connection's own id, as at connect.
         [1 "client"]
         pub client: Option<Arc<str>>,
-        /// Left empty: the client knows.
+        /// The server's version.
         [2 "version"]
         pub version: Option<Arc<str>>,
         /// Whether the connection ends unless its token is refreshed again. Then `ttl` is not 0.

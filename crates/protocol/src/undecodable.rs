@@ -21,4 +21,7 @@ pub enum Undecodable {
     /// A command that asks for nothing known.
     #[error("a command without a method")]
     NoMethod,
+    /// A command that is to be answered, with nothing that its reply could carry back.
+    #[error("a command without an id")]
+    NoId,
 }

@@ -58,10 +58,11 @@ pub struct Config {
     pub max_backlog_events: usize,
     /// How many bytes of payload may wait so, at least one publication's.
     pub max_backlog_bytes: usize,
-    /// How many bytes the histories of all topics together may take up; above it the oldest publications
-    /// go, of the app that has the most. 0: any number.
+    /// How many bytes the histories of all topics together may take up, with the topics that are there for
+    /// their history alone, because nobody listens; above it the oldest publications go, of the app that has the
+    /// most, and such topics when they have none left. 0: any number.
     pub max_history_bytes: usize,
-    /// How many bytes those of one app may take up; above it its oldest publications go. 0: any number.
+    /// How many bytes those of one app may take up; above it its oldest go. 0: any number.
     pub max_history_bytes_per_app: usize,
     /// How many clients a presence reply names at most; where more are there, or more than a frame holds, it
     /// is error 106, and their number can be asked for. 0: any number.

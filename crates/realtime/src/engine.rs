@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chatsdk_types::{Clock, Entropy, entropy};
+use chatsdk_types::{Clock, Entropy};
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,6 +20,8 @@ use crate::broker::answer::Answer;
 use crate::broker::inbox::Inbox;
 use crate::broker::memory::Memory;
 use crate::broker::memory::budget::Budget;
+use crate::broker::memory::epochs::Epochs;
+use crate::broker::memory::stream::Stream;
 use crate::broker::publication::Position;
 use crate::broker::{Broker, BrokerError, Outgoing, TopicName};
 use crate::config::Config;
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) positions: Arc<Positions>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) budget: Budget,
+    pub(crate) epochs: Arc<Epochs>,
     pub(crate) wheel: Arc<Wheel>,
     pub(crate) sessions: Sessions,
     pub(crate) arrivals: Arrivals,
@@ -106,6 +109,7 @@ impl<A: Authority> Engine<A> {
         let janitor = Arc::new(Janitor::default());
         let shared = Arc::new(Shared {
             sessions: Sessions::new(&*entropy),
+            epochs: Arc::new(Epochs::random(&*entropy)),
             arrivals: Arrivals::default(),
             config,
             clock,
@@ -354,11 +358,9 @@ impl Shared {
         })
     }
 
-    /// A name for a stream that nobody else has: eight letters.
-    pub(crate) fn epoch(&self) -> Arc<str> {
-        let bytes: [u8; 8] = entropy::bytes(&*self.entropy);
-        let letters = bytes.iter().map(|byte| char::from(b'a' + byte % 26));
-        letters.collect::<String>().into()
+    /// A stream for `topic`, in which nothing was said yet.
+    pub(crate) fn stream(&self, topic: TopicName<'_>) -> Stream {
+        Stream::new(self.epochs.place(topic), self.budget.account(topic.app))
     }
 
     /// A number for a connection.

@@ -288,7 +288,7 @@ impl Handle {
         everyone.iter().map(|connection| connection.waiting()).sum()
     }
 
-    /// Bytes that the histories of all topics take up.
+    /// Bytes that the histories of all topics take up, with the topics that are there for them alone.
     pub fn history_bytes(&self) -> usize {
         self.0.budget.total()
     }

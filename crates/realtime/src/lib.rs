@@ -14,6 +14,7 @@
 //!   joins nodes.
 //! - `hub`: all connections by session, user and app, so that a revocation finds them.
 //! - `wheel`: one timer for all of them. `arrivals`: how many may come.
+//! - `sayable`: what can be said to clients that speak JSON.
 //!
 //! What an idle connection costs was decided on purpose: one task, one registration with the reactor,
 //! one entry in the wheel, and a small entry for each topic that it listens to. It has no read buffer
@@ -38,6 +39,7 @@ pub mod listing;
 pub mod origin;
 mod outbound;
 pub mod publish;
+mod sayable;
 mod server_side;
 pub mod stats;
 mod subscriptions;

@@ -57,6 +57,15 @@ pub(crate) enum Taken {
     Closed,
 }
 
+/// Why a client cannot leave a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotOwn {
+    /// It is not in it.
+    Nobodys,
+    /// The server has subscribed it, or is about to.
+    Servers,
+}
+
 impl Subscriptions {
     /// Takes `channel` while the authority is being asked. At most `limit` are had.
     pub(crate) fn reserve(&self, channel: &str, limit: usize) -> Result<Reservation, Taken> {
@@ -114,14 +123,17 @@ impl Subscriptions {
             .is_some_and(|subscription| subscription.is_live())
     }
 
-    /// Takes the subscription to `channel` away, or the reservation for it.
-    pub(crate) fn take(&self, channel: &str) -> Option<Arc<Subscription>> {
+    /// Takes the subscription to `channel` away, if the client has asked for it. Called between the client's
+    /// commands: a reservation is none of its own then.
+    pub(crate) fn take_own(&self, channel: &str) -> Result<Arc<Subscription>, NotOwn> {
         let mut list = lock(&self.0);
-        let at = list.position(channel)?;
-        match list.entries.swap_remove(at) {
-            Entry::Asking(..) => None,
-            Entry::Held(held) => Some(held),
-        }
+        let at = list.position(channel).ok_or(NotOwn::Nobodys)?;
+        let held = match &list.entries[at] {
+            Entry::Held(held) if !held.terms.server_side => Arc::clone(held),
+            Entry::Held(_) | Entry::Asking(..) => return Err(NotOwn::Servers),
+        };
+        list.entries.swap_remove(at);
+        Ok(held)
     }
 
     /// The subscription to `channel`. Otherwise takes the reservation for it away, and answers whether there
@@ -237,7 +249,7 @@ impl Connection {
     fn leave_because(&self, subscription: &Arc<Subscription>, why: Option<UnsubscribeCode>) {
         subscription.end(why);
         let topic = &subscription.topic;
-        {
+        let remembers = {
             let mut inner = lock(&topic.inner);
             if !inner.leave(subscription, self.shared.wheel.now()) {
                 return;
@@ -254,6 +266,10 @@ impl Connection {
                 let leave = Announcement::Leave(Arc::clone(&subscription.info));
                 topic.announce(&mut inner, &self.shared, leave);
             }
+            inner.only_remembers()
+        };
+        if remembers {
+            self.shared.keep_budget(&topic.app);
         }
         self.shared.topics.release_if_idle(topic);
         Stats::subtract(&self.shared.stats.subscriptions, 1);

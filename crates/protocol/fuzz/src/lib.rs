@@ -70,7 +70,6 @@ fn commands(encoding: Encoding, input: &[u8]) {
         let mut read = encoding.commands(&again);
         let read = read.next().and_then(Result::ok);
         let read = read.unwrap_or_else(|| panic!("{command:?} is not understood"));
-        // A command with id 0 is a pong whatever it asks for.
         assert!(said(encoding, &read) == again, "{command:?} but {read:?}");
     }
 }

@@ -20,9 +20,7 @@ pub fn commands(frame: &str) -> impl Iterator<Item = Result<Command<'_>, Undecod
                 method: Method::Pong,
             });
         }
-        read::<WireCommand<'_>>(line)?
-            .command()
-            .ok_or(Undecodable::NoMethod)
+        read::<WireCommand<'_>>(line)?.command()
     })
 }
 
@@ -167,17 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn id_zero_is_a_pong_unless_it_sends() {
+    fn without_an_id_only_what_has_no_reply_is_a_command() {
         assert_eq!(decoded("{}"), Ok(vec![(0, None)]));
         assert_eq!(decoded(" { } "), Ok(vec![(0, None)]));
-        assert_eq!(decoded(r#"{"connect":{}}"#), Ok(vec![(0, None)]));
+        for named in ["connect", "publish", "ping", "sub_refresh"] {
+            for id in ["", r#""id":0,"#] {
+                let command = format!(r#"{{{id}"{named}":{{}}}}"#);
+                assert_eq!(decoded(&command), Err(Undecodable::NoId), "{command}");
+            }
+        }
         assert_eq!(
             decoded(r#"{"send":{"data":1}}"#),
             Ok(vec![(0, Some("send"))])
         );
         assert_eq!(
             decoded(r#"{"presence":{},"send":{"data":1}}"#),
-            Ok(vec![(0, Some("send"))]),
+            Err(Undecodable::NoId),
             "an answer with id 0 would be a ping"
         );
     }

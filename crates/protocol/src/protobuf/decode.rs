@@ -17,9 +17,7 @@ pub fn commands(frame: &[u8]) -> impl Iterator<Item = Result<Command<'_>, Undeco
                 method: Method::Pong,
             });
         }
-        read::<WireCommand<'_>>(content)?
-            .command()
-            .ok_or(Undecodable::NoMethod)
+        read::<WireCommand<'_>>(content)?.command()
     })
 }
 

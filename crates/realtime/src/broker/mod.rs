@@ -58,7 +58,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Nobody on this node has listened for a moment.
     fn unsubscribe(&self, topic: TopicName<'_>) -> Answer<()>;
 
-    /// Reads what a topic keeps: its position, and what is in `range`, both as they are at one moment.
+    /// Reads what a topic keeps: its position, and what is in `range`, both as they are at one moment. Where nothing
+    /// was said it keeps nothing for the question, and nothing for those who listen, as names can be made up: the
+    /// position is offset 0, in an epoch that this topic is never in again once what was said there is forgotten.
     fn history(&self, topic: TopicName<'_>, keep: Keep, range: Range<'_>) -> Answer<Kept>;
 
     /// Forgets what a topic keeps, but for its count.

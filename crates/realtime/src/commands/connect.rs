@@ -99,9 +99,7 @@ impl<A: Authority> Session<A> {
                 .join_from_connect(&identity, &channel, &grant, request, &mut room)
                 .await
             {
-                Ok(result) => {
-                    subs.insert(channel, result);
-                }
+                Ok(result) => subs.extend(result.map(|result| (channel, result))),
                 Err(why) => return self.close(why, replies),
             }
         }
@@ -144,7 +142,8 @@ impl<A: Authority> Session<A> {
         Next::Command
     }
 
-    /// Subscribes the client to `channel` without its asking, from where its last connection was.
+    /// Subscribes the client to `channel` without its asking, from where its last connection was; `None`: it is
+    /// already, because the host names the channel twice, or has just ordered it.
     async fn join_from_connect(
         &mut self,
         identity: &Identity,
@@ -152,14 +151,14 @@ impl<A: Authority> Session<A> {
         grant: &Grant,
         request: &Request<'_>,
         room: &mut usize,
-    ) -> Result<SubscribeResult, Disconnect> {
+    ) -> Result<Option<SubscribeResult>, Disconnect> {
         let subscriptions = &self.connection.subscriptions;
         let limit = self.engine.shared().config.max_channels;
         let reservation = match subscriptions.reserve(channel, limit) {
             Ok(reservation) => reservation,
-            Err(Taken::Already | Taken::Closed) => {
-                return Err(DisconnectCode::InternalError.into());
-            }
+            // An error would be told again at every connect.
+            Err(Taken::Already) => return Ok(None),
+            Err(Taken::Closed) => return Err(DisconnectCode::InternalError.into()),
             Err(Taken::Limit) => return Err(DisconnectCode::ChannelLimit.into()),
         };
         let nowhere = SubscribeRequest::default();
@@ -175,7 +174,7 @@ impl<A: Authority> Session<A> {
         if joined.is_err() {
             self.connection.subscriptions.cancel(reservation);
         }
-        joined.map_err(|denial| match denial {
+        joined.map(Some).map_err(|denial| match denial {
             Denial::Close(why) => why,
             Denial::Error(error) => {
                 tracing::warn!(

@@ -11,6 +11,7 @@ use crate::broker::TopicName;
 use crate::broker::memory::stream::Range;
 use crate::broker::publication::Position;
 use crate::commands::{MAX_REPLY, Session, fitting};
+use crate::sayable;
 use crate::topics::options::History;
 
 impl<A: Authority> Session<A> {
@@ -83,11 +84,11 @@ impl<A: Authority> Session<A> {
         .into())
     }
 
-    /// Takes away what could not stand in a reply to a client that speaks JSON: whoever published it
-    /// must not be able to disconnect others by it.
+    /// Takes away what could not stand in a reply to a client that speaks JSON (see [`sayable`]).
     pub(super) fn leave_out_what_is_not_json(&self, publications: &mut Vec<Publication>) {
         if self.connection.shape().is_json() {
             publications.retain(|publication| publication.data.is_json());
+            publications.iter_mut().for_each(sayable::tidy);
         }
     }
 }

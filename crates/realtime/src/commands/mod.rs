@@ -149,7 +149,7 @@ impl<A: Authority> Session<A> {
             Method::Ping => Ok(ReplyBody::Ping),
             Method::Refresh(request) => return self.refresh(id, &request, replies).await,
             Method::Subscribe(request) => self.subscribe(&identity, &request).await,
-            Method::Unsubscribe(request) => Ok(self.unsubscribe(&request)),
+            Method::Unsubscribe(request) => self.unsubscribe(&request),
             Method::SubRefresh(request) => self.sub_refresh(&identity, &request).await,
             Method::Publish(request) => self.publish(&identity, &request).await,
             Method::Presence(request) => self.presence(&identity, &request).await,
@@ -266,13 +266,7 @@ fn encoded(publication: &Publication, encoding: Encoding, delta: bool) -> usize 
     /// The names of those of the publisher.
     const AROUND_INFO: usize = 64;
     let json = encoding == Encoding::Json;
-    let text = |text: &str| {
-        if json {
-            escaped(text.as_bytes())
-        } else {
-            text.len()
-        }
-    };
+    let text = |text: &str| written(text, encoding);
     let data = publication.data.bytes();
     let data = if json && delta {
         escaped(data)
@@ -289,6 +283,14 @@ fn encoded(publication: &Publication, encoding: Encoding, delta: bool) -> usize 
     let tags = publication.tags.iter().flat_map(|tags| tags.iter());
     let tags: usize = tags.map(|(name, tag)| text(name) + text(tag) + 16).sum();
     AROUND + data + info + tags
+}
+
+/// How many bytes `text` takes up as it is written, without what stands around it.
+fn written(text: &str, encoding: Encoding) -> usize {
+    match encoding {
+        Encoding::Json => escaped(text.as_bytes()),
+        Encoding::Protobuf => text.len(),
+    }
 }
 
 /// How many bytes `text` takes up in a JSON string.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chatsdk_protocol::command::ChannelRequest;
 use chatsdk_protocol::reply::{PresenceResult, PresenceStatsResult};
-use chatsdk_protocol::{ClientInfo, ErrorCode, ReplyBody};
+use chatsdk_protocol::{ClientInfo, Encoding, ErrorCode, ReplyBody};
 
 use crate::authority::{Authority, Denial, Identity, Inspect, InspectRequest};
 use crate::broker::TopicName;
-use crate::commands::{MAX_FRAME, Session};
+use crate::commands::{MAX_FRAME, Session, written};
+use crate::sayable;
 
 impl<A: Authority> Session<A> {
     pub(super) async fn presence(
@@ -27,7 +28,12 @@ impl<A: Authority> Session<A> {
         };
         let present = self.engine.shared().broker.present(topic, most).await?;
         let present = present.ok_or(ErrorCode::LimitExceeded)?;
-        let bytes: usize = present.iter().map(|info| size(info)).sum();
+        let encoding = self.connection.shape().encoding();
+        let present: Vec<_> = match encoding {
+            Encoding::Json => present.iter().map(sayable::info).collect(),
+            Encoding::Protobuf => present,
+        };
+        let bytes: usize = present.iter().map(|info| size(info, encoding)).sum();
         if bytes > MAX_FRAME {
             return Err(ErrorCode::LimitExceeded.into());
         }
@@ -73,8 +79,9 @@ impl<A: Authority> Session<A> {
 }
 
 /// How many bytes an entry takes up in a reply, about.
-fn size(info: &ClientInfo) -> usize {
+fn size(info: &ClientInfo, encoding: Encoding) -> usize {
     /// The id, which is its name as well, brackets and the names of the members.
     const AROUND: usize = 160;
-    AROUND + info.user.len() + info.conn_info.bytes().len() + info.chan_info.bytes().len()
+    let user = written(&info.user, encoding);
+    AROUND + user + info.conn_info.bytes().len() + info.chan_info.bytes().len()
 }

@@ -67,9 +67,10 @@ impl<A: Authority> Session<A> {
         self.reply(
             id,
             RefreshResult {
+                client: Some(Arc::clone(&self.connection.client)),
+                version: Some(shared.config.version.as_str().into()),
                 expires: ttl.is_some(),
                 ttl: ttl.unwrap_or(0),
-                ..RefreshResult::default()
             },
             replies,
         )

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chatsdk_protocol::fossil::{self, Delta};
 use chatsdk_protocol::push::{Join, Leave};
-use chatsdk_protocol::{Encoding, Frame, NotJson, Payload, Publication, Push, PushBody};
+use chatsdk_protocol::{
+    ClientInfo, Encoding, Frame, NotJson, Payload, Publication, Push, PushBody,
+};
 
+use crate::sayable;
 use crate::topics::event::{Event, What};
 use crate::topics::topic::Topic;
 use crate::transport::Shape;
@@ -42,7 +45,7 @@ pub(crate) struct Plan {
 pub(crate) struct Batch {
     events: Vec<Event>,
     topic: Arc<Topic>,
-    frames: Vec<(Key, Bytes)>,
+    frames: Vec<(Key, Option<Bytes>)>,
     /// Each event as the difference to the one before it, in JSON and Protobuf, once somebody has asked.
     differences: Vec<(Difference, Difference)>,
 }
@@ -74,8 +77,15 @@ impl Batch {
     }
 
     /// The frame of the events in `plan`. With `compact` the topic's number stands for its name; with
-    /// `delta` payloads are as a client expects that was promised differences.
-    pub(crate) fn frame(&mut self, shape: Shape, compact: bool, delta: bool, plan: Plan) -> Bytes {
+    /// `delta` payloads are as a client expects that was promised differences. `None`: there is nothing that could
+    /// be said.
+    pub(crate) fn frame(
+        &mut self,
+        shape: Shape,
+        compact: bool,
+        delta: bool,
+        plan: Plan,
+    ) -> Option<Bytes> {
         let key = Key {
             shape,
             compact,
@@ -92,8 +102,14 @@ impl Batch {
         frame
     }
 
-    fn encode(&self, key: Key) -> Bytes {
+    fn encode(&self, key: Key) -> Option<Bytes> {
         let encoding = key.shape.encoding();
+        let known = |info: &Arc<ClientInfo>| {
+            Some(match encoding {
+                Encoding::Json => sayable::info(info),
+                Encoding::Protobuf => Arc::clone(info),
+            })
+        };
         let mut lines = Frame::new(encoding);
         for at in 0..self.events.len() {
             let bit = 1 << at;
@@ -101,12 +117,8 @@ impl Batch {
                 continue;
             }
             let body = match &self.events[at].what {
-                What::Join(info) => PushBody::from(Join {
-                    info: Some(Arc::clone(info)),
-                }),
-                What::Leave(info) => PushBody::from(Leave {
-                    info: Some(Arc::clone(info)),
-                }),
+                What::Join(info) => PushBody::from(Join { info: known(info) }),
+                What::Leave(info) => PushBody::from(Leave { info: known(info) }),
                 What::Publication {
                     publication,
                     before,
@@ -122,7 +134,12 @@ impl Batch {
                         Ok(Publication::clone(publication))
                     };
                     match said {
-                        Ok(publication) => publication.into(),
+                        Ok(mut publication) => {
+                            if encoding == Encoding::Json {
+                                sayable::tidy(&mut publication);
+                            }
+                            publication.into()
+                        }
                         Err(NotJson) => continue,
                     }
                 }
@@ -132,11 +149,11 @@ impl Batch {
                 push.id = self.topic.id as i64;
             }
             if lines.push(&push).is_err() {
-                // A payload was looked at before; what is left is what the authority says of clients.
-                tracing::warn!("what the authority says of a client is not JSON");
+                // All that could be no JSON was looked at.
+                tracing::warn!("an event cannot be said in JSON");
             }
         }
-        key.shape.frame(&lines.take().unwrap_or_default())
+        Some(key.shape.frame(&lines.take()?))
     }
 
     /// `publication`, which stands at `at`, as the difference to the one `before`, or in full. The

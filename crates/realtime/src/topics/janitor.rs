@@ -21,6 +21,9 @@ const REST: u64 = 1000;
 /// How many topics are looked at before other tasks get their turn.
 const BATCH: usize = 256;
 
+/// Below so many entries the heap is not looked through for topics that are gone.
+const FEW: usize = 64;
+
 /// See the module's text. Moments are in the wheel's time.
 #[derive(Debug, Default)]
 pub(crate) struct Janitor {
@@ -58,6 +61,12 @@ impl Janitor {
     /// Has `topic` looked at when `due` comes.
     pub(crate) fn schedule(&self, topic: &Arc<Topic>, due: u64) {
         let mut heap = lock(&self.heap);
+        if heap.len() >= FEW && heap.len() == heap.capacity() {
+            // Before it grows: entries keep the memory of topics that have ended.
+            heap.retain(|Reverse(entry)| entry.topic.strong_count() > 0);
+            let room = heap.len();
+            heap.reserve(room);
+        }
         let first = heap.peek().is_none_or(|Reverse(first)| due < first.due);
         heap.push(Reverse(Entry {
             due,
@@ -112,5 +121,22 @@ impl Janitor {
             due.extend(heap.pop().map(|Reverse(entry)| entry.topic));
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_that_have_ended_do_not_pile_up() {
+        let janitor = Janitor::default();
+        let stays = Arc::new(Topic::new(1, "app", "t", false));
+        janitor.schedule(&stays, 5);
+        for id in 2..100_000 {
+            janitor.schedule(&Arc::new(Topic::new(id, "app", "gone", false)), 9);
+        }
+        assert!(lock(&janitor.heap).len() <= 2 * FEW);
+        assert_eq!(janitor.next(), Some(5));
     }
 }

@@ -53,7 +53,8 @@ pub struct Keep {
     pub bytes: usize,
     /// From the last publication until all of them are forgotten.
     pub ttl: Duration,
-    /// From the last use until even their count is forgotten; a count of 0 is kept for `ttl`.
+    /// From the last use until even their count is forgotten, from which clients know that they have missed
+    /// something. A count of 0 is not kept: it is not needed to know that nothing was missed.
     pub count_ttl: Duration,
 }
 

@@ -307,6 +307,9 @@ impl Subscription {
         }
         let shape = self.connection.shape();
         let frame = batch.frame(shape, self.terms.compact, self.terms.delta, plan);
+        let Some(frame) = frame else {
+            return Ok(());
+        };
         // Under the lock, so that two tasks do not overtake each other.
         self.connection
             .send_many(frame, plan.events.count_ones() as usize);

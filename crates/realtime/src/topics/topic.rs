@@ -124,16 +124,10 @@ impl Topic {
                 (Arc::new(publication), draft.position)
             }
             History::Memory(keep) => {
-                let accounted = inner.accounted;
-                let stream = inner.stream(&self.app, keep, shared, now);
+                let stream = inner.stream(self.name(), shared, now);
                 let publication = stream.append(draft.publication, keep.into(), now);
-                let (top, since) = (stream.top(), stream.since());
-                if let Some(since) = since
-                    && !accounted
-                {
-                    stream.account().enter(self, since);
-                    inner.accounted = true;
-                }
+                let top = stream.top();
+                inner.account_for(self);
                 (publication, Some(top))
             }
         };
@@ -254,6 +248,7 @@ impl Topic {
         };
         subscription.slot.store(slot, Ordering::Relaxed);
         subscription.begin(inner.number);
+        inner.account_for(self);
         // In this process alone nothing gets lost on the way.
         let elsewhere = match subscription.options.history {
             History::Host => true,
@@ -320,18 +315,22 @@ impl Topic {
         end < inner.slots.len()
     }
 
-    /// Lets the oldest publication go, if it is of `since`; answers when the oldest one that is left was
-    /// made.
-    pub(crate) fn evict(&self, since: Millis) -> Option<Millis> {
-        let mut inner = lock(&self.inner);
-        let left = inner.stream.as_mut().and_then(|stream| {
-            if stream.since() == Some(since) {
-                stream.let_go();
-            }
-            stream.since()
-        });
-        inner.accounted = left.is_some();
+    /// Lets the oldest publication go, if it is of `since`; if there is none and nobody listens, the topic. Answers
+    /// how old the rest is; `None`: there is none, or it cannot go.
+    pub(crate) fn evict(self: &Arc<Self>, shared: &Shared, since: Millis) -> Option<Millis> {
+        let left = lock(&self.inner).evict(since, shared.clock.now());
+        if left.is_none() {
+            shared.topics.release_if_idle(self);
+        }
         left
+    }
+
+    /// How many bytes it takes up itself: about.
+    fn weight(&self) -> usize {
+        /// Counts of owners, its places in the map and in the heaps of the janitor and of its account.
+        const AROUND: usize = 200;
+        let own = size_of::<Self>() + size_of::<Stream>() + AROUND;
+        own + self.app.len() + self.channel.len()
     }
 
     /// Forgets what is too old, and ends the topic if nothing is left.
@@ -374,6 +373,7 @@ impl Inner {
     /// Takes `subscription` out of its slot; `false`: it had none. Whoever does so calls
     /// [`super::Topics::release_if_idle`] later.
     pub(crate) fn leave(&mut self, subscription: &Arc<Subscription>, now: u64) -> bool {
+        let topic = &subscription.topic;
         let slot = subscription.slot.load(Ordering::Relaxed);
         let Some(entry) = self.slots.get_mut(slot as usize) else {
             return false;
@@ -390,8 +390,55 @@ impl Inner {
             {
                 stream.keep(keep.into(), now);
             }
+            if self.listeners() == 0 {
+                self.let_nothing_go();
+                self.account_for(topic);
+            }
         }
         mine
+    }
+
+    /// Lets a stream go in which nothing was said.
+    fn let_nothing_go(&mut self) {
+        self.stream = self.stream.take().filter(|stream| !stream.is_new());
+    }
+
+    /// Whether it is there for its stream alone.
+    pub(crate) fn only_remembers(&self) -> bool {
+        self.listeners() == 0 && self.stream.is_some()
+    }
+
+    /// Has the account know what the topic takes up, and of what can go for others.
+    fn account_for(&mut self, topic: &Arc<Topic>) {
+        let alone = self.only_remembers();
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        stream.account_for(if alone { topic.weight() } else { 0 });
+        if !self.accounted && (alone || !stream.is_bare()) {
+            stream.account().enter(topic, stream.since());
+            self.accounted = true;
+        }
+    }
+
+    /// See [`Topic::evict`].
+    fn evict(&mut self, since: Millis, now: Millis) -> Option<Millis> {
+        self.accounted = false;
+        let alone = self.only_remembers();
+        let stream = self.stream.as_mut()?;
+        if stream.since() == since {
+            if alone && stream.is_bare() {
+                self.stream = None;
+                return None;
+            }
+            stream.give_up(now);
+        }
+        if stream.is_bare() {
+            // It would outlive all others.
+            self.last = None;
+        }
+        self.accounted = alone || !stream.is_bare();
+        self.accounted.then(|| stream.since())
     }
 
     /// Who is there, for topics that tell.
@@ -413,19 +460,20 @@ impl Inner {
     /// What is kept, and in `range`.
     pub(crate) fn history(
         &mut self,
-        app: &str,
+        topic: TopicName<'_>,
         keep: Keep,
         shared: &Shared,
         range: Range<'_>,
     ) -> Kept {
         let now = shared.wheel.now();
-        let stream = self.stream(app, keep, shared, now);
+        let stream = self.stream(topic, shared, now);
         // Whoever asks may count along.
         stream.keep(keep.into(), now);
-        Kept {
-            publications: stream.read(range, now),
-            top: stream.top(),
+        let kept = stream.kept(range, now);
+        if self.listeners() == 0 {
+            self.let_nothing_go();
         }
+        kept
     }
 
     /// Forgets all publications; their count stays, so that subscribers learn of the gap.
@@ -444,16 +492,15 @@ impl Inner {
             && self.repeats.as_ref().is_none_or(|it| it.is_empty())
     }
 
-    fn stream(&mut self, app: &str, keep: Keep, shared: &Shared, now: u64) -> &mut Stream {
+    fn stream(&mut self, topic: TopicName<'_>, shared: &Shared, now: u64) -> &mut Stream {
         let listened_to = self.listeners() > 0;
+        // One that has counted goes before the next one begins, in another epoch.
         let kept = self
             .stream
             .take()
             .and_then(|mut stream| (stream.tidy(now) || listened_to).then_some(stream));
-        self.stream.insert(kept.unwrap_or_else(|| {
-            let account = shared.budget.account(app);
-            Box::new(Stream::new(shared.epoch(), account, keep.into(), now))
-        }))
+        self.stream
+            .insert(kept.unwrap_or_else(|| Box::new(shared.stream(topic))))
     }
 
     fn repeats(&mut self) -> &mut Repeats {
@@ -478,7 +525,9 @@ impl Inner {
                 self.repeats = None;
             }
         }
-        if !listened_to && self.stream.is_none() {
+        let is_bare = self.stream.as_ref().is_none_or(|it| it.is_bare());
+        if !listened_to && is_bare {
+            // Nothing would let it go.
             self.last = None;
         }
     }

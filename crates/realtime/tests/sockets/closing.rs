@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::support::{Heard, Server, Socket, connect, masked, refresh};
-use chatsdk_realtime::{Config, Disconnect, DisconnectCode, History, TopicOptions, Whom};
+use crate::support::{Heard, START, Server, Socket, connect, masked, refresh};
+use crate::topics::{granted, keeps};
+use chatsdk_realtime::{Config, Disconnect, DisconnectCode, History, Payload, TopicOptions, Whom};
 
 fn revoked() -> Disconnect {
     Disconnect::because(DisconnectCode::ForceDisconnect, "session_revoked")
@@ -63,6 +64,73 @@ async fn a_revocation_closes_what_it_names_and_nothing_else() {
     server.empty().await;
     assert_eq!(handle.stats().open.load(Ordering::Relaxed), 0);
     assert_eq!(handle.stats().connected.load(Ordering::Relaxed), 0);
+}
+
+/// What the server has subscribed to cannot be ended by itself, and what is not JSON cannot be said in it.
+#[tokio::test(start_paused = true)]
+async fn each_cause_has_its_code() {
+    let options = || TopicOptions {
+        history: keeps(10),
+        ..TopicOptions::default()
+    };
+    for (cause, code, reason) in [
+        (
+            "an expired server-side subscription",
+            3006,
+            "subscription expired",
+        ),
+        (
+            "more server-side channels than one may have",
+            3505,
+            "channel limit",
+        ),
+        ("a message that is not JSON", 3506, "inappropriate protocol"),
+        ("a reply that is not JSON", 3506, "inappropriate protocol"),
+    ] {
+        let server = Server::with(Config {
+            max_channels: 2,
+            ..Config::default()
+        })
+        .await;
+        let mut grant = granted(options());
+        let mut server_side = vec!["t1", "t2"];
+        match code {
+            3006 => grant.expires_at = Some(START + 60_000),
+            3505 => server_side.push("t3"),
+            _ => {
+                grant.data = Payload::new(&b"\xff"[..]);
+                server_side.clear();
+            }
+        }
+        server.authority.topics("t", grant);
+        *server.authority.server_side.lock().expect("no panic") = server_side;
+        let mut socket = server.socket().await;
+        socket.say(&connect(1, "app/ann/s1/never")).await;
+        if code != 3505 {
+            assert!(socket.hear_json().await["connect"].is_object());
+        }
+        match cause {
+            "an expired server-side subscription" => {
+                server.clock.advance(84_999);
+                server.handle().recheck();
+                socket.settle().await;
+                server.clock.advance(1);
+                server.handle().recheck();
+            }
+            "a message that is not JSON" => {
+                let message = Payload::new(&b"\xff"[..]);
+                server.handle().message(&SESSION, &message);
+            }
+            "a reply that is not JSON" => {
+                socket.say(r#"{"id":2,"subscribe":{"channel":"t"}}"#).await;
+            }
+            _ => {}
+        }
+        assert_eq!(socket.hear_close().await, (code, reason.into()), "{cause}");
+        server.empty().await;
+        assert_eq!(server.handle().stats().closes(), [(code, 1)], "{cause}");
+        assert_eq!(server.handle().topics(), 0, "{cause}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
 
-use chatsdk_realtime::{Config, TopicOptions};
-use serde_json::json;
+use chatsdk_realtime::{Config, Grant, Payload, TopicOptions};
+use serde_json::{Value, json};
 
 use crate::support::{Heard, Server, Socket};
 use crate::topics::{granted, keeps, listening, publish, server};
@@ -158,6 +158,144 @@ async fn so_it_is_in_protobuf() {
             _ => {}
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_info_is_not_json_disturbs_nobody() {
+    let options = TopicOptions {
+        join_leave: true,
+        force_push_join_leave: true,
+        force_recovery: true,
+        delta: true,
+        ..numbered()
+    };
+    let server = Server::start().await;
+    let grant = Grant {
+        info: Payload::new(&b"\xfeof the channel"[..]),
+        ..granted(options)
+    };
+    server.authority.topics("t", grant);
+    *server.authority.info.lock().expect("no panic") = Payload::new(&b"{\"forged\":1},\xfe"[..]);
+    let known = |info: &Value| {
+        assert_eq!(info["user"], "ann", "{info}");
+        assert!(info["client"].is_string(), "{info}");
+        assert_eq!(
+            info.as_object().map(serde_json::Map::len),
+            Some(2),
+            "{info}"
+        );
+    };
+    let mut json = Vec::new();
+    for wish in ["", r#","delta":"fossil""#] {
+        let (mut socket, _) = server.connected("app/ann/s1/never").await;
+        let command = format!(r#"{{"id":2,"subscribe":{{"channel":"t"{wish}}}}}"#);
+        let reply = socket.ask(&command).await;
+        assert!(reply["subscribe"].is_object(), "{reply}");
+        json.push((socket, reply["subscribe"]["epoch"].clone()));
+        for (socket, _) in &mut json {
+            known(&socket.hear_line().await["push"]["join"]["info"]);
+        }
+    }
+    let headers = "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n";
+    let mut other = Socket::open(server.addr, headers).await;
+    let command =
+        |command, request: Vec<u8>| framed(&[number(1, 1), bytes(command, &request)].concat());
+    let publish = [bytes(1, b"t"), bytes(2, b"\"said\"")].concat();
+    for (number, request) in [
+        (4, bytes(1, b"app/ann/s2/never")),
+        (5, bytes(1, b"t")),
+        (7, publish),
+    ] {
+        other.frame(0x82, &command(number, request)).await;
+    }
+    for (socket, epoch) in &mut json {
+        known(&socket.hear_line().await["push"]["join"]["info"]);
+        let push = socket.hear_line().await;
+        assert_eq!(push["push"]["pub"]["offset"], 1, "{push}");
+        known(&push["push"]["pub"]["info"]);
+        let again =
+            json!({ "id": 6, "subscribe": { "channel": "t", "recover": true, "epoch": epoch } });
+        let again = again.to_string();
+        socket
+            .say(
+                &[
+                    r#"{"id":3,"presence":{"channel":"t"}}"#,
+                    r#"{"id":4,"history":{"channel":"t","limit":9}}"#,
+                    r#"{"id":5,"unsubscribe":{"channel":"t"}}"#,
+                    &again,
+                    r#"{"id":7,"unsubscribe":{"channel":"t"}}"#,
+                ]
+                .join("\n"),
+            )
+            .await;
+        let mut publications = 0;
+        loop {
+            let line = socket.hear_line().await;
+            let push = &line["push"];
+            for reply in [&line["subscribe"], &line["history"]] {
+                let publication = &reply["publications"][0];
+                if publication.is_object() {
+                    known(&publication["info"]);
+                    publications += 1;
+                }
+            }
+            for who in [&push["join"], &push["leave"]] {
+                if who.is_object() {
+                    known(&who["info"]);
+                }
+            }
+            if let Some(present) = line["presence"]["presence"].as_object() {
+                assert!(present.len() >= 2);
+                present.values().for_each(known);
+            }
+            if line["id"] == 7 {
+                break;
+            }
+        }
+        assert_eq!(publications, 2, "as it was kept, and missed");
+    }
+    // Who can be told, is.
+    other.frame(0x82, &command(8, bytes(1, b"t"))).await;
+    let of_both = [
+        bytes(3, b"{\"forged\":1},\xfe"),
+        bytes(4, b"\xfeof the channel"),
+    ]
+    .concat();
+    let mut told = 0;
+    while told < 3 {
+        let Heard::Binary(frame) = other.hear().await else {
+            panic!("a frame");
+        };
+        // Of joins and leaves, of its own publication, and in its presence.
+        told += frame
+            .windows(of_both.len())
+            .filter(|part| *part == of_both)
+            .count();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_count_as_they_are_written() {
+    let server = server(numbered()).await;
+    let name = "\u{1}".repeat(9000);
+    let token = format!("app/{name}/s1/never");
+    let connect = json!({ "id": 1, "connect": { "token": token } }).to_string();
+    let mut sockets = Vec::new();
+    let mut last = json!({});
+    for _ in 0..20 {
+        let mut socket = server.socket().await;
+        let reply = socket.ask(&connect).await;
+        assert!(reply["connect"].is_object(), "{reply}");
+        let reply = socket.ask(r#"{"id":2,"subscribe":{"channel":"t"}}"#).await;
+        assert!(reply["subscribe"].is_object(), "{reply}");
+        last = socket.ask(r#"{"id":3,"presence":{"channel":"t"}}"#).await;
+        assert!(last.to_string().len() < 1024 * 1024);
+        sockets.push(socket);
+    }
+    assert_eq!(last["error"]["code"], 106, "as numbers, they can be had");
+    let stats = r#"{"id":4,"presence_stats":{"channel":"t"}}"#;
+    let reply = sockets[0].ask(stats).await;
+    assert_eq!(reply["presence_stats"]["num_clients"], 20);
 }
 
 const FRAMES: usize = 1000;

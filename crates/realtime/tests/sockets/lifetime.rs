@@ -1,9 +1,11 @@
 //! Staying connected: pings, refreshes, and the deadlines behind both.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::{Heard, Server, refresh};
-use chatsdk_realtime::Whom;
+use chatsdk_realtime::{TopicOptions, Whom};
+use serde_json::json;
 
 #[tokio::test(start_paused = true)]
 async fn pings_come_spread_and_pongs_keep_the_connection() {
@@ -29,6 +31,26 @@ async fn pings_come_spread_and_pongs_keep_the_connection() {
     // A second pong for one ping is a client out of step.
     socket.say("{}").await;
     assert_eq!(socket.hear_close().await.0, 3501);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_without_an_id_is_no_pong() {
+    let server = crate::topics::server(TopicOptions::default()).await;
+    for command in [
+        r#"{"publish":{"channel":"t","data":1}}"#,
+        r#"{"id":0,"ping":{}}"#,
+        r#"{"presence":{"channel":"t"},"send":{"data":1}}"#,
+    ] {
+        let (mut socket, _) = server.connected("app/ann/s1/never").await;
+        server.pass_until_sent().await;
+        assert_eq!(socket.hear().await, Heard::Text("{}".into()));
+        // A pong is owed, but this is none. What follows is not obeyed.
+        let ping = r#"{"id":2,"ping":{}}"#;
+        socket.say(&format!("{command}\n{ping}")).await;
+        assert_eq!(socket.hear_close().await.0, 3501, "{command}");
+    }
+    let published = &server.handle().stats().publications;
+    assert_eq!(published.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,20 +117,17 @@ async fn the_wheel_finds_the_deadline_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_refresh_moves_the_deadline() {
     let server = Server::start().await;
-    let (mut socket, _) = server.connected("app/ann/s1/10").await;
+    let (mut socket, result) = server.connected("app/ann/s1/10").await;
+    let (client, version) = (&result["client"], &result["version"]);
     server.clock.advance(30_000);
     socket.say(&refresh(2, "app/ann/s1/60")).await;
-    assert_eq!(
-        socket.hear().await,
-        Heard::Text(r#"{"id":2,"refresh":{"expires":true,"ttl":60}}"#.into())
-    );
+    let expected = json!({ "client": client, "version": version, "expires": true, "ttl": 60 });
+    assert_eq!(socket.hear_json().await["refresh"], expected);
     server.clock.advance(84_999);
     server.handle().recheck();
     socket.say(&refresh(3, "app/ann/s1/never")).await;
-    assert_eq!(
-        socket.hear().await,
-        Heard::Text(r#"{"id":3,"refresh":{}}"#.into())
-    );
+    let expected = json!({ "client": client, "version": version });
+    assert_eq!(socket.hear_json().await["refresh"], expected);
     server.clock.advance(i64::from(u32::MAX));
     server.handle().recheck();
     socket.settle().await;

@@ -2,16 +2,18 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use chatsdk_realtime::{
-    BrokerError, Config, Grant, History, Keep, Payload, Publish, Range, TopicOptions,
+    BrokerError, Config, Grant, History, Keep, Payload, Position, Publish, Range, TopicOptions,
 };
 
 use serde_json::{Value, json};
 
 use crate::support::{Heard, Server, Socket, connect};
-use crate::topics::{granted, keeps, publish};
+use crate::topics::{granted, keeps, listening, publish};
 
 #[tokio::test(start_paused = true)]
 async fn commands_above_the_rate_are_refused_and_the_rest_is_heard() {
@@ -273,7 +275,64 @@ async fn above_the_engines_bound_the_app_that_has_the_most_gives() {
         let forgotten = server.handle().forget_history(app, "t").await;
         forgotten.expect("it is in this process");
     }
-    assert_eq!(server.handle().history_bytes(), 0);
+    let counts = server.handle().history_bytes();
+    assert!((1..4096).contains(&counts), "two counts are left: {counts}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_that_only_remember_are_bounded_too() {
+    let (server, options) = bounded(100 * 1024, 0).await;
+    server.authority.topics("t", granted(options.clone()));
+    let mut socket = listening(&server, "s1").await;
+    let tell = |channel: &str| {
+        server.clock.advance(1);
+        publish(&server, &options, channel, "1");
+    };
+    tell("t");
+    assert_eq!(socket.hear_line().await["push"]["pub"]["offset"], 1);
+    let position = |channel| position(&server, &options, channel);
+    let before = position("t0").await;
+    assert_eq!(before.offset, 0);
+    for number in 0..10_000 {
+        tell(&format!("t{number}"));
+        assert!(server.handle().history_bytes() <= 100 * 1024);
+    }
+    let topics = server.handle().topics();
+    assert!((10..500).contains(&topics), "{topics}");
+    // The oldest have gone whole, and whoever was in one of them is told so.
+    let recover = |channel: &str, position: &Position| {
+        json!({ "id": 3, "subscribe": { "channel": channel, "recover": true,
+            "offset": position.offset, "epoch": &*position.epoch } })
+    };
+    let reply = socket.ask(&recover("t0", &before).to_string()).await;
+    let result = &reply["subscribe"];
+    assert!(result["recovered"].is_null(), "{reply}");
+    assert!(result["offset"].is_null(), "it is a new one: {reply}");
+    assert_ne!(result["epoch"], *before.epoch);
+    let last = position("t9999").await;
+    assert_eq!(last.offset, 1);
+    let reply = socket.ask(&recover("t9999", &last).to_string()).await;
+    assert_eq!(reply["subscribe"]["recovered"], true, "{reply}");
+    // Where somebody listens publications may go, but the count does not.
+    tell("t");
+    assert_eq!(socket.hear_line().await["push"]["pub"]["offset"], 2);
+    assert_eq!(kept(&server, &options, "app", "t").await, 1);
+    drop(socket);
+    server.empty().await;
+    for number in 0..10_000 {
+        tell(&format!("t-{number}"));
+    }
+    assert_eq!(position("t").await.offset, 0, "it was forgotten");
+}
+
+/// Where a topic stands.
+async fn position(server: &Server, options: &TopicOptions, channel: &str) -> Position {
+    let History::Memory(keep) = options.history else {
+        panic!("it keeps something");
+    };
+    let handle = server.handle();
+    let read = handle.history("app", channel, keep, Range::default()).await;
+    read.expect("it is in this process").top
 }
 
 #[tokio::test(start_paused = true)]
@@ -532,4 +591,44 @@ async fn what_the_host_publishes_fits_into_frames_that_clients_take() {
         "{}",
         frame.len()
     );
+}
+
+/// Bytes that count how many of them there are.
+struct Counted {
+    bytes: Vec<u8>,
+    _one: Arc<()>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_to_go_is_kept_nowhere_else() {
+    let (server, mut options) = bounded(100 * 1024, 0).await;
+    options.delta = true;
+    options.delta_publish = true;
+    let there = Arc::new(());
+    for number in 0..100 {
+        server.clock.advance(1);
+        let data = Counted {
+            bytes: vec![b'1'; 10 * 1024],
+            _one: Arc::clone(&there),
+        };
+        let data = Payload::new(Bytes::from_owner(data));
+        let channel = format!("t{number}");
+        let publish = Publish::new("app", &channel, data, &options);
+        server.handle().publish(publish);
+        assert!(Arc::strong_count(&there) <= 10);
+    }
+    let publications = Arc::strong_count(&there) - 1;
+    let topics = server.handle().topics();
+    assert!(
+        topics > publications + 5,
+        "counts stay for longer: {topics}"
+    );
+    server.pass_until(|_| Arc::strong_count(&there) == 1).await;
+    assert_eq!(server.handle().topics(), topics);
 }

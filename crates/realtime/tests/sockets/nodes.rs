@@ -206,6 +206,36 @@ async fn a_lost_publication_shows_by_the_next_and_is_recovered() {
     assert_eq!(client.heard.last(), Some(&json!(8)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn names_leave_nothing_on_any_node_and_who_was_there_goes_on_at_another() {
+    let options = recoverable();
+    let (cluster, one, two) = two(&options).await;
+    let mut client = Counting::new(&one).await;
+    for n in 0..1000 {
+        for command in [
+            format!(r#"{{"id":3,"history":{{"channel":"t-other-{n}","limit":0}}}}"#),
+            format!(r#"{{"id":4,"subscribe":{{"channel":"t-{n}"}}}}"#),
+            format!(r#"{{"id":5,"unsubscribe":{{"channel":"t-{n}"}}}}"#),
+        ] {
+            let reply = client.socket.ask(&command).await;
+            assert!(reply["error"].is_null(), "{reply}");
+        }
+    }
+    one.pass_until(|_| one.handle().topics() == 1).await;
+    assert_eq!((cluster.subscribed(0), cluster.subscribed(1)), (1, 0));
+    assert_eq!(two.handle().topics(), 0);
+    (client.socket, _) = two.connected("app/ann/s1/never").await;
+    one.pass_until(|_| one.handle().topics() == 0).await;
+    assert!(client.subscribe().await, "nothing was missed");
+    (client.socket, _) = one.connected("app/ann/s1/never").await;
+    two.pass_until(|_| two.handle().topics() == 0).await;
+    for data in 0..3 {
+        say(&two, &options, data).await.expect("published");
+    }
+    assert!(client.subscribe().await);
+    assert_eq!(client.heard, [0, 1, 2].map(Value::from));
+}
+
 /// Lets time pass until a subscription on `server` is ended, which must be within ten seconds.
 async fn found_out(server: &Server) {
     let count = |stats: &Stats| stats.subscriptions.load(Ordering::Relaxed);

@@ -1,9 +1,10 @@
 //! Coming back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chatsdk_realtime::{
-    History, Payload, Position, Publication, Publish, Recovered, Recovery, TopicOptions,
+    Config, History, Payload, Position, Publication, Publish, Recovered, Recovery, TopicOptions,
 };
 use serde_json::{Value, json};
 
@@ -117,6 +118,141 @@ async fn what_is_kept_is_kept_from_the_end_of_the_last_subscription_on() {
         [1],
         "kept from the end of the subscription on: {again}"
     );
+}
+
+/// Subscribes from `at`, an earlier result, on, and leaves again. Nothing else is there then.
+async fn look_in(server: &Server, at: &Value, more: Value) -> Value {
+    let mut wish = json!({ "recover": true, "epoch": at["epoch"] });
+    wish["offset"] = json!(at["offset"].as_u64().unwrap_or(0));
+    if let (Some(all), Some(more)) = (wish.as_object_mut(), more.as_object()) {
+        all.extend(more.clone());
+    }
+    let (socket, result) = subscribe(server, wish).await;
+    drop(socket);
+    server.empty().await;
+    result
+}
+
+const NOTHING: Value = Value::Null;
+
+/// Two hours, after which even counts are forgotten.
+async fn long(server: &Server) {
+    let begin = tokio::time::Instant::now();
+    tokio::time::advance(Duration::from_hours(2)).await;
+    let forgotten = |_: &_| server.handle().topics() == 0 || begin.elapsed().as_secs() > 9000;
+    server.pass_until(forgotten).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_was_said_nothing_is_kept_and_nothing_is_missed() {
+    let options = recoverable(5);
+    let server = quiet(options.clone()).await;
+    let (socket, first) = subscribe(&server, json!({})).await;
+    drop(socket);
+    server.empty().await;
+    assert_eq!(server.handle().topics(), 0, "nothing is left of it");
+    let again = look_in(&server, &first, NOTHING).await;
+    assert_eq!(again["recovered"], true, "{again}");
+    long(&server).await;
+    let again = look_in(&server, &first, json!({ "flag": 2 })).await;
+    assert_eq!(
+        (&again["recovered"], &again["epoch"]),
+        (&json!(true), &first["epoch"])
+    );
+    for n in 1..=3 {
+        publish(&server, &options, "t", &n.to_string());
+    }
+    let again = look_in(&server, &first, NOTHING).await;
+    assert_eq!(
+        (offsets(&again), &again["recovered"]),
+        (vec![1, 2, 3], &json!(true))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_and_forgotten_is_said_to_be_missed() {
+    let options = recoverable(5);
+    let server = quiet(options.clone()).await;
+    let (socket, empty) = subscribe(&server, json!({})).await;
+    drop(socket);
+    server.empty().await;
+    let mut epochs = vec![empty["epoch"].clone()];
+    let mut before = vec![empty];
+    for _ in 0..3 {
+        publish(&server, &options, "t", "1");
+        before.push(look_in(&server, &json!({}), json!({ "recover": false })).await);
+        long(&server).await;
+        assert_eq!(server.handle().topics(), 0, "it is forgotten");
+        for said_again in [false, true] {
+            if said_again {
+                publish(&server, &options, "t", "1");
+            }
+            for at in &before {
+                let again = look_in(&server, at, NOTHING).await;
+                assert!(again["recovered"].is_null(), "{at}: {again}");
+                assert_eq!(again["was_recovering"], true);
+                let strict = look_in(&server, at, json!({ "flag": 2 })).await;
+                assert_eq!(strict["code"], 112, "{at}: {strict}");
+                let epoch = again["epoch"].clone();
+                assert_ne!(epoch, at["epoch"]);
+                if !epochs.contains(&epoch) {
+                    epochs.push(epoch);
+                }
+            }
+        }
+        long(&server).await;
+    }
+    assert_eq!(epochs.len(), 4, "each time another one: {epochs:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_was_forgotten_is_not_taken_for_the_one_from_before() {
+    let options = TopicOptions {
+        recovery: Recovery::Cache,
+        ..recoverable(5)
+    };
+    let server = quiet(options.clone()).await;
+    let (socket, empty) = subscribe(&server, json!({})).await;
+    drop(socket);
+    server.empty().await;
+    let again = look_in(&server, &empty, NOTHING).await;
+    assert_eq!(
+        (offsets(&again), &again["recovered"]),
+        (vec![], &json!(true))
+    );
+    publish(&server, &options, "t", "1");
+    let first = look_in(&server, &empty, NOTHING).await;
+    assert_eq!(
+        (offsets(&first), &first["recovered"]),
+        (vec![1], &json!(true))
+    );
+    long(&server).await;
+    for at in [&empty, &first] {
+        let again = look_in(&server, at, NOTHING).await;
+        assert!(
+            again["recovered"].is_null(),
+            "there is nothing to send: {again}"
+        );
+    }
+    publish(&server, &options, "t", "2");
+    for at in [&empty, &first] {
+        let again = look_in(&server, at, NOTHING).await;
+        assert_eq!(
+            again["publications"][0]["data"], 2,
+            "the same offset, another one: {again}"
+        );
+    }
+}
+
+/// A server with topics that begin with `t`, whose clients need not answer pings while time passes.
+async fn quiet(options: TopicOptions) -> Server {
+    let server = Server::with(Config {
+        ping_interval: Duration::ZERO,
+        ..Config::default()
+    })
+    .await;
+    server.authority.topics("t", granted(options));
+    server
 }
 
 #[tokio::test(start_paused = true)]

@@ -255,6 +255,52 @@ async fn ten_thousand_flips_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_do_ten_thousand_names() {
+    let server = server(TopicOptions {
+        history: keeps(10),
+        force_recovery: true,
+        presence: true,
+        join_leave: true,
+        ..TopicOptions::default()
+    })
+    .await;
+    let mut watcher = listening(&server, "s1").await;
+    let (mut socket, _) = server.connected("app/ann/s2/never").await;
+    for round in 0..1000 {
+        let flips: Vec<String> = (0..10)
+            .flat_map(|flip| {
+                let channel = format!("t-{round}-{flip}");
+                let other = format!("t-{round}-other-{flip}");
+                [
+                    format!(r#"{{"id":3,"history":{{"channel":"{other}","limit":0}}}}"#),
+                    format!(r#"{{"id":4,"presence":{{"channel":"{other}"}}}}"#),
+                    format!(r#"{{"id":5,"subscribe":{{"channel":"{channel}"}}}}"#),
+                    format!(r#"{{"id":6,"history":{{"channel":"{channel}","limit":9}}}}"#),
+                    format!(r#"{{"id":7,"unsubscribe":{{"channel":"{channel}"}}}}"#),
+                ]
+            })
+            .collect();
+        socket.say(&flips.join("\n")).await;
+        let mut epochs = Vec::new();
+        while epochs.len() < 30 {
+            let line = socket.hear_line().await;
+            assert!(line["error"].is_null(), "{line}");
+            for question in ["history", "subscribe"] {
+                if line[question].is_object() {
+                    epochs.push(line[question]["epoch"].clone());
+                }
+            }
+        }
+        epochs.dedup();
+        assert_eq!(epochs.len(), 1, "nothing was forgotten");
+    }
+    socket.settle().await;
+    assert_eq!(server.handle().topics(), 1);
+    assert_eq!(server.handle().history_bytes(), 0);
+    watcher.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_come_and_go_are_announced_and_counted() {
     let options = TopicOptions {
         presence: true,
@@ -443,6 +489,52 @@ async fn the_server_subscribes_and_unsubscribes() {
         .handle()
         .disconnect(&ANN, &DisconnectCode::ForceReconnect.into());
     assert_eq!(socket.hear_close().await.0, 3011);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_subscribed_to_is_the_server_s_to_end() {
+    let server = server(TopicOptions::default()).await;
+    server
+        .authority
+        .server_side
+        .lock()
+        .expect("no panic")
+        .push("t1");
+    let (mut socket, _) = server.connected("app/ann/s1/never").await;
+    let grant = granted(TopicOptions::default());
+    assert_eq!(server.handle().subscribe(&ANN, "t2", &grant, None), 1);
+    assert!(socket.hear_line().await["push"]["subscribe"].is_object());
+    for channel in ["t1", "t2"] {
+        let command = json!({ "id": 2, "unsubscribe": { "channel": channel } });
+        let reply = socket.ask(&command.to_string()).await;
+        assert_eq!(reply["error"]["code"], 103, "{reply}");
+        publish(&server, &TopicOptions::default(), channel, "1");
+        assert_eq!(socket.hear_line().await["push"]["channel"], channel);
+        let ended = server
+            .handle()
+            .unsubscribe(&ANN, channel, UnsubscribeCode::Server);
+        assert_eq!(ended, 1);
+        assert_eq!(socket.hear_line().await["push"]["channel"], channel);
+        let reply = socket.ask(&command.to_string()).await;
+        assert!(reply["unsubscribe"].is_object(), "it is not in it: {reply}");
+        let command = json!({ "id": 2, "subscribe": { "channel": channel } });
+        let reply = socket.ask(&command.to_string()).await;
+        assert!(reply["subscribe"].is_object(), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_the_host_names_twice_is_subscribed_once() {
+    let server = server(TopicOptions::default()).await;
+    let twice = ["t1", "t2", "t1", "t1"];
+    *server.authority.server_side.lock().expect("no panic") = twice.to_vec();
+    let (mut socket, result) = server.connected("app/ann/s1/never").await;
+    let subscribed = result["subs"].as_object().expect("a map");
+    assert_eq!(subscribed.keys().collect::<Vec<_>>(), ["t1", "t2"]);
+    assert_eq!(server.handle().listeners("app", "t1"), 1);
+    publish(&server, &TopicOptions::default(), "t1", "1");
+    assert_eq!(data(&socket.hear_line().await), 1);
+    socket.settle().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,7 +146,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "realtime.history_memory_mib",
         env: "CHATSDK_REALTIME_HISTORY_MEMORY_MIB",
         default: "256",
-        doc: "How many MiB the publications kept for clients that come back may take up; one app may have half of it. Above it the oldest go first. `0` for any number.",
+        doc: "How many MiB the publications kept for clients that come back may take up, with the topics that are remembered for them; one app may have half of it. Above it the oldest go first. `0` for any number.",
     },
     Setting {
         key: "realtime.compress_from",

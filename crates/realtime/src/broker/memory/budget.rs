@@ -1,8 +1,9 @@
 //! How much all histories together may hold.
 //!
-//! Each app has an [`Account`]: the bytes of its publications, and its streams by the age of their oldest
-//! one. Above the app's share its oldest publications go; above the engine's, the oldest ones of the app
-//! that has the most, so that one app cannot push out what others keep.
+//! Each app has an [`Account`]: the bytes of its publications and of the topics that are there for their streams
+//! alone, because nobody listens; and its streams by the age of their oldest publication, or since when there is
+//! none. Above the app's share its oldest publications go, and such topics when they have none left; above the
+//! engine's, those of the app that has the most, so that one app cannot push out what others keep.
 //!
 //! A topic stands in its account's heap at most once, with an age that may be too early, because the
 //! topic has let go of something since; it is corrected when it comes up, as in the janitor's heap.
@@ -35,7 +36,7 @@ pub(crate) struct Account {
 
 #[derive(Debug)]
 struct Entry {
-    /// When the oldest publication was made.
+    /// See [`Stream::since`](super::stream::Stream::since).
     since: Millis,
     topic: Weak<Topic>,
 }
@@ -74,6 +75,11 @@ impl Account {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that are held here.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Notes that the oldest publication of `topic` is of `since`.
     pub(crate) fn enter(&self, topic: &Arc<Topic>, since: Millis) {
         let mut oldest = lock(&self.oldest);
@@ -89,13 +95,10 @@ impl Account {
         }));
     }
 
-    /// Lets the oldest publications go until no more than `most` bytes are held here, and no more than
-    /// `total_most` anywhere.
-    fn evict(&self, most: usize, total_most: usize) {
-        let over = || {
-            self.bytes.load(Ordering::Relaxed) > most
-                || self.total.load(Ordering::Relaxed) > total_most
-        };
+    /// Lets the oldest publications and topics go until no more than `most` bytes are held here, and no more
+    /// than `total_most` anywhere.
+    fn evict(&self, shared: &Shared, most: usize, total_most: usize) {
+        let over = || self.bytes() > most || self.total.load(Ordering::Relaxed) > total_most;
         while over() {
             // In a statement of its own: a topic is locked before its account.
             let entry = lock(&self.oldest).pop();
@@ -103,7 +106,7 @@ impl Account {
                 return;
             };
             if let Some(topic) = entry.topic.upgrade()
-                && let Some(since) = topic.evict(entry.since)
+                && let Some(since) = topic.evict(shared, entry.since)
             {
                 self.enter(&topic, since);
             }
@@ -133,9 +136,7 @@ impl Budget {
 
     fn largest(&self) -> Option<Arc<Account>> {
         let accounts = lock(&self.accounts);
-        let largest = accounts
-            .values()
-            .max_by_key(|account| account.bytes.load(Ordering::Relaxed));
+        let largest = accounts.values().max_by_key(|account| account.bytes());
         largest.map(Arc::clone)
     }
 }
@@ -145,13 +146,12 @@ impl Shared {
     pub(crate) fn keep_budget(&self, app: &str) {
         let bound = |most: usize| if most == 0 { usize::MAX } else { most };
         let total = bound(self.config.max_history_bytes);
-        self.budget
-            .account(app)
-            .evict(bound(self.config.max_history_bytes_per_app), usize::MAX);
+        let per_app = bound(self.config.max_history_bytes_per_app);
+        self.budget.account(app).evict(self, per_app, usize::MAX);
         if self.budget.total() > total
             && let Some(largest) = self.budget.largest()
         {
-            largest.evict(usize::MAX, total);
+            largest.evict(self, usize::MAX, total);
         }
     }
 }

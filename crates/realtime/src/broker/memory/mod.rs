@@ -1,6 +1,7 @@
 //! The in-process broker.
 //!
 //! - [`budget`]: how much all histories together may hold.
+//! - [`epochs`]: what streams count in.
 //! - [`stream`]: the history of one topic.
 //! - [`repeats`]: publications that a caller sends again.
 //!
@@ -8,6 +9,7 @@
 //! Its answers are there at once.
 
 pub(crate) mod budget;
+pub(crate) mod epochs;
 pub(crate) mod repeats;
 pub(crate) mod stream;
 
@@ -64,13 +66,15 @@ impl Broker for Memory {
 
     fn history(&self, topic: TopicName<'_>, keep: Keep, range: Range<'_>) -> Answer<Kept> {
         self.here(|shared| {
-            Ok(shared
+            let kept = shared
                 .topics
-                .open(topic.app, topic.channel, |topic, inner| {
-                    let kept = inner.history(&topic.app, keep, shared, range);
+                .find(topic.app, topic.channel, |topic, inner| {
+                    let kept = inner.history(topic.name(), keep, shared, range);
                     topic.see_janitor(inner, shared);
                     kept
-                }))
+                });
+            // No topic is made for a question: names can be made up.
+            Ok(kept.unwrap_or_else(|| shared.stream(topic).kept(range, shared.wheel.now())))
         })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Two lifetimes: the publications go some time after the last one, the count of them (top and epoch)
 //! stays longer. A client that comes back between the two learns that it has missed something; one that
-//! comes back after both finds another epoch, which tells it the same.
+//! comes back after both finds another epoch, which tells it the same. A stream in which nothing was said has
+//! none: it is the same whenever it is made (see [`super::epochs`]).
 //!
 //! Times are those of the caller's clock, in milliseconds.
 
@@ -11,18 +12,26 @@ use std::sync::Arc;
 
 use chatsdk_types::Millis;
 
+use crate::broker::Kept;
 use crate::broker::memory::budget::Account;
+use crate::broker::memory::epochs::Place;
 use crate::broker::publication::{Position, Publication};
 
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Stream {
     epoch: Arc<str>,
+    /// Where it has begun.
+    place: Place,
     top: u64,
     items: VecDeque<Arc<Publication>>,
+    /// When the newest publication was made, or the last one given up, by the wall clock.
+    used_at: Millis,
     /// What the items take up.
     bytes: usize,
-    /// Where that is accounted for.
+    /// What its topic takes up, if that is there for the stream alone.
+    around: usize,
+    /// Where both are accounted for.
     account: Arc<Account>,
     /// When the publications go.
     items_until: u64,
@@ -56,16 +65,36 @@ pub struct Range<'a> {
 }
 
 impl Stream {
-    pub(crate) fn new(epoch: Arc<str>, account: Arc<Account>, bounds: Bounds, now: u64) -> Self {
+    pub(crate) fn new(place: Place, account: Arc<Account>) -> Self {
         Self {
-            epoch,
+            epoch: place.epoch(),
+            place,
             top: 0,
             items: VecDeque::new(),
+            used_at: 0,
             bytes: 0,
+            around: 0,
             account,
             items_until: u64::MAX,
-            count_until: now.saturating_add(bounds.ttl.min(bounds.count_ttl)),
+            count_until: u64::MAX,
         }
+    }
+
+    /// Whether nothing was ever said in it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.top == 0
+    }
+
+    /// Whether there are no publications, or no more.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Notes how many bytes its topic takes up, if that is there for the stream alone.
+    pub(crate) fn account_for(&mut self, around: usize) {
+        self.account.add(around);
+        self.account
+            .subtract(std::mem::replace(&mut self.around, around));
     }
 
     /// The position of the newest publication.
@@ -86,6 +115,7 @@ impl Stream {
         self.tidy(now);
         self.top += 1;
         publication.offset = self.top;
+        self.used_at = publication.time;
         let publication = Arc::new(publication);
         let size = weight(&publication);
         self.bytes += size;
@@ -101,15 +131,9 @@ impl Stream {
         publication
     }
 
-    /// Notes that the count is still of use to somebody. As long as it is 0 it is kept for as long as
-    /// publications are, and no longer: whoever listens to a million topics leaves no million counts.
+    /// Notes that the count is still of use to somebody.
     pub(crate) fn keep(&mut self, bounds: Bounds, now: u64) {
-        let ttl = if self.top == 0 {
-            bounds.ttl.min(bounds.count_ttl)
-        } else {
-            bounds.count_ttl
-        };
-        self.count_until = self.count_until.max(now.saturating_add(ttl));
+        self.count_until = self.count_until.max(now.saturating_add(bounds.count_ttl));
     }
 
     /// Keeps the count for an hour more: somebody counts along.
@@ -124,13 +148,24 @@ impl Stream {
         self.items_until = u64::MAX;
     }
 
-    /// When the oldest publication that is still there was made, by the wall clock.
-    pub(crate) fn since(&self) -> Option<Millis> {
-        self.items.front().map(|publication| publication.time)
+    /// When the oldest publication that is still there was made, by the wall clock; if there is none any more, when
+    /// the newest one was, or the last one given up.
+    pub(crate) fn since(&self) -> Millis {
+        let oldest = self.items.front();
+        oldest.map_or(self.used_at, |publication| publication.time)
+    }
+
+    /// Gives the oldest publication up for others, at `now` by the wall clock. The count stays for as long again: it
+    /// is small, and who is at its end has missed nothing.
+    pub(crate) fn give_up(&mut self, now: Millis) {
+        self.let_go();
+        if self.is_bare() {
+            self.used_at = self.used_at.max(now);
+        }
     }
 
     /// Lets the oldest publication go.
-    pub(crate) fn let_go(&mut self) {
+    fn let_go(&mut self) {
         if let Some(publication) = self.items.pop_front() {
             let size = weight(&publication);
             self.bytes -= size;
@@ -159,9 +194,17 @@ impl Stream {
         self.items_until.min(self.count_until)
     }
 
+    /// Where it stands, and what is in `range`.
+    pub(crate) fn kept(&mut self, range: Range<'_>, now: u64) -> Kept {
+        Kept {
+            publications: self.read(range, now),
+            top: self.top(),
+        }
+    }
+
     /// The publications in `range`; `None` when it begins at a position that is not ours or whose
     /// successor was let go.
-    pub(crate) fn read(&mut self, range: Range<'_>, now: u64) -> Option<Vec<Arc<Publication>>> {
+    fn read(&mut self, range: Range<'_>, now: u64) -> Option<Vec<Arc<Publication>>> {
         self.tidy(now);
         let limit = range.limit.unwrap_or(usize::MAX);
         let first = self.first();
@@ -192,7 +235,10 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.account.subtract(self.bytes);
+        self.account.subtract(self.bytes + self.around);
+        if !self.is_new() {
+            self.place.forget();
+        }
     }
 }
 
@@ -208,6 +254,8 @@ fn weight(publication: &Publication) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::TopicName;
+    use crate::broker::memory::epochs::Epochs;
     use chatsdk_protocol::Payload;
 
     const BOUNDS: Bounds = Bounds {
@@ -217,8 +265,16 @@ mod tests {
         count_ttl: 5000,
     };
 
+    fn place() -> Place {
+        let topic = TopicName {
+            app: "app",
+            channel: "t",
+        };
+        Arc::new(Epochs::new("one")).place(topic)
+    }
+
     fn stream(count: u64) -> Stream {
-        let mut stream = Stream::new("one".into(), Arc::default(), BOUNDS, 0);
+        let mut stream = Stream::new(place(), Arc::default());
         for _ in 0..count {
             let publication = Publication {
                 data: Payload::new("1"),
@@ -320,10 +376,38 @@ mod tests {
     }
 
     #[test]
-    fn the_count_of_nothing_goes_early() {
-        let mut empty = stream(0);
-        empty.keep(BOUNDS, 500);
-        assert!(empty.tidy(1499));
-        assert!(!empty.tidy(1500));
+    fn nothing_is_the_same_at_any_time_until_something_is_forgotten() {
+        let place = place();
+        let mut epochs = Vec::new();
+        for said in [0, 0, 2, 0, 1] {
+            let mut stream = Stream::new(place.clone(), Arc::default());
+            assert_eq!(stream.next_tidy(), u64::MAX);
+            stream.keep(BOUNDS, 500);
+            assert!(stream.tidy(u64::MAX - 1));
+            for _ in 0..said {
+                stream.append(Publication::default(), BOUNDS, 0);
+            }
+            epochs.push(stream.top().epoch);
+        }
+        let [first, again, counted, after, at_last] = &epochs[..] else {
+            panic!("five");
+        };
+        assert!(first == again && again == counted);
+        assert!(after != counted && at_last == after);
+    }
+
+    #[test]
+    fn what_it_takes_up_is_accounted_for() {
+        let account = Arc::<Account>::default();
+        let mut stream = Stream::new(place(), Arc::clone(&account));
+        stream.append(Publication::default(), BOUNDS, 0);
+        let one = account.bytes();
+        stream.account_for(100);
+        stream.account_for(70);
+        assert_eq!(account.bytes(), one + 70);
+        stream.clear();
+        assert_eq!(account.bytes(), 70);
+        drop(stream);
+        assert_eq!(account.bytes(), 0);
     }
 }

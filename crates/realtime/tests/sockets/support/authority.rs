@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use chatsdk_realtime::{
     Admission, Authority, Caller, ConnectRequest, Denial, ErrorCode, Grant, Identity,
-    InspectRequest, PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed, Refusal,
-    SubRefreshRequest, SubscribeRequest, TopicOptions,
+    InspectRequest, Payload, PublishRequest, Publishing, RecoverRequest, Recovered, Refreshed,
+    Refusal, SubRefreshRequest, SubscribeRequest, TopicOptions,
 };
 use chatsdk_types::ManualClock;
 use tokio::sync::{Notify, Semaphore};
@@ -40,6 +40,8 @@ pub(crate) struct Scripted {
     pub(crate) barred: Mutex<Vec<&'static str>>,
     /// What every connection is subscribed to.
     pub(crate) server_side: Mutex<Vec<&'static str>>,
+    /// What others learn of the connections from now on.
+    pub(crate) info: Mutex<Payload>,
 }
 
 /// What a connect question said.
@@ -67,6 +69,7 @@ impl Scripted {
             only_subscribers: AtomicBool::new(false),
             barred: Mutex::default(),
             server_side: Mutex::default(),
+            info: Mutex::default(),
         }
     }
 
@@ -160,6 +163,7 @@ impl Authority for Scripted {
         Ok(Admission {
             expires_at,
             data: request.data.to_payload(),
+            info: self.info.lock().expect("no panic").clone(),
             subscriptions,
             ..Admission::new(identity)
         })
