@@ -17,7 +17,7 @@ use crate::program::{Program, ProgramError};
 const SECRET: &str = "a deployment secret that only benchmarks use";
 
 /// A person like the specification's, with some data of the host's own.
-const PERSON: &str = r#"{"userId":"bench-{n}","name":"Test User","avatar":"https://example.com/avatar.jpg","custom":{"email":"test@example.com","role":"user"}}"#;
+const PERSON: &str = r#"{"userId":"bench-{i}","name":"Test User","avatar":"https://example.com/avatar.jpg","custom":{"email":"test@example.com","role":"user"}}"#;
 
 /// Why the product could not be driven.
 #[derive(Debug, thiserror::Error)]

@@ -157,6 +157,51 @@ async fn an_exchange_waits_for_a_row_alone_and_decides_by_what_became_of_it() {
     store.close().await;
 }
 
+/// The server would read small tables whole, and keep to that after they have grown. What it counts stands for
+/// what it planned.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_of_a_refresh_reads_a_table_whole() {
+    const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    const READ: &str =
+        "SELECT coalesce(sum(seq_scan), 0)::bigint, coalesce(sum(idx_scan), 0)::bigint
+         FROM pg_stat_user_tables WHERE relname IN ('sessions', 'users')";
+    let url = chatsdk_pgtest::fresh_database().await;
+    let other = connect(&url).await;
+    // Connections hand in what they counted when they end.
+    let counted = async || {
+        while other.query_one(OTHERS, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            tokio::task::yield_now().await;
+        }
+        let row = other.query_one(READ, &[]).await.unwrap();
+        (row.get::<_, i64>(0), row.get::<_, i64>(1))
+    };
+    open(&url).await.unwrap().close().await;
+    let (migrating, _) = counted().await;
+    let store = open(&url).await.unwrap();
+    let ids = sessions(&store, 40).await;
+    let (alone, company) = ids.split_first().unwrap();
+    assert!(store.session_for_refresh(alone).await.unwrap().is_some());
+    let exchanged = store.exchange(exchange(alone.clone()), |it| it).await;
+    assert!(exchanged.unwrap().is_some());
+    let company: Vec<_> = company
+        .iter()
+        .map(|id| {
+            let (store, wanted) = (store.clone(), exchange(id.clone()));
+            tokio::spawn(async move { store.exchange(wanted, |it| it).await })
+        })
+        .collect();
+    for exchange in company {
+        assert!(exchange.await.unwrap().unwrap().is_some());
+    }
+    let seen = ids.into_iter().map(|id| (id, 10)).collect();
+    store.raise_proven(seen).await.unwrap();
+    store.close().await;
+    let (whole, by_index) = counted().await;
+    assert!(by_index >= 100, "{by_index}");
+    assert_eq!(whole, migrating, "beside {by_index} by an index");
+}
+
 /// A server whose processes are stopped still takes connections and acknowledges what it is sent: its kernel
 /// does. Whoever asks is told to try again; and once it goes on, so does everything.
 #[tokio::test]

@@ -18,13 +18,13 @@ pub(super) const REFRESH_HELP: &str = r#"Examples:
   ChatSDK, a session per connection:
     chatsdk-bench refresh --url http://127.0.0.1:5500/auth/refresh \
       --token-url http://127.0.0.1:5500/auth/tokens --token-header "x-api-key: csk_…" \
-      --token-body '{"userId":"bench-{n}"}' --connections 64 --watch 1234
+      --token-body '{"userId":"bench-{i}"}' --connections 64 --watch 1234
 
   An OAuth-like server, whose first tokens come from a sign-up:
     chatsdk-bench refresh --url 'http://127.0.0.1:9999/token?grant_type=refresh_token' \
       --field refresh_token --body '{"refresh_token":"{token}"}' \
       --token-url http://127.0.0.1:9999/signup \
-      --token-body '{"email":"{n}@example.com","password":"correct horse {n}"}'
+      --token-body '{"email":"{i}@example.com","password":"correct horse {i}"}'
 
   Tokens at hand, one connection each:
     chatsdk-bench refresh --url http://127.0.0.1:5500/auth/refresh --token eyJ… --token eyJ…
@@ -64,8 +64,8 @@ pub(super) struct Refresh {
     /// Where a first token is got by POST, one per connection
     #[arg(long, value_name = "URL", required_unless_present = "tokens")]
     token_url: Option<String>,
-    /// The body of that POST, with {n} for a number per connection
-    #[arg(long, value_name = "BODY", default_value = r#"{"userId":"bench-{n}"}"#)]
+    /// The body of that POST, with {i} for a number per connection
+    #[arg(long, value_name = "BODY", default_value = r#"{"userId":"bench-{i}"}"#)]
     token_body: String,
     /// A header of that POST, `name: value`
     #[arg(long = "token-header", value_name = "HEADER")]
@@ -82,7 +82,7 @@ pub(super) struct Load {
     /// The method
     #[arg(long, default_value = "GET")]
     method: String,
-    /// The body, if any; {n} in it becomes a number that no other request has
+    /// The body, if any; {i} in it becomes a number that no other request has
     #[arg(long, default_value = "")]
     body: String,
     /// A header, `name: value`

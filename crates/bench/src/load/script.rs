@@ -10,7 +10,7 @@ use super::reply::string_member;
 /// Where the current token goes in the body of a refresh, in whatever shape the endpoint has.
 pub const TOKEN: &str = "{token}";
 /// Where a number that no other request has goes in a numbered body.
-pub const NUMBER: &str = "{n}";
+pub const NUMBER: &str = "{i}";
 
 /// The requests of one connection, one after the other.
 #[derive(Debug, Clone)]
@@ -184,7 +184,7 @@ mod tests {
     fn numbers_are_never_used_twice_and_never_change_the_length() {
         let next = Arc::new(AtomicU64::new(99));
         let mut a =
-            Script::numbered("POST / HTTP/1.1\r\n", r#"{"u":"x{n}y"}"#, next.clone()).unwrap();
+            Script::numbered("POST / HTTP/1.1\r\n", r#"{"u":"x{i}y"}"#, next.clone()).unwrap();
         let mut b = a.clone();
         let head =
             "POST / HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n";
