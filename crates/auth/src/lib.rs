@@ -63,7 +63,7 @@ pub use signing_keys::{JWKS_MAX_AGE, PUBLISHED_BEFORE, ROTATED_EVERY};
 pub use sweep::Sweep;
 pub use users::UserChange;
 
-pub use chatsdk_store::UserPatch;
+pub use chatsdk_store::{AuditFilter, AuditLine, UserPatch};
 
 /// URL-safe base 64 without padding, the alphabet of every token.
 pub(crate) fn base64url(bytes: &[u8]) -> String {

@@ -371,6 +371,26 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// A line that stands in the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Its number. Later lines have higher ones.
+    pub seq: i64,
+    /// What it says.
+    pub entry: AuditEntry,
+}
+
+/// Which lines of the audit log are wanted: those that fit all that is given.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Those about this app.
+    pub app: Option<AppId>,
+    /// Those about this user.
+    pub user: Option<UserId>,
+    /// Those that are not older.
+    pub since: Option<Millis>,
+}
+
 impl std::str::FromStr for ControlKind {
     type Err = UnknownControlKind;
 

@@ -71,7 +71,11 @@ pub(crate) async fn answered(mut command: Command) -> Vec<Value> {
 
 /// `error` of the JSON line in which it says why it failed.
 pub(crate) async fn why(mut command: Command) -> Value {
-    let output = command.arg("--json").output().await.expect("the binary runs");
+    let output = command
+        .arg("--json")
+        .output()
+        .await
+        .expect("the binary runs");
     assert!(!output.status.success(), "{command:?} did not fail");
     let line: Value = serde_json::from_slice(&output.stdout).expect("one JSON line");
     line["error"].clone()

@@ -55,8 +55,8 @@ impl Ledger {
         };
         let before = sessions.all.insert(id.clone(), told);
         assert!(
-            before.is_none_or(|before| before.counter < counter
-                && before.standing == Standing::Live),
+            before
+                .is_none_or(|before| before.counter < counter && before.standing == Standing::Live),
             "{id}: a counter that was there before"
         );
     }

@@ -42,7 +42,9 @@ impl Load {
     /// Waits until so many were answered.
     pub(super) async fn reaches(&self, answers: u64) {
         let mut seen = self.answers.subscribe();
-        seen.wait_for(|answered| *answered >= answers).await.unwrap();
+        seen.wait_for(|answered| *answered >= answers)
+            .await
+            .unwrap();
     }
 
     /// Waits until nobody is under way, and lets nobody go until the server has an address again.
