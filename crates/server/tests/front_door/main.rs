@@ -10,6 +10,7 @@ mod admin;
 mod audit;
 mod commands;
 mod crash;
+mod dev;
 mod framing;
 mod layering;
 mod limits;
