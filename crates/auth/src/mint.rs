@@ -74,6 +74,7 @@ impl Auth {
         };
         let audit = Audit::new("token.mint", format!("key:{}", caller.key), now).peer(peer);
         let keep = inner.config.sessions_per_user;
+        let keys = inner.refresh_keys.clone();
         let patch = mint.patch;
         let (user, session, evicted) = inner
             .store
@@ -100,10 +101,10 @@ impl Auth {
                         None => Vec::new(),
                     };
                     let audit = audit.app(&session.app).user(&session.user);
-                    if let Some(found) = found
-                        .into_iter()
-                        .find(|found| can_be_found_again(found, &session, now))
-                    {
+                    if let Some(found) = found.into_iter().find(|found| {
+                        keys.get(&found.rt_kid).is_some()
+                            && can_be_found_again(found, &session, now)
+                    }) {
                         tx.append_audit(&audit.session(&found.id).detail("again").entry())
                             .await?;
                         return Ok((user, found, false));

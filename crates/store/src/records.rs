@@ -304,6 +304,8 @@ pub enum ControlKind {
     SigningKeysChanged,
     /// A signing key was withdrawn in an emergency; the subject is its `kid`.
     SigningKeyWithdrawn,
+    /// The deployment secret was changed.
+    SecretChanged,
     /// Something that this version does not know, written by a newer one. Is never appended.
     Unknown,
 }
@@ -323,6 +325,7 @@ impl ControlKind {
         Self::KeyExpires,
         Self::SigningKeysChanged,
         Self::SigningKeyWithdrawn,
+        Self::SecretChanged,
         Self::Unknown,
     ];
 
@@ -341,6 +344,7 @@ impl ControlKind {
             Self::KeyExpires => "key_expires",
             Self::SigningKeysChanged => "signing_keys_changed",
             Self::SigningKeyWithdrawn => "signing_key_withdrawn",
+            Self::SecretChanged => "secret_changed",
             Self::Unknown => "unknown",
         }
     }

@@ -37,6 +37,11 @@ impl Deployment {
         self.dir.path()
     }
 
+    /// The address of the PostgreSQL database; none of SQLite.
+    pub fn database_url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
     /// What the binary needs to be told to find its database and the keys to it.
     fn environment(&self) -> Vec<(&str, &str)> {
         self.url.as_ref().map_or_else(Vec::new, |url| {
@@ -71,8 +76,14 @@ impl Deployment {
 
     /// Starts `chatsdk serve` on free ports, without rate limits, and waits until it is ready.
     pub async fn serve(&self) -> process::Process {
+        self.serve_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn serve_with(&self, more: &[(&str, &str)]) -> process::Process {
+        let environment = [&self.environment(), more].concat();
         let lifted = ["--rate-limits", "off"];
-        process::serve(&self.binary, self.data(), &self.environment(), &lifted).await
+        process::serve(&self.binary, self.data(), &environment, &lifted).await
     }
 
     /// The database through a connection that no server knows of.

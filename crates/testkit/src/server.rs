@@ -207,7 +207,7 @@ async fn open(layers: &Layers, clock: &ManualClock) -> Auth {
     let (auth, _) = Auth::open(
         store,
         config.auth,
-        &secret,
+        &secret.into(),
         &config.data_dir,
         chatsdk_auth::OpenTo::Serve,
         Arc::new(clock.clone()),

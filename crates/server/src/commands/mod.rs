@@ -28,7 +28,7 @@ mod user;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chatsdk_auth::{Auth, OpenTo, Opened};
+use chatsdk_auth::{Auth, OpenTo, Opened, Secrets};
 use chatsdk_store::Store;
 use chatsdk_types::{AppId, SystemClock, SystemEntropy};
 use clap::{Args, Parser, Subcommand};
@@ -214,10 +214,14 @@ async fn open(config: &Config, to: OpenTo) -> Result<(Auth, Opened), Failure> {
         None if Auth::known_secret(&store).await?.is_some() => return Err(SecretError::Gone.into()),
         None => crate::secret::create(config, &SystemEntropy)?,
     };
+    let secrets = Secrets {
+        current: secret,
+        previous: crate::secret::previous(std::env::var("CHATSDK_SECRET_PREVIOUS").ok())?,
+    };
     let opened = Auth::open(
         store,
         config.auth.clone(),
-        &secret,
+        &secrets,
         &config.data_dir,
         to,
         Arc::new(SystemClock),

@@ -18,6 +18,7 @@ mod metrics;
 mod reference;
 mod restore;
 mod revocation;
+mod secret;
 mod signing_keys;
 mod sockets;
 mod terminal;
