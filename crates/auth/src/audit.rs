@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use chatsdk_store::AuditEntry;
+use chatsdk_store::{AuditEntry, AuditFilter, AuditLine};
 use chatsdk_types::{AppId, ErrorCode, Millis, SessionId, UserId};
 
 use crate::{Auth, AuthError, Peer};
@@ -76,6 +76,17 @@ impl Audit {
 pub(crate) struct Failures(Mutex<HashMap<&'static str, u64>>);
 
 impl Auth {
+    /// The newest lines of the audit log that `filter` lets through, newest first, up to `limit`; only those that
+    /// stand behind `after`, the last line of an earlier answer, where one is given.
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        after: Option<&AuditLine>,
+        limit: u32,
+    ) -> Result<Vec<AuditLine>, AuthError> {
+        Ok(self.0.store.audit(filter, after, limit).await?)
+    }
+
     /// Notes a refused credential: for the audit log, and for the limit by address. Answers the
     /// refusal itself, or that there were too many of them.
     pub fn refuse(&self, code: ErrorCode, peer: &Peer) -> AuthError {

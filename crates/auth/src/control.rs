@@ -176,6 +176,9 @@ impl Auth {
             ControlKind::SigningKeysChanged | ControlKind::SigningKeyWithdrawn => {
                 self.reload_signing_keys().await?;
             }
+            ControlKind::SecretChanged => {
+                inner.generation.look_again(&inner.store).await?;
+            }
             ControlKind::Unknown => {
                 tracing::warn!(
                     seq = entry.seq,

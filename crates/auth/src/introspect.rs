@@ -7,7 +7,7 @@ use chatsdk_types::tokens::Introspection;
 use crate::keys::KeyCaller;
 use crate::refresh_token::RefreshClaims;
 use crate::rotation::{self, Decision, Known, Presented, Row};
-use crate::{Auth, AuthError, refresh_token};
+use crate::{Auth, AuthError};
 
 impl Auth {
     /// What there is to say of a token of the caller's app. Of anything else, and of whatever does
@@ -37,7 +37,7 @@ impl Auth {
                 exp: Some(claims.exp),
             });
         }
-        let Ok(claims) = refresh_token::decode(token, &self.0.refresh_keys) else {
+        let Some(claims) = self.refresh_claims(token)? else {
             return Ok(Introspection::default());
         };
         let Some((session, user)) = self.0.store.session_for_refresh(&claims.sid).await? else {
@@ -65,7 +65,7 @@ impl Auth {
         &self,
         token: &str,
     ) -> Result<Option<ErrorCode>, AuthError> {
-        let Ok(claims) = refresh_token::decode(token, &self.0.refresh_keys) else {
+        let Some(claims) = self.refresh_claims(token)? else {
             return Ok(Some(ErrorCode::RefreshTokenInvalid));
         };
         Ok(match self.0.store.session_for_refresh(&claims.sid).await? {

@@ -100,6 +100,7 @@ impl Journal {
             ControlKind::AppChanged
             | ControlKind::KeyChanged
             | ControlKind::SigningKeysChanged
+            | ControlKind::SecretChanged
             | ControlKind::Unknown => false,
         }
     }

@@ -31,6 +31,7 @@ mod config;
 mod control;
 mod error;
 mod flights;
+mod generation;
 mod introspect;
 mod journal;
 mod keys;
@@ -53,6 +54,7 @@ mod users;
 pub use access::AccessClaims;
 pub use config::AuthConfig;
 pub use error::AuthError;
+pub use generation::Secrets;
 pub use keys::{CreatedKey, KeyCaller, KeyRevoked, KeyTerms};
 pub use lifetimes::{Life, Lifetimes, Unfit};
 pub use mint::Mint;
@@ -63,7 +65,7 @@ pub use signing_keys::{JWKS_MAX_AGE, PUBLISHED_BEFORE, ROTATED_EVERY};
 pub use sweep::Sweep;
 pub use users::UserChange;
 
-pub use chatsdk_store::UserPatch;
+pub use chatsdk_store::{AuditFilter, AuditLine, UserPatch};
 
 /// URL-safe base 64 without padding, the alphabet of every token.
 pub(crate) fn base64url(bytes: &[u8]) -> String {

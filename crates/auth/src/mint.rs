@@ -22,7 +22,8 @@ pub struct Mint {
     pub refresh_ttl: Option<Lifetime>,
     /// How long the session lives whatever happens.
     pub session_ttl: Option<Lifetime>,
-    /// The device that the session is on: a later mint for the same device finds it again.
+    /// The device that the session is on: a later mint for the same device, with the same lifetimes, finds it
+    /// again.
     pub device_id: Option<String>,
     /// What to call the device in lists.
     pub device_name: Option<String>,
@@ -73,6 +74,7 @@ impl Auth {
         };
         let audit = Audit::new("token.mint", format!("key:{}", caller.key), now).peer(peer);
         let keep = inner.config.sessions_per_user;
+        let keys = inner.refresh_keys.clone();
         let patch = mint.patch;
         let (user, session, evicted) = inner
             .store
@@ -93,15 +95,16 @@ impl Auth {
                     }
                     let found = match &session.device_id {
                         Some(device) => {
-                            tx.live_session_of_device(&session.app, &session.user, device)
+                            tx.live_sessions_of_device(&session.app, &session.user, device, now)
                                 .await?
                         }
-                        None => None,
+                        None => Vec::new(),
                     };
                     let audit = audit.app(&session.app).user(&session.user);
-                    if let Some(found) =
-                        found.filter(|found| can_be_found_again(found, &session, now))
-                    {
+                    if let Some(found) = found.into_iter().find(|found| {
+                        keys.get(&found.rt_kid).is_some()
+                            && can_be_found_again(found, &session, now)
+                    }) {
                         tx.append_audit(&audit.session(&found.id).detail("again").entry())
                             .await?;
                         return Ok((user, found, false));
@@ -154,9 +157,10 @@ impl Auth {
     }
 }
 
-/// Whether a mint for a device may answer the session that is there: it is the kind that was asked
+/// Whether a mint for a device may answer a session that is there: it has the lifetimes that were asked
 /// for, and its refresh token has at least half of its life left, so that the host's user does not
-/// meet its end right after signing in.
+/// meet its end right after signing in. Sessions of the device that may not are left alone: something on it
+/// may still live by them, and would be signed out.
 fn can_be_found_again(found: &Session, asked: &Session, now: Millis) -> bool {
     found.access_ttl == asked.access_ttl
         && found.idle_ttl == asked.idle_ttl

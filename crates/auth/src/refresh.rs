@@ -8,7 +8,7 @@ use chatsdk_types::{ErrorCode, Millis};
 use crate::audit::Audit;
 use crate::refresh_token::RefreshClaims;
 use crate::rotation::{self, Decision, Known, Presented, Row};
-use crate::{Auth, AuthError, Peer, refresh_token};
+use crate::{Auth, AuthError, Peer};
 
 /// A row that keeps changing under our hands is another process's turn each time; after this many
 /// turns something is wrong, and the client is asked to come again.
@@ -29,7 +29,7 @@ impl Auth {
         peer: &Peer,
     ) -> Result<TokenReply, AuthError> {
         let inner = &*self.0;
-        let Ok(claims) = refresh_token::decode(token, &inner.refresh_keys) else {
+        let Some(claims) = self.refresh_claims(token)? else {
             return Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer));
         };
         let flight = inner.flights.enter(&claims.sid).await;
@@ -272,7 +272,7 @@ mod tests {
         let ((shut, of_shut), (_, of_other)) = (sign_in("shut").await, sign_in("other").await);
         let visit = async |token: &str| {
             clock.advance(120_000);
-            let claims = refresh_token::decode(token, &auth.0.refresh_keys).unwrap();
+            let claims = auth.refresh_claims(token).unwrap().unwrap();
             let reply = auth.exchange(&claims, None).await.unwrap();
             reply.map(|reply| reply.refresh_token)
         };

@@ -75,9 +75,26 @@ pub struct RefreshKeys {
 }
 
 impl RefreshKeys {
-    /// The keys that hang on `secret`.
+    /// The keys that hang on `secret`, the first of a deployment.
     pub fn new(secret: &DeploymentSecret) -> Self {
-        Self::with(secret.refresh_key("1"), Vec::new())
+        Self::of(secret, 1, None)
+    }
+
+    /// The keys that hang on `secret`, the deployment's `generation`-th, and on the one before it.
+    pub fn of(
+        secret: &DeploymentSecret,
+        generation: u32,
+        previous: Option<&DeploymentSecret>,
+    ) -> Self {
+        let older = previous.filter(|_| generation > 1);
+        let key = |secret: &DeploymentSecret, number: u32| secret.refresh_key(&number.to_string());
+        Self::with(
+            key(secret, generation),
+            older
+                .map(|older| key(older, generation - 1))
+                .into_iter()
+                .collect(),
+        )
     }
 
     /// `current` for new tokens, `older` for those that are out.

@@ -54,9 +54,13 @@ impl Auth {
             },
         )
         .map_err(|error| AuthError::Internal(error.to_string()))?;
-        let key = inner.refresh_keys.get(&session.rt_kid).ok_or_else(|| {
-            AuthError::Internal(format!("there is no refresh key `{}`", session.rt_kid))
-        })?;
+        let Some(key) = inner.refresh_keys.get(&session.rt_kid) else {
+            inner.generation.is_in_force()?;
+            return Err(AuthError::Internal(format!(
+                "there is no refresh key `{}`",
+                session.rt_kid
+            )));
+        };
         let refresh_token = refresh_token::encode(
             &RefreshClaims {
                 sid: session.id.clone(),

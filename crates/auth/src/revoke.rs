@@ -6,7 +6,7 @@ use chatsdk_types::{AppId, ErrorCode, Millis, SessionId, UserId};
 
 use crate::access::AccessClaims;
 use crate::audit::Audit;
-use crate::{Auth, AuthError, Peer, refresh_token};
+use crate::{Auth, AuthError, Peer};
 
 /// How much a person ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +45,7 @@ impl Auth {
         peer: &Peer,
     ) -> Result<(), AuthError> {
         let inner = &*self.0;
-        let Ok(claims) = refresh_token::decode(token, &inner.refresh_keys) else {
+        let Some(claims) = self.refresh_claims(token)? else {
             return match scope {
                 RevokeScope::Session => Ok(()),
                 RevokeScope::Others | RevokeScope::User => {

@@ -9,11 +9,12 @@ use chatsdk_types::{AppId, Clock, Entropy, ErrorCode, Millis, SessionId, UserId}
 use crate::apps::AppCache;
 use crate::control::Tail;
 use crate::flights::Flights;
+use crate::generation::{Generation, Secrets};
 use crate::keys::KeyCache;
 use crate::limits::Limits;
-use crate::refresh_token::RefreshKeys;
+use crate::refresh_token::{self, RefreshClaims, RefreshKeys};
 use crate::revocations::Revocations;
-use crate::secret::{DeploymentSecret, SealingKey};
+use crate::secret::SealingKey;
 use crate::seen::Seen;
 use crate::signing::KeyRing;
 use crate::verified::VerifiedTokens;
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) refresh_keys: RefreshKeys,
     pub(crate) sealing_key: SealingKey,
+    pub(crate) generation: Generation,
     pub(crate) ring: RwLock<Arc<KeyRing>>,
     /// One reload of the ring at a time, so that no older one is put over a newer one.
     pub(crate) reloading: tokio::sync::Mutex<()>,
@@ -111,23 +113,20 @@ pub struct Opened {
     pub journal_missing: bool,
 }
 
-/// The fact that holds the fingerprint of the deployment secret.
-const SECRET_FINGERPRINT: &str = "secret_fingerprint";
-
 impl Auth {
-    /// Opens the service on a migrated store: checks that `secret` is the one that its keys are
-    /// sealed with, makes the first signing key, carries revocations over from the journal in
+    /// Opens the service on a migrated store: checks that the secret is the one that its keys are
+    /// sealed with, or follows it ([`Secrets`]), makes the first signing key, carries revocations over from the journal in
     /// `data_dir`, and loads what every request asks. `to` says who takes note of what is unknown.
     pub async fn open(
         store: Store,
         config: AuthConfig,
-        secret: &DeploymentSecret,
+        secrets: &Secrets,
         data_dir: &Path,
         to: OpenTo,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<(Self, Opened), AuthError> {
-        Self::check_secret(&store, secret).await?;
+        let generation = Generation::settle(&store, secrets, to, &*clock, &*entropy).await?;
         let (tail, journal) = Tail::open(data_dir, to)?;
         let limits = Limits::new(config.rate_limits);
         let auth = Self(Arc::new(Inner {
@@ -135,8 +134,9 @@ impl Auth {
             config,
             clock,
             entropy,
-            refresh_keys: RefreshKeys::new(secret),
-            sealing_key: secret.sealing_key(),
+            refresh_keys: generation.refresh_keys(secrets),
+            sealing_key: secrets.current.sealing_key(),
+            generation,
             ring: RwLock::new(Arc::new(KeyRing::empty())),
             reloading: tokio::sync::Mutex::default(),
             seen: Seen::default(),
@@ -156,26 +156,12 @@ impl Auth {
         Ok((auth, opened))
     }
 
-    /// The fingerprint of the secret that a database was made with, if it was opened before.
-    pub async fn known_secret(store: &Store) -> Result<Option<String>, AuthError> {
-        Ok(store.meta(SECRET_FINGERPRINT).await?)
-    }
-
-    /// Another secret would make every refresh token invalid and every signing key unreadable: all
-    /// people signed out at once. So it is refused before anything is served.
-    async fn check_secret(store: &Store, secret: &DeploymentSecret) -> Result<(), AuthError> {
-        let fingerprint = secret.fingerprint();
-        match Self::known_secret(store).await? {
-            Some(known) if known == fingerprint => Ok(()),
-            Some(_) => Err(AuthError::Internal(
-                "the deployment secret is not the one that this database was made with; give the old one back (CHATSDK_SECRET, or the file `secret` in the data directory)".into(),
-            )),
-            None => {
-                store
-                    .write(move |tx| Box::pin(async move { tx.set_meta(SECRET_FINGERPRINT, &fingerprint).await }))
-                    .await?;
-                Ok(())
-            }
+    /// What a refresh token says; `None` of what is forged, and [`ErrorCode::Unavailable`] where this node cannot
+    /// tell, because the deployment's secret was changed.
+    pub(crate) fn refresh_claims(&self, token: &str) -> Result<Option<RefreshClaims>, AuthError> {
+        match refresh_token::decode(token, &self.0.refresh_keys) {
+            Ok(claims) => Ok(Some(claims)),
+            Err(_) => self.0.generation.is_in_force().map(|()| None),
         }
     }
 

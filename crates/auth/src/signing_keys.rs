@@ -76,6 +76,8 @@ impl Auth {
     }
 
     fn new_signing_key(&self, activates_at: Millis) -> Result<SigningKey, AuthError> {
+        // Nobody could open it.
+        self.0.generation.is_in_force()?;
         let pair = SigningKeyPair::generate(&*self.0.entropy)
             .map_err(|error| AuthError::Internal(error.to_string()))?;
         let sealed = pair
@@ -116,6 +118,7 @@ impl Auth {
         let audit = Audit::new(action, actor, now)
             .peer(&Peer::default())
             .detail(kid.clone());
+        let generation = self.0.generation.clone();
         self.0
             .store
             .write(move |tx| {
@@ -135,9 +138,11 @@ impl Auth {
                         }
                     }
                     tx.insert_signing_key(&key).await?;
+                    generation.holds(tx).await?;
                     tx.append_control(ControlKind::SigningKeysChanged, "", &key.kid, now)
                         .await?;
-                    tx.append_audit(&audit.entry()).await
+                    tx.append_audit(&audit.entry()).await?;
+                    Ok::<_, AuthError>(())
                 })
             })
             .await?;

@@ -16,7 +16,7 @@ pub(crate) async fn open(location: Location, directory: &Path, clock: &ManualClo
     let (auth, _) = Auth::open(
         Store::open(location).await.unwrap(),
         AuthConfig::default(),
-        &secret,
+        &secret.into(),
         directory,
         crate::OpenTo::Serve,
         Arc::new(clock.clone()),

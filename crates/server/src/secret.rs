@@ -56,6 +56,12 @@ pub fn find(config: &Config, env: Option<String>) -> Result<Option<DeploymentSec
     }
 }
 
+/// The secret that was in force before, of the environment variable `CHATSDK_SECRET_PREVIOUS`.
+pub fn previous(env: Option<String>) -> Result<Option<DeploymentSecret>, SecretError> {
+    env.map(|text| parse(&text, "CHATSDK_SECRET_PREVIOUS"))
+        .transpose()
+}
+
 /// Makes the secret of a deployment whose database has not known one yet.
 pub fn create(config: &Config, entropy: &dyn Entropy) -> Result<DeploymentSecret, SecretError> {
     let path = config.data_dir.join("secret");

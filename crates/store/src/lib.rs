@@ -39,8 +39,9 @@ pub use error::StoreError;
 pub use follow::Follow;
 pub use migrations::Schema;
 pub use records::{
-    ApiKey, App, AppLifetimes, AuditEntry, ControlEntry, ControlKind, Exchange, Exchanged, Patch,
-    Rotation, Session, SigningKey, Successor, UnknownControlKind, User, UserPatch,
+    ApiKey, App, AppLifetimes, AuditEntry, AuditFilter, AuditLine, ControlEntry, ControlKind,
+    Exchange, Exchanged, Patch, Rotation, Session, SigningKey, Successor, UnknownControlKind, User,
+    UserPatch,
 };
 pub use store::{Location, Store};
 pub use tx::{BoxFuture, Tx};

@@ -304,6 +304,8 @@ pub enum ControlKind {
     SigningKeysChanged,
     /// A signing key was withdrawn in an emergency; the subject is its `kid`.
     SigningKeyWithdrawn,
+    /// The deployment secret was changed.
+    SecretChanged,
     /// Something that this version does not know, written by a newer one. Is never appended.
     Unknown,
 }
@@ -323,6 +325,7 @@ impl ControlKind {
         Self::KeyExpires,
         Self::SigningKeysChanged,
         Self::SigningKeyWithdrawn,
+        Self::SecretChanged,
         Self::Unknown,
     ];
 
@@ -341,6 +344,7 @@ impl ControlKind {
             Self::KeyExpires => "key_expires",
             Self::SigningKeysChanged => "signing_keys_changed",
             Self::SigningKeyWithdrawn => "signing_key_withdrawn",
+            Self::SecretChanged => "secret_changed",
             Self::Unknown => "unknown",
         }
     }
@@ -369,6 +373,26 @@ pub struct AuditEntry {
     pub request_id: String,
     /// What else there is to say, or empty: a reason, a count.
     pub detail: String,
+}
+
+/// A line that stands in the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Its number. Later lines have higher ones.
+    pub seq: i64,
+    /// What it says.
+    pub entry: AuditEntry,
+}
+
+/// Which lines of the audit log are wanted: those that fit all that is given.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Those about this app.
+    pub app: Option<AppId>,
+    /// Those about this user.
+    pub user: Option<UserId>,
+    /// Those that are not older.
+    pub since: Option<Millis>,
 }
 
 impl std::str::FromStr for ControlKind {

@@ -80,7 +80,8 @@ const OF_DEVICE: Sql = Sql::new(concat!(
     columns!(),
     " FROM sessions s
       WHERE s.app_id = $1 AND s.user_id = $2 AND s.device_id = $3 AND s.revoked_at IS NULL
-      ORDER BY s.created_at DESC, s.id DESC LIMIT 1"
+          AND s.rt_exp > $4
+      ORDER BY s.created_at DESC, s.id DESC"
 ));
 const INSERT: Sql = Sql::new(
     "INSERT INTO sessions
@@ -260,20 +261,26 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The newest session of a user on the device `device` that was not ended. It may have expired.
-    pub async fn live_session_of_device(
+    /// The sessions of a user on the device `device` that were not ended and have not expired, newest first.
+    pub async fn live_sessions_of_device(
         &mut self,
         app: &AppId,
         user: &UserId,
         device: &str,
-    ) -> Result<Option<Session>, StoreError> {
-        self.query_opt(
-            OF_DEVICE,
-            &[app.as_str().into(), user.as_str().into(), device.into()],
-        )
-        .await?
-        .map(|mut row| session(&mut row))
-        .transpose()
+        now: Millis,
+    ) -> Result<Vec<Session>, StoreError> {
+        let rows = self
+            .query(
+                OF_DEVICE,
+                &[
+                    app.as_str().into(),
+                    user.as_str().into(),
+                    device.into(),
+                    now.into(),
+                ],
+            )
+            .await?;
+        rows.into_iter().map(|mut row| session(&mut row)).collect()
     }
 
     /// How many sessions of a user were not ended.

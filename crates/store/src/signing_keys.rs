@@ -23,6 +23,7 @@ const ACTIVATE: Sql = Sql::new(
     "UPDATE signing_keys SET activates_at = $1
      WHERE kid = $2 AND retired_at IS NULL AND activates_at > $1",
 );
+const RESEAL: Sql = Sql::new("UPDATE signing_keys SET sealed = $1 WHERE kid = $2");
 const DELETE: Sql = Sql::new("DELETE FROM signing_keys WHERE kid = $1");
 
 fn signing_key(mut row: Row) -> Result<SigningKey, StoreError> {
@@ -90,6 +91,15 @@ impl Tx<'_> {
         at: Millis,
     ) -> Result<bool, StoreError> {
         Ok(self.execute(ACTIVATE, &[at.into(), kid.into()]).await? > 0)
+    }
+
+    /// Puts another seal around the private half of the key `kid`. Says whether there is such a key.
+    pub async fn reseal_signing_key(
+        &mut self,
+        kid: &str,
+        sealed: &[u8],
+    ) -> Result<bool, StoreError> {
+        Ok(self.execute(RESEAL, &[sealed.into(), kid.into()]).await? > 0)
     }
 
     /// Removes the key `kid`. Says whether there was one.

@@ -71,6 +71,16 @@ pub struct Person {
 }
 
 impl Person {
+    /// Somebody without tokens.
+    pub fn nobody(address: SocketAddr) -> Self {
+        Self {
+            address,
+            access: String::new(),
+            refresh: String::new(),
+            session: String::new(),
+        }
+    }
+
     /// Who the reply to a mint or a refresh speaks of.
     pub fn from_reply(address: SocketAddr, reply: &Reply) -> Self {
         Self {

@@ -5,7 +5,8 @@
 //! - [`http`]: a client that sends exactly what it is told to, right or wrong.
 //! - [`Backend`]: the host's backend, with an API key. [`Person`]: somebody with tokens.
 //! - [`Socket`]: a WebSocket that waits for events, never for time.
-//! - [`process`]: the `chatsdk` binary as a child process, for what only a process can show.
+//! - [`process`]: the `chatsdk` binary as a child process, for what only a process can show; with a
+//!   [`Deployment`], on either database.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on ends")]
 #![expect(
@@ -14,12 +15,14 @@
 )]
 
 mod actors;
+mod deployment;
 pub mod http;
 pub mod process;
 mod server;
 mod socket;
 
 pub use actors::{Backend, Person};
+pub use deployment::Deployment;
 pub use http::Reply;
 pub use server::{Database, TestServer, operator_token};
 pub use socket::{Event, Socket};

@@ -41,31 +41,42 @@ pub fn chatsdk(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Command {
 
 /// Runs a command to its end and answers the JSON lines that it printed.
 pub async fn run(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Vec<Value> {
-    let output = chatsdk(binary, data_dir, arguments)
-        .arg("--json")
-        .output()
-        .await
-        .expect("the binary runs");
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout)
-        .expect("text")
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON lines"))
-        .collect()
+    answered(chatsdk(binary, data_dir, arguments)).await
 }
 
 /// Runs a command that fails and answers `error` of the JSON line that says why.
 pub async fn refused(binary: &Path, data_dir: &Path, arguments: &[&str]) -> Value {
-    let output = chatsdk(binary, data_dir, arguments)
+    why(chatsdk(binary, data_dir, arguments)).await
+}
+
+/// What the command printed by its good end.
+pub(crate) async fn printed(mut command: Command) -> String {
+    let output = command.output().await.expect("the binary runs");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The JSON lines that it printed by its good end.
+pub(crate) async fn answered(mut command: Command) -> Vec<Value> {
+    command.arg("--json");
+    let text = printed(command).await;
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("JSON lines"))
+        .collect()
+}
+
+/// `error` of the JSON line in which it says why it failed.
+pub(crate) async fn why(mut command: Command) -> Value {
+    let output = command
         .arg("--json")
         .output()
         .await
         .expect("the binary runs");
-    assert!(!output.status.success(), "{arguments:?} did not fail");
+    assert!(!output.status.success(), "{command:?} did not fail");
     let line: Value = serde_json::from_slice(&output.stdout).expect("one JSON line");
     line["error"].clone()
 }

@@ -27,7 +27,7 @@ pub enum Database {
 const BEGIN: i64 = 1_800_000_000_000;
 
 /// What every server of the tests derives its keys from.
-const SECRET: &str = "a deployment secret for tests, longer than thirty-two bytes";
+pub(crate) const SECRET: &str = "a deployment secret for tests, longer than thirty-two bytes";
 
 /// A server on port 0 with a clock that the test moves, one app and one backend.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ async fn open(layers: &Layers, clock: &ManualClock) -> Auth {
     let (auth, _) = Auth::open(
         store,
         config.auth,
-        &secret,
+        &secret.into(),
         &config.data_dir,
         chatsdk_auth::OpenTo::Serve,
         Arc::new(clock.clone()),

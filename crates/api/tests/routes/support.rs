@@ -126,7 +126,7 @@ impl Server {
         let (auth, _) = Auth::open(
             store,
             config,
-            &secret,
+            &secret.into(),
             dir.path(),
             chatsdk_auth::OpenTo::Serve,
             Arc::new(clock.clone()),

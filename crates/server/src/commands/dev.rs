@@ -9,9 +9,10 @@ use chatsdk_auth::{Auth, AuthError, KeyCaller, KeyTerms, Mint, Peer};
 use chatsdk_store::{AppLifetimes, Patch, UserPatch};
 use chatsdk_types::{Scope, Scopes, SystemClock, SystemEntropy};
 use clap::Args;
+use serde_json::json;
 
-use super::output::{Failure, print_line};
-use super::serve::{ListenFlags, announce, until_the_end};
+use super::output::{Failure, print_json, print_line};
+use super::serve::{ListenFlags, announce, print_created, ready, until_the_end};
 use super::{Global, open_to_serve};
 use crate::Server;
 use crate::config::Config;
@@ -20,6 +21,9 @@ use crate::config::Config;
 ///
 /// The key of the development app is kept readable in the data directory, so that it stays the
 /// same from start to start. Tokens may be as short as a second, and avatars may be http.
+///
+/// With `--json`, lines tell of what this start made (`created`: the app and its key, `seeded`: each person) and
+/// then that it is `ready`, with the addresses, the app and its key.
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
     #[command(flatten)]
@@ -51,8 +55,16 @@ impl Dev {
             }
         }
         let auth = open_to_serve(&config).await?;
-        let (caller, key) = dev_app(&auth, &config.data_dir).await?;
-        seed(&auth, &caller).await?;
+        let DevApp {
+            caller,
+            key,
+            created,
+        } = dev_app(&auth, &config.data_dir).await?;
+        if created && global.json {
+            print_created(&caller.app, &key);
+        }
+        seed(&auth, &caller, global.json).await?;
+        let app = caller.app.clone();
         let server = Server::start(
             &config,
             auth,
@@ -62,7 +74,11 @@ impl Dev {
         )
         .await?;
         let page = format!("http://localhost:{}/dev/", server.api.port());
-        announce(&server, &config, global.json, Some(&page));
+        let mut ready = ready(&server);
+        ready["page"] = page.as_str().into();
+        ready["appId"] = app.as_str().into();
+        ready["apiKey"] = key.as_str().into();
+        announce(&ready, &config, global.json);
         if !global.json {
             print_line(&format!(
                 "  Page       {page}\n\n\
@@ -76,8 +92,16 @@ impl Dev {
     }
 }
 
+/// The development app.
+struct DevApp {
+    caller: KeyCaller,
+    key: String,
+    /// Whether this start made it.
+    created: bool,
+}
+
 /// The development app and its key: those of an earlier start where its key still works.
-async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(KeyCaller, String), Failure> {
+async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<DevApp, Failure> {
     let path = data_dir.join("dev-api-key");
     if let Ok(text) = std::fs::read_to_string(&path) {
         let text = text.trim();
@@ -85,7 +109,13 @@ async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(KeyCaller, String), Fa
             .authenticate_key(text, Scope::TokensMint, &Peer::default())
             .await
         {
-            Ok(caller) => return Ok((caller, text.to_owned())),
+            Ok(caller) => {
+                return Ok(DevApp {
+                    caller,
+                    key: text.to_owned(),
+                    created: false,
+                });
+            }
             // Revoked, or of another database: a new one takes its place.
             Err(AuthError::Refused(_)) => {}
             Err(error) => return Err(error.into()),
@@ -107,13 +137,14 @@ async fn dev_app(auth: &Auth, data_dir: &Path) -> Result<(KeyCaller, String), Fa
         .await?;
     let text = key.text.as_str().to_owned();
     write_private(&path, &text)?;
-    Ok((
-        KeyCaller {
+    Ok(DevApp {
+        caller: KeyCaller {
             key: key.id,
             app: app.id,
         },
-        text,
-    ))
+        key: text,
+        created: true,
+    })
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
@@ -128,7 +159,7 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Makes the people of the page, so that they are there before anybody signs in.
-async fn seed(auth: &Auth, caller: &KeyCaller) -> Result<(), Failure> {
+async fn seed(auth: &Auth, caller: &KeyCaller, json: bool) -> Result<(), Failure> {
     for (id, name) in PEOPLE {
         let user = id.parse()?;
         if auth.user(&caller.app, &user).await?.is_none() {
@@ -146,6 +177,11 @@ async fn seed(auth: &Auth, caller: &KeyCaller) -> Result<(), Failure> {
                 device_name: None,
             };
             auth.mint(caller, mint, &Peer::default()).await?;
+            if json {
+                print_json(&json!({
+                    "event": "seeded", "appId": caller.app.as_str(), "userId": id, "name": name,
+                }));
+            }
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 
 mod app;
 mod arguments;
+mod audit;
 mod backup;
 mod config;
 mod connections;
@@ -21,12 +22,13 @@ mod publish;
 mod serve;
 mod session;
 mod signing_key;
+mod since;
 mod user;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chatsdk_auth::{Auth, OpenTo, Opened};
+use chatsdk_auth::{Auth, OpenTo, Opened, Secrets};
 use chatsdk_store::Store;
 use chatsdk_types::{AppId, SystemClock, SystemEntropy};
 use clap::{Args, Parser, Subcommand};
@@ -90,6 +92,9 @@ enum Command {
     /// List and rotate the keys that sign access tokens
     #[command(subcommand)]
     SigningKey(signing_key::SigningKey),
+    /// Read the audit log: who did what
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Bring the database's schema up to this version
     Migrate(migrate::Migrate),
     /// Copy the embedded database and the secret, while the server runs
@@ -122,6 +127,7 @@ impl Cli {
             Command::Disconnect(command) => command.run(&self.global).await,
             Command::Publish(command) => command.run(&self.global).await,
             Command::SigningKey(command) => command.run(&self.global).await,
+            Command::Audit(command) => command.run(&self.global).await,
             Command::Migrate(command) => command.run(&self.global).await,
             Command::Backup(command) => command.run(&self.global).await,
             Command::Doctor(command) => command.run(&self.global).await,
@@ -208,10 +214,14 @@ async fn open(config: &Config, to: OpenTo) -> Result<(Auth, Opened), Failure> {
         None if Auth::known_secret(&store).await?.is_some() => return Err(SecretError::Gone.into()),
         None => crate::secret::create(config, &SystemEntropy)?,
     };
+    let secrets = Secrets {
+        current: secret,
+        previous: crate::secret::previous(std::env::var("CHATSDK_SECRET_PREVIOUS").ok())?,
+    };
     let opened = Auth::open(
         store,
         config.auth.clone(),
-        &secret,
+        &secrets,
         &config.data_dir,
         to,
         Arc::new(SystemClock),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chatsdk_auth::api_key::Env;
 use chatsdk_auth::{Auth, KeyTerms};
 use chatsdk_store::AppLifetimes;
-use chatsdk_types::{Scopes, SystemClock, SystemEntropy};
+use chatsdk_types::{AppId, Scopes, SystemClock, SystemEntropy};
 use clap::Args;
 use serde_json::json;
 
@@ -68,7 +68,7 @@ impl Serve {
             Arc::new(SystemEntropy),
         )
         .await?;
-        announce(&server, &config, global.json, None);
+        announce(&ready(&server), &config, global.json);
         until_the_end(server).await
     }
 }
@@ -102,9 +102,7 @@ async fn first_app(auth: &Auth, json: bool) -> Result<(), Failure> {
         .create_app("default".into(), AppLifetimes::default(), terms, "server")
         .await?;
     if json {
-        print_json(
-            &json!({ "event": "created", "appId": app.id.as_str(), "apiKey": key.text.as_str() }),
-        );
+        print_created(&app.id, key.text.as_str());
     } else {
         super::output::print_line(&format!(
             "This is a first start: the app `default` was made.\n\n  App      {}\n  API key  {}\n\n\
@@ -116,18 +114,28 @@ async fn first_app(auth: &Auth, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The JSON line of an app that was made, with its key.
+pub(super) fn print_created(app: &AppId, key: &str) {
+    print_json(&json!({ "event": "created", "appId": app.as_str(), "apiKey": key }));
+}
+
+/// What a program should know of a server that is ready: where it is reached.
+pub(super) fn ready(server: &Server) -> serde_json::Value {
+    json!({
+        "event": "ready",
+        "api": format!("http://{}", server.api),
+        "realtime": format!("ws://{}/connection/websocket", server.realtime),
+    })
+}
+
 /// Says where the server is reached: the line that scripts wait for.
-pub(super) fn announce(server: &Server, config: &Config, json: bool, page: Option<&str>) {
-    let api = format!("http://{}", server.api);
-    let realtime = format!("ws://{}/connection/websocket", server.realtime);
+pub(super) fn announce(ready: &serde_json::Value, config: &Config, json: bool) {
     if json {
-        let mut ready = json!({ "event": "ready", "api": api, "realtime": realtime });
-        if let Some(page) = page {
-            ready["page"] = page.into();
-        }
-        print_json(&ready);
+        print_json(ready);
         return;
     }
+    let address = |name: &str| ready[name].as_str().unwrap_or_default();
+    let (api, realtime) = (address("api"), address("realtime"));
     super::output::print_line(&format!(
         "ChatSDK is ready.\n\n  API        {api}\n  Realtime   {realtime}\n  Reference  {api}/docs\n  Issuer     {}\n",
         config.auth.issuer

@@ -169,7 +169,8 @@ pub fn reference() -> String {
          file (`--config FILE`, or `CHATSDK_CONFIG`), its default. `chatsdk config` prints the values in \
          force and where each comes from.\n\n\
          The deployment secret is no setting: it is read from `CHATSDK_SECRET`, or from the file `secret` \
-         in the data directory, which the first start creates. Nor is the operator token: it is read from \
+         in the data directory, which the first start creates; the one before it from `CHATSDK_SECRET_PREVIOUS`, \
+         while it is being changed. Nor is the operator token: it is read from \
          `CHATSDK_OPERATOR_TOKEN`, or from the file `operator-token` there, which is made likewise.\n\n\
          | file | environment | default | what it is |\n|---|---|---|---|\n",
     );

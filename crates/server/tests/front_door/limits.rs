@@ -1,7 +1,7 @@
 //! Rate limits: who meets them, who does not, and what they are told.
 
 use chatsdk_realtime::{Payload, Whom};
-use chatsdk_testkit::{Database, Event, Reply, Socket, TestServer};
+use chatsdk_testkit::{Backend, Database, Event, Reply, Socket, TestServer};
 use serde_json::json;
 
 async fn server() -> TestServer {
@@ -63,6 +63,67 @@ async fn mints_are_limited_by_user() {
     server.backend.sign_in("bob").await;
     server.clock.advance(2_000);
     server.backend.sign_in("ann").await;
+}
+
+/// Asks until it is refused for the first time. Answers how many were answered before, and the refusal.
+async fn until_limited(ask: impl AsyncFn(usize) -> Reply) -> (usize, Reply) {
+    let mut answered = 0;
+    loop {
+        let reply = ask(answered).await;
+        if reply.status != 200 {
+            return (answered, reply);
+        }
+        answered += 1;
+        assert!(answered < 5_000, "there is no limit");
+    }
+}
+
+/// The clock stands while they are asked, so that what is answered is the burst, and then what moments add.
+#[tokio::test(flavor = "multi_thread")]
+async fn mints_are_limited_by_key() {
+    let server = server().await;
+    let other = crate::common::another_app(&server).await;
+    let mint = async |user: usize| {
+        let user = user.to_string();
+        server.backend.mint(&json!({ "userId": user })).await
+    };
+    let (answered, refused) = until_limited(mint).await;
+    assert_eq!(answered, 500);
+    limited(&refused);
+    assert_eq!(refused.header("ratelimit-limit"), Some("500"));
+    let detail = refused.field("detail");
+    assert!(detail.contains("API key"), "{detail}");
+    other.sign_in("0").await;
+
+    server.clock.advance(10);
+    let (answered, refused) = until_limited(mint).await;
+    assert_eq!(answered, 1, "a hundred a second");
+    limited(&refused);
+    server.clock.advance(1_000);
+    assert_eq!(until_limited(mint).await.0, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn introspections_are_limited_by_key() {
+    let server = server().await;
+    let other = crate::common::another_app(&server).await;
+    let token = json!({ "token": server.backend.sign_in("ann").await.access });
+    let ask = async |backend: &Backend| {
+        let request = backend.request("POST", "/auth/introspect");
+        request.json(&token).send().await
+    };
+    let introspect = async |_| ask(&server.backend).await;
+    let (answered, refused) = until_limited(introspect).await;
+    assert_eq!(answered, 1_000);
+    limited(&refused);
+    assert_eq!(refused.header("ratelimit-limit"), Some("1000"));
+    let detail = refused.field("detail");
+    assert!(detail.contains("introspections"), "{detail}");
+    ask(&other).await.ok();
+    server.backend.sign_in("bob").await;
+
+    server.clock.advance(7);
+    assert_eq!(until_limited(introspect).await.0, 7, "one a millisecond");
 }
 
 #[tokio::test(flavor = "multi_thread")]

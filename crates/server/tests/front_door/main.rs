@@ -7,8 +7,10 @@
 mod common;
 
 mod admin;
+mod audit;
 mod commands;
 mod crash;
+mod dev;
 mod framing;
 mod layering;
 mod limits;
@@ -16,6 +18,7 @@ mod metrics;
 mod reference;
 mod restore;
 mod revocation;
+mod secret;
 mod signing_keys;
 mod sockets;
 mod terminal;

@@ -193,6 +193,38 @@ both! {
         assert_eq!(listed["sessions"].as_array().unwrap().len(), 2, "{listed}");
     }
 
+    /// A device that is minted for with other lifetimes has a session of each kind: each is found again, and none
+    /// is ended, because something on the device may live by it.
+    async fn a_device_has_a_session_for_each_kind_of_lifetimes(database: Database) {
+        let server = TestServer::start(database).await;
+        let mint = async |access: &str| {
+            let body = json!({ "userId": "ann", "deviceId": "phone-1", "accessTokenExpiry": access });
+            server.backend.sign_in_with(&body).await
+        };
+        let (long, short) = (mint("1h").await, mint("10m").await);
+        assert_ne!(long.session, short.session);
+        let (long, short) = (long.refreshed().await, short.refreshed().await);
+        for _ in 0..2 {
+            for person in [&long, &short] {
+                let access = if person.session == long.session { "1h" } else { "10m" };
+                let again = mint(access).await;
+                assert_eq!((&again.session, &again.refresh), (&person.session, &person.refresh));
+            }
+        }
+        let listed = server.backend.request("GET", "/auth/users/ann/sessions").send().await.ok().json();
+        let devices: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|session| &session["deviceId"]).collect();
+        assert_eq!(devices, ["phone-1", "phone-1"], "{listed}");
+
+        // Half of the refresh token's life is over, and a day: a new session begins beside the old one, which stays.
+        server.clock.advance(4 * 86_400_000);
+        let fresh = mint("1h").await;
+        assert!(![&long.session, &short.session].contains(&&fresh.session));
+        assert_eq!(mint("1h").await.session, fresh.session);
+        for person in [&long, &short, &fresh] {
+            assert_eq!(person.refresh_standing().await, "200");
+        }
+    }
+
     /// Unused sessions make room; used ones never do.
     async fn a_storm_of_mints_evicts_what_was_never_used(database: Database) {
         let server = TestServer::with(database, &[("tokens.sessions_per_user", "5")]).await;

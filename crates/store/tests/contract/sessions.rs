@@ -62,22 +62,23 @@ contract! {
         assert_eq!(ids(&listed), [&all[3], &all[2], &all[0]].map(|session| session.id.clone()));
     }
 
-    async fn the_newest_session_of_a_device_is_found(database: Database) {
+    async fn the_living_sessions_of_a_device_are_found(database: Database) {
         let (store, app) = (database.open().await, app_id());
-        let mut all = several(&app, "ann", 4);
-        for (at, device) in [(0, "d1"), (1, "d1"), (2, "d1"), (3, "d2")] {
+        let mut all = several(&app, "ann", 5);
+        for (at, device) in [(0, "d1"), (1, "d1"), (2, "d1"), (3, "d1"), (4, "d2")] {
             all[at].device_id = Some(device.to_owned());
         }
-        all[2].revoked_at = Some(NOW);
+        all[1].rt_exp = NOW;
+        all[3].revoked_at = Some(NOW);
         add(&store, &all).await;
         let (a, ann) = (app.clone(), user_id("ann"));
         let (found, none, count) = unit!(store, |tx| (
-            tx.live_session_of_device(&a, &ann, "d1").await?,
-            tx.live_session_of_device(&a, &ann, "d9").await?,
+            tx.live_sessions_of_device(&a, &ann, "d1", NOW).await?,
+            tx.live_sessions_of_device(&a, &ann, "d9", NOW).await?,
             tx.count_sessions(&a, &ann).await?,
         )).unwrap();
-        assert_eq!(found.as_ref(), Some(&all[1]));
-        assert_eq!((none, count), (None, 3));
+        assert_eq!(found, [all[2].clone(), all[0].clone()]);
+        assert_eq!((none.len(), count), (0, 4));
     }
 
     async fn a_session_ends_once_and_in_its_own_app(database: Database) {

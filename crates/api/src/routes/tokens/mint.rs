@@ -41,7 +41,9 @@ pub(crate) struct Request {
     /// How long the session lives whatever happens: up to 365 d, and not less than its refresh tokens.
     #[schema(schema_with = schema::session_lifetime, required = false)]
     session_expiry: Option<Lifetime>,
-    /// Your id of the device: another mint for the same device answers the session that is there.
+    /// Your id of the device. Another mint for the same device answers the session that is there, if that has the
+    /// lifetimes which this mint asks for, and half the life of its refresh token left. Otherwise a session begins
+    /// beside it, and the older one stays until it is ended or expires.
     #[schema(value_type = Option<String>, required = false, min_length = 1, max_length = 128, pattern = r"^[^\u0000-\u001F\u007F-\u009F]*$", example = "ios-8f14e45f")]
     device_id: Option<String>,
     /// What to call the device in lists.
@@ -81,7 +83,7 @@ impl FromMembers for Request {
 /// Get tokens for a person.
 ///
 /// Your backend calls this once it knows who somebody is. The person is created or updated, and a
-/// session begins; with a `deviceId`, the live session of that device is found again.
+/// session begins; with a `deviceId`, a live session of that device is found again.
 #[utoipa::path(
     post,
     path = "/auth/tokens",

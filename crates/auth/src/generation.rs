@@ -1,0 +1,202 @@
+//! Which secret is in force, and how another one takes its place.
+//!
+//! A deployment's secrets are counted. The database knows the fingerprint of the one in force and its number, which
+//! is the `kid` of the refresh tokens that hang on it. A server that is started with a new secret, and with that one as
+//! the previous, puts the signing keys under the new seal in one unit of work; refresh tokens of the previous secret
+//! are taken for as long as servers are given it. Whoever still runs with it learns of the change, and answers what
+//! it cannot know with `unavailable`, which clients take for weather.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chatsdk_store::{ControlKind, Store, Tx};
+use chatsdk_types::{Clock, Entropy, ErrorCode};
+
+use crate::audit::Audit;
+use crate::refresh_token::RefreshKeys;
+use crate::secret::DeploymentSecret;
+use crate::service::OpenTo;
+use crate::signing::SigningKeyPair;
+use crate::{Auth, AuthError};
+
+/// The fact that holds the fingerprint of the secret in force.
+const FINGERPRINT: &str = "secret_fingerprint";
+/// The fact that holds its number; the first secret has none.
+const GENERATION: &str = "secret_generation";
+/// The fact that holds the fingerprint of the secret before it.
+const PREVIOUS: &str = "secret_previous";
+
+const ANOTHER: &str = "the deployment secret is not the one that this database was made with; give the old one back (CHATSDK_SECRET, or the file `secret` in the data directory), or give it as CHATSDK_SECRET_PREVIOUS to change it";
+
+/// The secrets that a process was given.
+#[derive(Debug)]
+pub struct Secrets {
+    /// The one to be in force.
+    pub current: DeploymentSecret,
+    /// The one that was in force before, for as long as its refresh tokens shall be taken.
+    pub previous: Option<DeploymentSecret>,
+}
+
+impl From<DeploymentSecret> for Secrets {
+    fn from(current: DeploymentSecret) -> Self {
+        Self {
+            current,
+            previous: None,
+        }
+    }
+}
+
+/// The secret of this process, and whether it is in force still.
+#[derive(Debug, Clone)]
+pub(crate) struct Generation {
+    number: u32,
+    fingerprint: Arc<str>,
+    superseded: Arc<AtomicBool>,
+}
+
+impl Generation {
+    /// Finds out which secret is in force, and puts the current one in the place of the previous one where it is
+    /// not. Any other secret would make every refresh token invalid and every signing key unreadable, all
+    /// people signed out at once: it is refused before anything is served.
+    pub(crate) async fn settle(
+        store: &Store,
+        secrets: &Secrets,
+        to: OpenTo,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, AuthError> {
+        let fingerprint = secrets.current.fingerprint();
+        let previous = secrets.previous.as_ref().map(DeploymentSecret::fingerprint);
+        let number = match Auth::known_secret(store).await? {
+            None => {
+                let known = fingerprint.clone();
+                store
+                    .write(move |tx| {
+                        Box::pin(async move { tx.set_meta(FINGERPRINT, &known).await })
+                    })
+                    .await?;
+                1
+            }
+            Some(known) if known == fingerprint => {
+                let before = store.meta(PREVIOUS).await?;
+                if previous.is_some() && before.is_some() && before != previous {
+                    return Err(AuthError::Internal(
+                        "CHATSDK_SECRET_PREVIOUS is not the secret that was in force before CHATSDK_SECRET".into(),
+                    ));
+                }
+                number(store.meta(GENERATION).await?.as_deref())
+            }
+            Some(known) if Some(&known) == previous.as_ref() => match (to, &secrets.previous) {
+                (OpenTo::Serve, Some(previous)) => {
+                    replace(store, previous, &secrets.current, clock, entropy).await?
+                }
+                _ => {
+                    return Err(AuthError::Internal(
+                        "the deployment secret is to be changed, which `serve` does when it starts: start it first".into(),
+                    ));
+                }
+            },
+            Some(_) => return Err(AuthError::Internal(ANOTHER.into())),
+        };
+        Ok(Self {
+            number,
+            fingerprint: fingerprint.into(),
+            superseded: Arc::default(),
+        })
+    }
+
+    /// The keys of refresh tokens that hang on the secrets.
+    pub(crate) fn refresh_keys(&self, secrets: &Secrets) -> RefreshKeys {
+        RefreshKeys::of(&secrets.current, self.number, secrets.previous.as_ref())
+    }
+
+    /// [`ErrorCode::Unavailable`] where another secret was put in its place while this process ran.
+    pub(crate) fn is_in_force(&self) -> Result<(), AuthError> {
+        if self.superseded.load(Ordering::Acquire) {
+            return Err(ErrorCode::Unavailable.into());
+        }
+        Ok(())
+    }
+
+    /// The same, as a unit of work sees it.
+    pub(crate) async fn holds(&self, tx: &mut Tx<'_>) -> Result<(), AuthError> {
+        match tx.meta(FINGERPRINT).await? {
+            Some(known) if *known == *self.fingerprint => Ok(()),
+            _ => Err(ErrorCode::Unavailable.into()),
+        }
+    }
+
+    /// Looks which secret is in force, after it was changed.
+    pub(crate) async fn look_again(&self, store: &Store) -> Result<(), AuthError> {
+        let superseded = store.meta(FINGERPRINT).await?.as_deref() != Some(&*self.fingerprint);
+        if superseded && !self.superseded.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                "the deployment secret was changed, and this node has the old one: start it again with the new one; until then it cannot answer everybody"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Auth {
+    /// The fingerprint of the secret in force, if the database was opened before.
+    pub async fn known_secret(store: &Store) -> Result<Option<String>, AuthError> {
+        Ok(store.meta(FINGERPRINT).await?)
+    }
+}
+
+/// The number of a secret, as the database has it.
+fn number(text: Option<&str>) -> u32 {
+    text.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// Puts everything that `old` seals under the seal of `new`, and answers the number of `new`.
+async fn replace(
+    store: &Store,
+    old: &DeploymentSecret,
+    new: &DeploymentSecret,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<u32, AuthError> {
+    let now = clock.now();
+    let unfit = |error: crate::signing::BadSigningKey| AuthError::Internal(error.to_string());
+    let (opens, seals) = (old.sealing_key(), new.sealing_key());
+    let mut resealed = Vec::new();
+    for key in store.signing_keys().await? {
+        let pair =
+            SigningKeyPair::unseal(&key.kid, &key.public, &key.sealed, &opens).map_err(unfit)?;
+        let sealed = pair.seal(&seals, entropy).map_err(unfit)?;
+        resealed.push((key.kid, sealed));
+    }
+    let (before, after) = (old.fingerprint(), new.fingerprint());
+    let number = store
+        .write(move |tx| {
+            Box::pin(async move {
+                let keys = tx.signing_keys().await?;
+                let kids = keys.iter().map(|key| &key.kid);
+                let same = kids.eq(resealed.iter().map(|(kid, _)| kid));
+                if !same || tx.meta(FINGERPRINT).await?.as_deref() != Some(&*before) {
+                    // Another node was faster, or made a key: the next start finds out.
+                    return Err(AuthError::from(ErrorCode::Unavailable));
+                }
+                for (kid, sealed) in &resealed {
+                    tx.reseal_signing_key(kid, sealed).await?;
+                }
+                let number = number(tx.meta(GENERATION).await?.as_deref()) + 1;
+                tx.set_meta(FINGERPRINT, &after).await?;
+                tx.set_meta(PREVIOUS, &before).await?;
+                tx.set_meta(GENERATION, &number.to_string()).await?;
+                tx.append_control(ControlKind::SecretChanged, "", "", now)
+                    .await?;
+                let audit = Audit::new("secret.change", "operator", now);
+                tx.append_audit(&audit.detail(format!("number {number}")).entry())
+                    .await?;
+                Ok(number)
+            })
+        })
+        .await?;
+    tracing::warn!(
+        "the deployment secret was changed; refresh tokens of the previous one are taken while CHATSDK_SECRET_PREVIOUS is given"
+    );
+    Ok(number)
+}
