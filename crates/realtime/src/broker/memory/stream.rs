@@ -92,9 +92,12 @@ impl Stream {
 
     /// Notes how many bytes its topic takes up, if that is there for the stream alone.
     pub(crate) fn account_for(&mut self, around: usize) {
-        self.account.add(around);
-        self.account
-            .subtract(std::mem::replace(&mut self.around, around));
+        // At each publication it is what it was: the account is shared by all topics.
+        if around != self.around {
+            self.account.add(around);
+            self.account
+                .subtract(std::mem::replace(&mut self.around, around));
+        }
     }
 
     /// The position of the newest publication.
