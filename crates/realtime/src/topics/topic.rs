@@ -295,6 +295,7 @@ impl Topic {
             inner.sweeping = false;
             inner.waiting.shrink();
             inner.compact();
+            inner.let_room_go();
             return None;
         }
         Some(events)
@@ -392,6 +393,7 @@ impl Inner {
             }
             if self.listeners() == 0 {
                 self.let_nothing_go();
+                self.let_room_go();
                 self.account_for(topic);
             }
         }
@@ -401,6 +403,16 @@ impl Inner {
     /// Lets a stream go in which nothing was said.
     fn let_nothing_go(&mut self) {
         self.stream = self.stream.take().filter(|stream| !stream.is_new());
+    }
+
+    /// Lets go what those took up who have listened: nothing of it is accounted for. Only while no task goes through
+    /// the slots.
+    fn let_room_go(&mut self) {
+        if self.listeners() == 0 && !self.sweeping {
+            self.slots = Vec::new();
+            self.free = Vec::new();
+            self.waiting = Backlog::default();
+        }
     }
 
     /// Whether it is there for its stream alone.
@@ -564,5 +576,26 @@ impl From<Keep> for Bounds {
             ttl: keep.ttl.as_millis() as u64,
             count_ttl: keep.count_ttl.max(keep.ttl).as_millis() as u64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_nobody_listens_to_keeps_no_room_for_listeners() {
+        let topic = Topic::new(1, "app", "t", false);
+        {
+            let mut inner = lock(&topic.inner);
+            inner.slots = vec![None; 50];
+            inner.free = (0..50).collect();
+            inner.sweeping = true;
+            inner.let_room_go();
+            assert_eq!(inner.slots.len(), 50, "somebody goes through them");
+        }
+        assert!(topic.take(&Stats::default()).is_none());
+        let inner = lock(&topic.inner);
+        assert_eq!((inner.slots.capacity(), inner.free.capacity()), (0, 0));
     }
 }
