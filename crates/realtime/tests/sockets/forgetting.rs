@@ -4,11 +4,16 @@
 //! Clients come and go by chance and count as stock ones do; what each has heard is compared with what was said.
 //! `SOAK=100` makes it a hundred times as long, as `make soak` does.
 
+#![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
+
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chatsdk_realtime::{Config, History, Keep, TopicOptions, UnsubscribeCode};
+use chatsdk_realtime::{Config, History, Keep, Payload, Publish, TopicOptions, UnsubscribeCode};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::{Server, Socket};
 use crate::topics::{ANN, granted, publish};
@@ -133,8 +138,8 @@ impl World {
             history: History::Memory(Keep {
                 size: 5,
                 bytes: usize::MAX,
-                ttl: Duration::from_secs(60),
-                count_ttl: Duration::from_secs(180),
+                ttl: Duration::from_mins(1),
+                count_ttl: Duration::from_mins(3),
             }),
             force_recovery: true,
             ..TopicOptions::default()
@@ -265,4 +270,133 @@ async fn who_goes_on_has_missed_nothing() {
     }
     println!("{outcomes:?} went on, or were told that they had missed something");
     assert!(outcomes.iter().all(|&count| count > 50), "{outcomes:?}");
+}
+
+/// What one client knows of the topic that several threads say numbers in.
+#[derive(Default)]
+struct Follower {
+    epoch: Value,
+    offset: u64,
+    /// The last number it has heard in this epoch; before that, between which two the first one has to be.
+    last: Option<u64>,
+    between: (u64, u64),
+    /// How often it went on, and how often it was told to have missed something.
+    outcomes: [usize; 2],
+}
+
+impl Follower {
+    fn take(&mut self, publication: &Value) {
+        let number = publication["data"].as_u64().expect("a number");
+        self.offset += 1;
+        assert_eq!(publication["offset"], self.offset, "{publication}");
+        if let Some(last) = self.last {
+            assert_eq!(number, last + 1, "{publication}");
+        } else {
+            let (from, to) = self.between;
+            assert!((from..=to).contains(&number), "{number}: {from} to {to}");
+        }
+        self.last = Some(number);
+    }
+
+    /// Subscribes, hears a little, and leaves again.
+    async fn look_in(&mut self, socket: &mut Socket, said: &AtomicU64) {
+        let before = said.load(Ordering::SeqCst);
+        let mut wish = json!({ "channel": "t" });
+        if self.epoch.is_string() {
+            wish["recover"] = json!(true);
+            wish["epoch"] = self.epoch.clone();
+            wish["offset"] = json!(self.offset);
+        }
+        let commands = [
+            json!({ "id": 2, "subscribe": wish }),
+            json!({ "id": 3, "ping": {} }),
+            json!({ "id": 4, "unsubscribe": { "channel": "t" } }),
+        ];
+        let commands = commands.map(|command| command.to_string());
+        socket.say(&commands.join("\n")).await;
+        loop {
+            let line = socket.hear_line().await;
+            let result = &line["subscribe"];
+            if result["recovered"] == true {
+                self.outcomes[0] += 1;
+                assert_eq!(result["epoch"], self.epoch);
+                for publication in result["publications"].as_array().into_iter().flatten() {
+                    self.take(publication);
+                }
+            } else if result.is_object() {
+                self.outcomes[1] += 1;
+                self.epoch = result["epoch"].clone();
+                self.offset = result["offset"].as_u64().unwrap_or(0);
+                self.last = None;
+                // The one after the last that may have been said before it was there.
+                self.between = (before + 1, said.load(Ordering::SeqCst) + 2);
+            } else if line["push"]["pub"].is_object() {
+                self.take(&line["push"]["pub"]);
+            } else if line["id"] == 4 {
+                return;
+            } else {
+                assert_eq!(line["id"], 3, "{line}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_is_while_others_speak_and_memory_is_short() {
+    let World {
+        server, options, ..
+    } = World::new().await;
+    let said = Arc::new(AtomicU64::new(0));
+    let done = Arc::new(AtomicBool::new(false));
+    let speaking = {
+        let (handle, clock) = (server.handle().clone(), server.clock.clone());
+        let (said, done) = (Arc::clone(&said), Arc::clone(&done));
+        std::thread::spawn(move || {
+            let say = |channel: &str, number: u64| {
+                clock.advance(1);
+                let data = Payload::new(number.to_string());
+                handle.publish(Publish::new("app", channel, data, &options));
+            };
+            let mut chance = Chance(7);
+            for round in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                for _ in 0..chance.below(4) {
+                    let number = said.load(Ordering::SeqCst) + 1;
+                    say("t", number);
+                    said.store(number, Ordering::SeqCst);
+                }
+                // Sometimes so much that nothing of the topic is left when nobody listens.
+                let others = if chance.below(2) == 0 { 60 } else { 0 };
+                for other in 0..others {
+                    say(&format!("other-{round}-{other}"), 0);
+                }
+                for _ in 0..chance.below(9) {
+                    std::thread::yield_now();
+                }
+            }
+        })
+    };
+    let mut clients = JoinSet::new();
+    for _ in 0..2 {
+        let (mut socket, _) = server.connected("app/ann/s1/never").await;
+        let said = Arc::clone(&said);
+        clients.spawn(async move {
+            let mut follower = Follower::default();
+            for _ in 0..1000 * runs() / 5 {
+                follower.look_in(&mut socket, &said).await;
+            }
+            follower.outcomes
+        });
+    }
+    let mut outcomes = [0; 2];
+    while let Some(client) = clients.join_next().await {
+        let [went_on, missed] = client.expect("no gap");
+        outcomes = [outcomes[0] + went_on, outcomes[1] + missed];
+    }
+    done.store(true, Ordering::Relaxed);
+    speaking.join().expect("no panic");
+    println!("{outcomes:?} went on, or were told that they had missed something");
+    assert!(outcomes[0] > 0, "{outcomes:?}");
 }
