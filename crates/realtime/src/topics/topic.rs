@@ -155,7 +155,8 @@ impl Topic {
         if publication.offset > 0 {
             inner.newest = publication.offset;
         }
-        let before = if delta {
+        // Without offsets nobody could tell what it is a difference to.
+        let before = if delta && publication.offset > 0 {
             inner.last.replace(Arc::clone(&publication))
         } else {
             inner.last = None;
@@ -537,9 +538,9 @@ impl Inner {
                 self.repeats = None;
             }
         }
-        let is_bare = self.stream.as_ref().is_none_or(|it| it.is_bare());
-        if !listened_to && is_bare {
-            // Nothing would let it go.
+        let has_gone = self.stream.as_ref().map_or(!listened_to, |it| it.is_bare());
+        if has_gone {
+            // It is accounted for no longer, and would outlive all others.
             self.last = None;
         }
     }
