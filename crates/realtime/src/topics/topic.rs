@@ -66,11 +66,26 @@ pub(crate) struct Inner {
     accounted: bool,
     /// When the janitor comes; `None`: it does not.
     tidied_at: Option<u64>,
+    /// How many users listened a moment ago, where many do.
+    counted: Option<Box<Counted>>,
     /// Its position is compared with its broker's, or its host's, now and then.
     pub(crate) watched: bool,
     /// Its broker was asked to bring what is said in it.
     pub(crate) linked: bool,
 }
+
+/// See [`Inner::count_present`].
+#[derive(Debug)]
+struct Counted {
+    users: usize,
+    until: u64,
+}
+
+/// From how many listeners on their users are not counted for each question.
+const MANY: usize = 1000;
+
+/// How long a count of them holds, in milliseconds.
+const COUNT_HOLDS: u64 = 1000;
 
 /// How long a key of an [`Outgoing`] holds.
 const KEY_TTL: Duration = Duration::from_mins(5);
@@ -413,6 +428,7 @@ impl Inner {
             self.slots = Vec::new();
             self.free = Vec::new();
             self.waiting = Backlog::default();
+            self.counted = None;
         }
     }
 
@@ -461,13 +477,24 @@ impl Inner {
             .collect()
     }
 
-    /// How many connections are there, of how many users.
-    pub(crate) fn count_present(&self) -> (usize, usize) {
+    /// How many connections are there, of how many users. Where there are many, users are those of the last second:
+    /// to count them takes milliseconds, and anybody may ask.
+    pub(crate) fn count_present(&mut self, now: u64) -> (usize, usize) {
+        let listeners = self.listeners();
+        if let Some(counted) = &self.counted
+            && listeners >= MANY
+            && now < counted.until
+        {
+            return (listeners, counted.users.min(listeners));
+        }
         let users: HashSet<&str> = self
             .subscribers()
             .map(|subscription| &*subscription.info.user)
             .collect();
-        (self.listeners(), users.len())
+        let users = users.len();
+        let until = now + COUNT_HOLDS;
+        self.counted = (listeners >= MANY).then(|| Box::new(Counted { users, until }));
+        (listeners, users)
     }
 
     /// What is kept, and in `range`.

@@ -676,3 +676,45 @@ async fn what_has_to_go_is_kept_nowhere_else() {
     server.pass_until(|_| Arc::strong_count(&there) == 1).await;
     assert_eq!(server.handle().topics(), topics);
 }
+
+#[tokio::test(start_paused = true)]
+async fn users_are_not_counted_again_for_each_question_where_many_listen() {
+    let server = Server::with(Config {
+        ping_interval: std::time::Duration::ZERO,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        presence: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let mut sockets = Vec::new();
+    for _ in 0..1100 {
+        sockets.push(listening(&server, "s1").await);
+    }
+    let (mut other, _) = server.connected("app/bob/s2/never").await;
+    let mut count = async || {
+        let question = r#"{"id":3,"presence_stats":{"channel":"t"}}"#;
+        let stats = sockets[0].ask(question).await["presence_stats"].take();
+        (stats["num_clients"].as_u64(), stats["num_users"].as_u64())
+    };
+    assert_eq!(count().await, (Some(1100), Some(1)));
+    let wish = r#"{"id":2,"subscribe":{"channel":"t"}}"#;
+    assert!(other.ask(wish).await["subscribe"].is_object());
+    assert_eq!(count().await, (Some(1101), Some(1)), "as a moment ago");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!(count().await, (Some(1101), Some(2)));
+    // Where few do, it is as it is.
+    sockets.truncate(900);
+    while server.handle().listeners("app", "t") > 901 {
+        tokio::task::yield_now().await;
+    }
+    let question = r#"{"id":3,"presence_stats":{"channel":"t"}}"#;
+    let reply = sockets[0].ask(question).await;
+    assert_eq!(reply["presence_stats"]["num_users"], 2, "{reply}");
+    let reply = other.ask(r#"{"id":4,"unsubscribe":{"channel":"t"}}"#).await;
+    assert!(reply["unsubscribe"].is_object(), "{reply}");
+    let reply = sockets[0].ask(question).await;
+    assert_eq!(reply["presence_stats"]["num_users"], 1, "{reply}");
+}
