@@ -179,7 +179,8 @@ impl Handle {
         Ok(present.unwrap_or_default())
     }
 
-    /// How many connections listen to a topic, of how many users, on all nodes.
+    /// How many connections listen to a topic, of how many users, on all nodes. Where a thousand or more listen,
+    /// users are those of the last second.
     pub async fn presence_stats(
         &self,
         app: &str,

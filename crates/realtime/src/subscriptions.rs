@@ -162,6 +162,17 @@ impl Subscriptions {
         at.is_some()
     }
 
+    /// Has whoever ends `subscription` tell the client, now that its reply is out, if that is still to take it away;
+    /// `false`: it has done so, in silence.
+    fn leave_to_ender(&self, subscription: &Arc<Subscription>) -> bool {
+        let list = lock(&self.0);
+        let listed = list.held().any(|held| Arc::ptr_eq(held, subscription));
+        if listed {
+            subscription.forget_early_end();
+        }
+        listed
+    }
+
     /// Everything that is held.
     pub(crate) fn all(&self) -> Vec<Arc<Subscription>> {
         let list = lock(&self.0);
@@ -222,7 +233,9 @@ impl Connection {
         if subscription.go_live(base).is_err() {
             self.lost_track(subscription);
         } else if let Some(why) = subscription.ended_early() {
-            self.tell_end(subscription, why);
+            if !self.subscriptions.leave_to_ender(subscription) {
+                self.tell_end(subscription, why);
+            }
         } else if subscription.options.join_leave {
             let topic = &subscription.topic;
             let mut inner = lock(&topic.inner);
@@ -312,7 +325,7 @@ impl Connection {
     }
 
     /// Ends `subscription` and tells the client; `false`: somebody else has taken it away. One whose reply is
-    /// not out yet is told of by whoever sends it.
+    /// not out by the time it is taken away is told of by whoever sends the reply.
     ///
     /// The client may begin another one of the same channel at any time. It does not before this one has left
     /// its topic, so that no one is taken for gone who has come back; nor before the push is out, which would be

@@ -76,7 +76,7 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Who is there, on all nodes; `None`: more than `most`.
     fn present(&self, topic: TopicName<'_>, most: usize) -> Answer<Option<Vec<Arc<ClientInfo>>>>;
 
-    /// How many clients are there, of how many users.
+    /// How many clients are there, of how many users; anybody may ask, as often as commands may be said.
     fn count_present(&self, topic: TopicName<'_>) -> Answer<(usize, usize)>;
 
     /// Has every other node obey `order`.

@@ -86,13 +86,18 @@ impl Janitor {
                     return;
                 };
                 let now = shared.wheel.now();
-                for (at, topic) in self.due(now).into_iter().enumerate() {
-                    if let Some(topic) = topic.upgrade() {
-                        topic.tidy(&shared, now);
+                loop {
+                    let due = self.due(now);
+                    let more = due.len() == BATCH;
+                    for topic in due {
+                        if let Some(topic) = topic.upgrade() {
+                            topic.tidy(&shared, now);
+                        }
                     }
-                    if at % BATCH == BATCH - 1 {
-                        tokio::task::yield_now().await;
+                    if !more {
+                        break;
                     }
+                    tokio::task::yield_now().await;
                 }
                 self.next().map(|due| due.saturating_sub(now).max(REST))
             };
@@ -114,10 +119,11 @@ impl Janitor {
         lock(&self.heap).peek().map(|Reverse(entry)| entry.due)
     }
 
+    /// The first ones that are due, a batch of them at most: whoever publishes may wait for the heap.
     fn due(&self, now: u64) -> Vec<Weak<Topic>> {
         let mut heap = lock(&self.heap);
         let mut due = Vec::new();
-        while heap.peek().is_some_and(|Reverse(first)| first.due <= now) {
+        while due.len() < BATCH && heap.peek().is_some_and(|Reverse(first)| first.due <= now) {
             due.extend(heap.pop().map(|Reverse(entry)| entry.topic));
         }
         due
@@ -138,5 +144,23 @@ mod tests {
         }
         assert!(lock(&janitor.heap).len() <= 2 * FEW);
         assert_eq!(janitor.next(), Some(5));
+    }
+
+    #[test]
+    fn those_that_are_due_come_in_batches() {
+        let janitor = Janitor::default();
+        let topic = Arc::new(Topic::new(1, "app", "t", false));
+        for due in 0..1000 {
+            janitor.schedule(&topic, due);
+        }
+        let mut batches = Vec::new();
+        loop {
+            batches.push(janitor.due(699).len());
+            if batches.ends_with(&[0]) {
+                break;
+            }
+        }
+        assert_eq!(batches, [BATCH, BATCH, 700 - 2 * BATCH, 0]);
+        assert_eq!(janitor.next(), Some(700));
     }
 }

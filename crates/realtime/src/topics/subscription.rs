@@ -259,6 +259,11 @@ impl Subscription {
         lock(&self.state).ended
     }
 
+    /// Its reply is out, and whoever has ended it tells why.
+    pub(crate) fn forget_early_end(&self) {
+        lock(&self.state).ended = None;
+    }
+
     /// Takes away what the client does not want.
     pub(crate) fn filter(&self, publications: &mut Vec<Publication>) {
         let state = lock(&self.state);

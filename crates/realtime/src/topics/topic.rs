@@ -66,11 +66,26 @@ pub(crate) struct Inner {
     accounted: bool,
     /// When the janitor comes; `None`: it does not.
     tidied_at: Option<u64>,
+    /// How many users listened a moment ago, where many do.
+    counted: Option<Box<Counted>>,
     /// Its position is compared with its broker's, or its host's, now and then.
     pub(crate) watched: bool,
     /// Its broker was asked to bring what is said in it.
     pub(crate) linked: bool,
 }
+
+/// See [`Inner::count_present`].
+#[derive(Debug)]
+struct Counted {
+    users: usize,
+    until: u64,
+}
+
+/// From how many listeners on their users are not counted for each question.
+const MANY: usize = 1000;
+
+/// How long a count of them holds, in milliseconds.
+const COUNT_HOLDS: u64 = 1000;
 
 /// How long a key of an [`Outgoing`] holds.
 const KEY_TTL: Duration = Duration::from_mins(5);
@@ -155,7 +170,8 @@ impl Topic {
         if publication.offset > 0 {
             inner.newest = publication.offset;
         }
-        let before = if delta {
+        // Without offsets nobody could tell what it is a difference to.
+        let before = if delta && publication.offset > 0 {
             inner.last.replace(Arc::clone(&publication))
         } else {
             inner.last = None;
@@ -295,6 +311,7 @@ impl Topic {
             inner.sweeping = false;
             inner.waiting.shrink();
             inner.compact();
+            inner.let_room_go();
             return None;
         }
         Some(events)
@@ -392,6 +409,7 @@ impl Inner {
             }
             if self.listeners() == 0 {
                 self.let_nothing_go();
+                self.let_room_go();
                 self.account_for(topic);
             }
         }
@@ -401,6 +419,17 @@ impl Inner {
     /// Lets a stream go in which nothing was said.
     fn let_nothing_go(&mut self) {
         self.stream = self.stream.take().filter(|stream| !stream.is_new());
+    }
+
+    /// Lets go what those took up who have listened: nothing of it is accounted for. Only while no task goes through
+    /// the slots.
+    fn let_room_go(&mut self) {
+        if self.listeners() == 0 && !self.sweeping {
+            self.slots = Vec::new();
+            self.free = Vec::new();
+            self.waiting = Backlog::default();
+            self.counted = None;
+        }
     }
 
     /// Whether it is there for its stream alone.
@@ -448,13 +477,24 @@ impl Inner {
             .collect()
     }
 
-    /// How many connections are there, of how many users.
-    pub(crate) fn count_present(&self) -> (usize, usize) {
+    /// How many connections are there, of how many users. Where there are many, users are those of the last second:
+    /// to count them takes milliseconds, and anybody may ask.
+    pub(crate) fn count_present(&mut self, now: u64) -> (usize, usize) {
+        let listeners = self.listeners();
+        if let Some(counted) = &self.counted
+            && listeners >= MANY
+            && now < counted.until
+        {
+            return (listeners, counted.users.min(listeners));
+        }
         let users: HashSet<&str> = self
             .subscribers()
             .map(|subscription| &*subscription.info.user)
             .collect();
-        (self.listeners(), users.len())
+        let users = users.len();
+        let until = now + COUNT_HOLDS;
+        self.counted = (listeners >= MANY).then(|| Box::new(Counted { users, until }));
+        (listeners, users)
     }
 
     /// What is kept, and in `range`.
@@ -525,9 +565,9 @@ impl Inner {
                 self.repeats = None;
             }
         }
-        let is_bare = self.stream.as_ref().is_none_or(|it| it.is_bare());
-        if !listened_to && is_bare {
-            // Nothing would let it go.
+        let has_gone = self.stream.as_ref().map_or(!listened_to, |it| it.is_bare());
+        if has_gone {
+            // It is accounted for no longer, and would outlive all others.
             self.last = None;
         }
     }
@@ -564,5 +604,26 @@ impl From<Keep> for Bounds {
             ttl: keep.ttl.as_millis() as u64,
             count_ttl: keep.count_ttl.max(keep.ttl).as_millis() as u64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_nobody_listens_to_keeps_no_room_for_listeners() {
+        let topic = Topic::new(1, "app", "t", false);
+        {
+            let mut inner = lock(&topic.inner);
+            inner.slots = vec![None; 50];
+            inner.free = (0..50).collect();
+            inner.sweeping = true;
+            inner.let_room_go();
+            assert_eq!(inner.slots.len(), 50, "somebody goes through them");
+        }
+        assert!(topic.take(&Stats::default()).is_none());
+        let inner = lock(&topic.inner);
+        assert_eq!((inner.slots.capacity(), inner.free.capacity()), (0, 0));
     }
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at its first surprise")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use chatsdk_realtime::{
     Announcement, Answer, Broker, BrokerError, ClientInfo, Config, History, Inbox, Incoming, Keep,
@@ -33,6 +33,8 @@ struct World {
     failing: bool,
     /// Answers wait here while it is closed.
     held: Option<Arc<Semaphore>>,
+    /// Whoever says that a client has left waits here twice.
+    leaving: Option<Arc<Barrier>>,
 }
 
 #[derive(Debug)]
@@ -134,6 +136,13 @@ impl Cluster {
         let gate = Arc::new(Semaphore::new(0));
         self.with(|world| world.held = Some(Arc::clone(&gate)));
         gate
+    }
+
+    /// The next thread that says that a client has left waits at the barrier for somebody else, and once more.
+    pub(crate) fn stop_who_leaves(&self) -> Arc<Barrier> {
+        let barrier = Arc::new(Barrier::new(2));
+        self.with(|world| world.leaving = Some(Arc::clone(&barrier)));
+        barrier
     }
 
     /// How many clients the broker says are in `channel`.
@@ -342,6 +351,12 @@ impl Broker for End {
     }
 
     fn leave(&self, topic: TopicName<'_>, client: &str) -> Answer<()> {
+        // In a statement of its own: others go on meanwhile.
+        let barrier = self.cluster.with(|world| world.leaving.take());
+        if let Some(barrier) = barrier {
+            barrier.wait();
+            barrier.wait();
+        }
         self.answer(|world| {
             world.present.entry(own(topic)).or_default().remove(client);
         })

@@ -606,6 +606,50 @@ impl AsRef<[u8]> for Counted {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_old_is_kept_nowhere_else() {
+    const SIZE: usize = 10 * 1024;
+    for history in [keeps(10), History::None] {
+        let server = Server::with(Config {
+            ping_interval: std::time::Duration::ZERO,
+            ..Config::default()
+        })
+        .await;
+        let options = TopicOptions {
+            history,
+            delta: true,
+            delta_publish: true,
+            ..TopicOptions::default()
+        };
+        server.authority.topics("t", granted(options.clone()));
+        let (mut socket, _) = server.connected("app/ann/s1/never").await;
+        let wish = r#"{"id":2,"subscribe":{"channel":"t","positioned":true,"delta":"fossil"}}"#;
+        let reply = socket.ask(wish).await;
+        assert!(reply["subscribe"].is_object(), "{reply}");
+        let there = Arc::new(());
+        for round in 0..2 {
+            let data = Counted {
+                bytes: format!("\"{}\"", "1".repeat(SIZE)).into(),
+                _one: Arc::clone(&there),
+            };
+            let data = Payload::new(Bytes::from_owner(data));
+            let publish = Publish::new("app", "t", data, &options);
+            server.handle().publish(publish);
+            let push = socket.hear_line().await;
+            let said = push["push"]["pub"]["data"].as_str();
+            assert!(said.is_some_and(|it| it.len() >= SIZE), "in full: {round}");
+            // Somebody listens all the time.
+            let begin = tokio::time::Instant::now();
+            let gone = |_: &_| Arc::strong_count(&there) == 1;
+            let time = |_: &_| begin.elapsed().as_secs() > 600;
+            server.pass_until(|stats| gone(stats) || time(stats)).await;
+            assert_eq!(Arc::strong_count(&there), 1);
+            assert_eq!(server.handle().history_bytes(), 0);
+            socket.settle().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_to_go_is_kept_nowhere_else() {
     let (server, mut options) = bounded(100 * 1024, 0).await;
     options.delta = true;
@@ -631,4 +675,46 @@ async fn what_has_to_go_is_kept_nowhere_else() {
     );
     server.pass_until(|_| Arc::strong_count(&there) == 1).await;
     assert_eq!(server.handle().topics(), topics);
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_are_not_counted_again_for_each_question_where_many_listen() {
+    let server = Server::with(Config {
+        ping_interval: std::time::Duration::ZERO,
+        ..Config::default()
+    })
+    .await;
+    let options = TopicOptions {
+        presence: true,
+        ..TopicOptions::default()
+    };
+    server.authority.topics("t", granted(options));
+    let mut sockets = Vec::new();
+    for _ in 0..1100 {
+        sockets.push(listening(&server, "s1").await);
+    }
+    let (mut other, _) = server.connected("app/bob/s2/never").await;
+    let mut count = async || {
+        let question = r#"{"id":3,"presence_stats":{"channel":"t"}}"#;
+        let stats = sockets[0].ask(question).await["presence_stats"].take();
+        (stats["num_clients"].as_u64(), stats["num_users"].as_u64())
+    };
+    assert_eq!(count().await, (Some(1100), Some(1)));
+    let wish = r#"{"id":2,"subscribe":{"channel":"t"}}"#;
+    assert!(other.ask(wish).await["subscribe"].is_object());
+    assert_eq!(count().await, (Some(1101), Some(1)), "as a moment ago");
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    assert_eq!(count().await, (Some(1101), Some(2)));
+    // Where few do, it is as it is.
+    sockets.truncate(900);
+    while server.handle().listeners("app", "t") > 901 {
+        tokio::task::yield_now().await;
+    }
+    let question = r#"{"id":3,"presence_stats":{"channel":"t"}}"#;
+    let reply = sockets[0].ask(question).await;
+    assert_eq!(reply["presence_stats"]["num_users"], 2, "{reply}");
+    let reply = other.ask(r#"{"id":4,"unsubscribe":{"channel":"t"}}"#).await;
+    assert!(reply["unsubscribe"].is_object(), "{reply}");
+    let reply = sockets[0].ask(question).await;
+    assert_eq!(reply["presence_stats"]["num_users"], 1, "{reply}");
 }

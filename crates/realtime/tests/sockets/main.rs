@@ -4,6 +4,7 @@
 //! - [`lifetime`]: staying connected.
 //! - [`closing`]: how connections end, and that all of them do.
 //! - [`topics`]: listening and speaking. [`recovery`]: coming back. [`limits`]: how much one may.
+//! - [`forgetting`]: going on although things are forgotten.
 //! - [`hostile`]: clients that mean ill.
 //! - [`listing`]: what operators see.
 //! - [`races`]: what happens at the same time, or in the same frame.
@@ -20,6 +21,7 @@ mod closing;
 mod cluster;
 mod compression;
 mod connect;
+mod forgetting;
 mod hostile;
 mod lifetime;
 mod limits;

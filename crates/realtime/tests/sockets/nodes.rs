@@ -627,3 +627,48 @@ async fn a_broker_that_answers_late_leaves_nothing_behind() {
     say(&two, &options, 7).await.expect("published");
     assert_eq!(again.listen(1).await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_not_told_of_an_end_that_is_still_coming() {
+    let options = recoverable();
+    let (cluster, _one, two) = two(&options).await;
+    let slow = TopicOptions {
+        history: History::Host,
+        force_positioning: true,
+        ..TopicOptions::default()
+    };
+    two.authority.topics("slow", granted(slow));
+    *two.authority.past.lock().expect("no panic") = Some(stored(0));
+    two.authority.past_gate.forget_permits(1);
+    let (mut socket, _) = two.connected("app/ann/s1/never").await;
+    let commands = [
+        r#"{"id":2,"subscribe":{"channel":"t"}}"#,
+        r#"{"id":3,"subscribe":{"channel":"slow"}}"#,
+    ];
+    socket.say(&commands.join("\n")).await;
+    two.authority.recovering.notified().await;
+    // The first one ends before its reply is out, and whoever ends it does not come further than to say so.
+    let barrier = cluster.stop_who_leaves();
+    let handle = two.handle().clone();
+    let ending = std::thread::spawn(move || {
+        handle.unsubscribe(&ANN, "t", UnsubscribeCode::InsufficientState)
+    });
+    barrier.wait();
+    two.authority.past_gate.add_permits(1);
+    for id in [2, 3] {
+        let reply = socket.hear_line().await;
+        assert_eq!(reply["id"], id, "{reply}");
+        assert!(reply["subscribe"].is_object(), "{reply}");
+    }
+    // What it was told of it would begin anew, and be refused, because it has the channel still.
+    socket.say(r#"{"id":77,"ping":{}}"#).await;
+    let first = socket.hear_line().await;
+    barrier.wait();
+    assert_eq!(first["id"], 77, "{first}");
+    let push = socket.hear_line().await;
+    assert_eq!(push["push"]["unsubscribe"]["code"], 2500, "{push}");
+    assert_eq!(ending.join().expect("no panic"), 1);
+    let again = socket.ask(r#"{"id":4,"subscribe":{"channel":"t"}}"#).await;
+    assert!(again["subscribe"].is_object(), "{again}");
+    socket.settle().await;
+}

@@ -60,7 +60,6 @@ async fn lines(socket: &mut Socket) -> Option<Vec<Value>> {
     }
 }
 
-/// Listens until it has heard `count` publications, cutting its connection now and then. Answers what it heard.
 /// How far everybody is.
 #[derive(Default)]
 struct Progress {
@@ -79,6 +78,7 @@ impl Progress {
     }
 }
 
+/// Listens until it has heard `count` publications, cutting its connection now and then. Answers what it heard.
 /// It adds to `there` when it has been told where the stream begins.
 async fn listen(
     addr: SocketAddr,

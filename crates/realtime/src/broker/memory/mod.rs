@@ -105,9 +105,10 @@ impl Broker for Memory {
 
     fn count_present(&self, topic: TopicName<'_>) -> Answer<(usize, usize)> {
         self.here(|shared| {
-            let count = shared
-                .topics
-                .find(topic.app, topic.channel, |_, inner| inner.count_present());
+            let now = shared.wheel.now();
+            let count = shared.topics.find(topic.app, topic.channel, |_, inner| {
+                inner.count_present(now)
+            });
             Ok(count.unwrap_or_default())
         })
     }

@@ -92,9 +92,12 @@ impl Stream {
 
     /// Notes how many bytes its topic takes up, if that is there for the stream alone.
     pub(crate) fn account_for(&mut self, around: usize) {
-        self.account.add(around);
-        self.account
-            .subtract(std::mem::replace(&mut self.around, around));
+        // At each publication it is what it was: the account is shared by all topics.
+        if around != self.around {
+            self.account.add(around);
+            self.account
+                .subtract(std::mem::replace(&mut self.around, around));
+        }
     }
 
     /// The position of the newest publication.
@@ -248,7 +251,12 @@ fn weight(publication: &Publication) -> usize {
     const OWN: usize = size_of::<Publication>() + 64;
     let tags = publication.tags.iter().flat_map(|tags| tags.iter());
     let tags: usize = tags.map(|(name, tag)| name.len() + tag.len() + 64).sum();
-    OWN + publication.data.bytes().len() + tags
+    // It may be the last to hold what is known of its publisher, who has left.
+    let info = publication.info.as_ref().map_or(0, |info| {
+        let payloads = info.conn_info.bytes().len() + info.chan_info.bytes().len();
+        info.user.len() + info.client.len() + payloads
+    });
+    OWN + publication.data.bytes().len() + tags + info
 }
 
 #[cfg(test)]
@@ -256,7 +264,7 @@ mod tests {
     use super::*;
     use crate::broker::TopicName;
     use crate::broker::memory::epochs::Epochs;
-    use chatsdk_protocol::Payload;
+    use chatsdk_protocol::{ClientInfo, Payload};
 
     const BOUNDS: Bounds = Bounds {
         size: 3,
@@ -409,5 +417,23 @@ mod tests {
         assert_eq!(account.bytes(), 70);
         drop(stream);
         assert_eq!(account.bytes(), 0);
+    }
+
+    #[test]
+    fn all_of_a_publication_has_weight() {
+        let bare = weight(&Publication::default());
+        let known = ClientInfo {
+            user: "ann".into(),
+            client: "client".into(),
+            conn_info: Payload::new("{\"a\":1}"),
+            chan_info: Payload::new("{}"),
+        };
+        let publication = Publication {
+            data: Payload::new("12345"),
+            info: Some(Arc::new(known)),
+            tags: Some(Arc::new([("a".into(), "b".into())].into())),
+            ..Publication::default()
+        };
+        assert_eq!(weight(&publication) - bare, 5 + 3 + 6 + 7 + 2 + 2 + 64);
     }
 }
