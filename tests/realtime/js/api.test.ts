@@ -135,6 +135,13 @@ it('publishes once, however often it is asked with one key or with an older vers
 });
 
 describe('names that no client could use make no channel', () => {
+  // Of its own: clients of other tests may be leaving theirs.
+  let server: Server;
+  beforeAll(async () => {
+    server = await Server.start('python');
+  });
+  afterAll(() => server.stop());
+
   it.each([
     { name: 'none', channel: '' },
     { name: 'other letters', channel: 'ä' },
