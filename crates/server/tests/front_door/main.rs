@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod dev;
 mod framing;
+mod last_use;
 mod layering;
 mod limits;
 mod metrics;
