@@ -19,7 +19,10 @@ export interface TokenRequest {
   refreshTokenExpiry?: Lifetime | undefined;
   /** How long the session lives whatever happens. Default `90d`. */
   sessionExpiry?: Lifetime | undefined;
-  /** Your id of the device: another mint for the same device answers the session that is there. */
+  /**
+   * Your id of the device: another mint for the same device, with the same lifetimes, answers the session that is there
+   * while half the life of its refresh token is left.
+   */
   deviceId?: string | undefined;
   /** What to call the device in lists. */
   deviceName?: string | undefined;

@@ -31,7 +31,8 @@ class Profile(TypedDict, total=False):
     session_expiry: Lifetime
     """How long the session lives whatever happens. Default ``"90d"``."""
     device_id: str | None
-    """Your id of the device: another mint for the same device answers the session that is there."""
+    """Your id of the device: another mint for the same device, with the same lifetimes, answers the session that is
+    there while half the life of its refresh token is left."""
     device_name: str | None
     """What to call the device in lists."""
 

@@ -49,4 +49,16 @@ contract! {
         assert_eq!(gone, (true, false));
         assert_eq!(store.signing_keys().await.unwrap().len(), 1);
     }
+
+    async fn another_seal_changes_nothing_else(database: Database) {
+        let store = database.open().await;
+        let key = key("one", NOW);
+        let row = key.clone();
+        let resealed = unit!(store, |tx| {
+            tx.insert_signing_key(&row).await?;
+            (tx.reseal_signing_key("one", &[4, 5]).await?, tx.reseal_signing_key("two", &[6]).await?)
+        }).unwrap();
+        assert_eq!(resealed, (true, false));
+        assert_eq!(store.signing_keys().await, Ok(vec![SigningKey { sealed: vec![4, 5], ..key }]));
+    }
 }
