@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Method};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, Method, Version};
 use axum::middleware::Next;
 use axum::response::Response;
 use chatsdk_types::ErrorCode;
@@ -40,9 +40,15 @@ pub(crate) async fn layer(
     let arrival = arrival(socket, request.headers(), trusted, state.request_ids());
     request.extensions_mut().insert(arrival.clone());
 
-    let mut response = match guarded(next.run(request)).await {
-        Ok(response) => response,
-        Err(panic) => axum::response::IntoResponse::into_response(Problem::internal(panic)),
+    let mut response = if names_its_host(request.version(), request.headers()) {
+        match guarded(next.run(request)).await {
+            Ok(response) => response,
+            Err(panic) => axum::response::IntoResponse::into_response(Problem::internal(panic)),
+        }
+    } else {
+        let problem =
+            Problem::new(ErrorCode::InvalidRequest).detail("A request has one Host header.");
+        axum::response::IntoResponse::into_response(problem)
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log_cause(&problem, route, &arrival);
@@ -74,6 +80,17 @@ pub(crate) async fn layer(
         status.as_u16(),
     );
     response
+}
+
+/// Whether there is one `Host`, as RFC 9112 (section 3.2) has it. Where there are two, a proxy in front of us
+/// may have gone by the other one. HTTP/1.0 needs none.
+fn names_its_host(version: Version, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => true,
+        (None, _) => version < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn log_cause(problem: &Problem, route: &str, arrival: &Arrival) {

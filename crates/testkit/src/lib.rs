@@ -24,5 +24,5 @@ mod socket;
 pub use actors::{Backend, Person};
 pub use deployment::Deployment;
 pub use http::Reply;
-pub use server::{Database, TestServer, operator_token};
+pub use server::{Database, SECRET, TestServer, operator_token};
 pub use socket::{Event, Socket};

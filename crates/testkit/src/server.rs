@@ -27,7 +27,7 @@ pub enum Database {
 const BEGIN: i64 = 1_800_000_000_000;
 
 /// What every server of the tests derives its keys from.
-pub(crate) const SECRET: &str = "a deployment secret for tests, longer than thirty-two bytes";
+pub const SECRET: &str = "a deployment secret for tests, longer than thirty-two bytes";
 
 /// A server on port 0 with a clock that the test moves, one app and one backend.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Requests whose end is in dispute.
+//! Requests whose end or whose addressee is in dispute.
 
 use chatsdk_testkit::{Database, TestServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -57,5 +57,47 @@ async fn lengths_that_contradict_each_other_are_refused() {
         let told = answers(&server, &request).await;
         assert!(told.starts_with("HTTP/1.1 400 "), "{lengths:?}: {told}");
         assert_eq!(count(&told), 1, "{told}");
+    }
+}
+
+/// A proxy may have gone by the other one, or by none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_names_its_host_once() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let good = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (line, hosts) in [
+        ("GET /healthz HTTP/1.1", ""),
+        ("GET /healthz HTTP/1.1", "Host: x\r\nHost: x\r\n"),
+        ("GET /healthz HTTP/1.1", "Host: x\r\nhost: y\r\n"),
+        ("GET /healthz HTTP/1.0", "Host: x\r\nHost: y\r\n"),
+        ("GET http://x/healthz HTTP/1.1", ""),
+        ("GET /nowhere HTTP/1.1", ""),
+        ("GET /ws HTTP/1.1", ""),
+    ] {
+        let told = answers(
+            &server,
+            &format!("{line}\r\n{hosts}Connection: close\r\n\r\n"),
+        )
+        .await;
+        let name = line.rsplit(' ').next().unwrap();
+        assert!(
+            told.starts_with(&format!("{name} 400 ")),
+            "{line} {hosts:?}: {told}"
+        );
+        assert!(told.contains("application/problem+json"), "{told}");
+        assert!(told.contains("\"code\":\"invalid_request\""), "{told}");
+        let next = answers(&server, good).await;
+        assert!(next.starts_with("HTTP/1.1 200 "), "{next}");
+    }
+    // The connection lives on: what was asked is not in dispute where it ends.
+    let two = answers(&server, &format!("GET /healthz HTTP/1.1\r\n\r\n{good}")).await;
+    assert_eq!(count(&two), 2, "{two}");
+    for fine in [
+        "GET /healthz HTTP/1.0\r\n\r\n",
+        "GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n",
+    ] {
+        let told = answers(&server, fine).await;
+        assert!(told.contains(" 200 "), "{fine}: {told}");
     }
 }
