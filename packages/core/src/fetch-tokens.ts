@@ -8,9 +8,12 @@ import { isRecord, numberOf } from './values.ts';
 export interface FetchTokensOptions {
   /** Further headers, such as your own `Authorization`. */
   headers?: Record<string, string>;
-  /** Sent as JSON, beside `sentAt`. */
+  /** Sent as JSON, and as it is: where your backend takes no field that it does not know, not even `sentAt`, give `{}`. */
   body?: Readonly<Record<string, unknown>>;
-  /** When it was asked for: of what `refreshTokens` is called with. Default: now, or by the server's clock where that differs. */
+  /**
+   * When it was asked for, of what `refreshTokens` is called with; goes beside `body`. Default where there is no `body`:
+   * now, or by the server's clock where that differs.
+   */
   sentAt?: number;
   /** Gives the request up: of what `refreshTokens` is called with. */
   signal?: AbortSignal;
@@ -27,10 +30,13 @@ export interface FetchTokensOptions {
  * Pages of proxies, and refusals of its own calls to ChatSDK (a wrong API key), are failures that pass.
  */
 export async function fetchTokens(url: string, options: FetchTokensOptions = {}): Promise<Tokens> {
+  const { body: given, sentAt } = options;
+  // With a body it may be a sign-in: that need not take what it does not know, nor bear to be asked twice.
+  const ours = !given && sentAt === undefined;
   // biome-ignore lint/style/noRestrictedGlobals: this is the app's request, not the SDK's.
-  const body = await ask(url, options, options.sentAt ?? Date.now());
+  const body = await ask(url, options, ours ? Date.now() : sentAt);
   // What the server says of the time is for the SDK to read, where that asked.
-  if (options.sentAt !== undefined || !isStale(body)) return body as Tokens;
+  if (!ours || !isStale(body)) return body as Tokens;
   const again = await ask(url, options, numberOf(body.serverTime));
   if (isStale(again)) throw new Error(`${url} answered 408`);
   return again as Tokens;

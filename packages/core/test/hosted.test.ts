@@ -219,6 +219,13 @@ describe('fetchTokens', () => {
     vi.useRealTimers();
   });
 
+  it.each([{ email: 'ann@example.com' }, {}])('sends the body %j as it is, and once', async (body) => {
+    const stale = { status: 408, code: 'request_stale', serverTime: 1 };
+    const { tokens, requests } = asked(408, stale, json, { body });
+    expect(await tokens).toEqual(stale);
+    expect(requests.map(([, init]) => JSON.parse(String(init.body)))).toEqual([body]);
+  });
+
   it('leaves it to the SDK to read that the request came too late', async () => {
     const late = { type: 'about:blank', status: 408, code: 'request_stale', serverTime: 1 };
     const problem = { 'content-type': 'application/problem+json' };
