@@ -9,6 +9,7 @@ mod common;
 mod admin;
 mod commands;
 mod crash;
+mod ending;
 mod forgeries;
 mod framing;
 mod layering;
