@@ -47,7 +47,8 @@ def test_with_nothing(server, tmp_path):
 def test_user_ids_are_what_the_schema_says(server):
     schemas = httpx.get(f"{server.api}/openapi.json").json()["components"]["schemas"]
     text = schemas["MintRequest"]["properties"]["userId"]["oneOf"][0]
-    pattern = re.compile(text["pattern"])
+    # In JSON Schema `$` is the very end; in Python it may stand before a line's end.
+    pattern = re.compile(text["pattern"].replace("$", r"\Z"))
     for user in ["a", "a" * 128, "a" * 129, "a" * 70 + "\u00e9", "user:" + "a" * 50 + "\u6f22", "\u6f22" * 42, "\U0001f600" * 32,
                  ".", "..", "...", ".a", "a b", " a", "a ", "a\u00a0", "a\n", "\u00a0a", "a\u061cb", "a\u200eb", "a\u202eb", "\ufeffa", "a\u0000b", "a\u0085b", ""]:
         reply = httpx.post(f"{server.api}/auth/tokens", headers={"X-API-Key": server.key}, json={"userId": user})
