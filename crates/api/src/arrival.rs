@@ -232,4 +232,37 @@ mod tests {
         assert_ne!(ids.next(), ids.next());
         assert!(is_request_id(ids.next().as_bytes()));
     }
+
+    /// A short run of a fuzz target: what proxies write, and some thousand lines made of it.
+    #[test]
+    fn any_line_of_hops_is_read() {
+        fn target(line: &[u8]) {
+            let Ok(line) = HeaderValue::from_bytes(line) else {
+                return;
+            };
+            let trusted = [network("10.0.0.0", 8), network("fd00::", 8)];
+            let mut headers = HeaderMap::new();
+            headers.append(X_FORWARDED_FOR, line.clone());
+            let alone = forwarded_for(&headers, &trusted);
+            // Whoever is named is named in the line, and what stands left of a stranger changes nothing.
+            if let Some(ip) = alone.filter(|ip| !is_trusted(*ip, &trusted)) {
+                assert!(
+                    line.to_str()
+                        .unwrap()
+                        .split(',')
+                        .any(|hop| hop_address(hop.trim()) == Some(ip))
+                );
+                headers.clear();
+                headers.append(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
+                headers.append(X_FORWARDED_FOR, line);
+                assert_eq!(forwarded_for(&headers, &trusted), Some(ip));
+            }
+        }
+        let seeds = [
+            "1.1.1.1, 2.2.2.2, 10.0.0.7",
+            "[2001:db8::1]:443,10.0.0.7:80",
+            "unknown, fd00::1, [fd00::2], ::ffff:10.0.0.1",
+        ];
+        crate::mutation::run(target, &seeds.map(|seed| seed.as_bytes().to_vec()));
+    }
 }

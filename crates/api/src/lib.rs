@@ -16,6 +16,10 @@
 pub mod node;
 pub mod problem;
 
+#[cfg(test)]
+#[path = "../../protocol/tests/mutation/mod.rs"]
+mod mutation;
+
 mod arrival;
 mod cors;
 mod docs;

@@ -20,6 +20,8 @@ use utoipa::openapi::{
 
 use crate::problem::Document;
 
+mod sockets;
+
 /// The extension that lists the failures of an operation.
 pub(crate) const ERROR_CODES: &str = "x-error-codes";
 
@@ -30,11 +32,14 @@ Your backend calls `POST /auth/tokens` with its API key and hands the pair to th
 exchanges the refresh token by itself and opens its realtime connection with the access token.
 
 Bodies are JSON of at most 16 KiB, sent as `application/json`, with no member twice. Members that are
-not known are ignored; names that are nearly those of known members are refused. Paths are exact.
+not known are ignored; names that are nearly those of known members are refused. Paths are exact: an
+address that leads nowhere answers 404 `not_found`, and a method that an address does not take 405
+`method_not_allowed`, with the methods that it takes in `Allow`. A request that is not addressed to one
+`Host` answers 400 `invalid_request` everywhere.
 
 Every failure is a problem document (RFC 9457) with a stable `code`; only what the HTTP parser itself
-refuses, a broken request line or a giant header, is a bare 400 or 431. Times are milliseconds since the Unix epoch, except in JWTs and in
-introspection, where RFC 7519 has seconds.";
+refuses, a broken request line, a giant address or a giant header, is a bare 400, 414 or 431. Times are
+milliseconds since the Unix epoch, except in JWTs and in introspection, where RFC 7519 has seconds.";
 
 /// The document as pretty-printed JSON, without a newline at its end.
 pub fn openapi() -> String {
@@ -87,6 +92,7 @@ pub(crate) fn document() -> OpenApi {
                 "Your people: their sessions, and bans. With your API key.",
             ),
             ("Keys", "What access tokens verify against."),
+            (sockets::TAG, sockets::ABOUT),
             (
                 "Admin",
                 "A look into the live node. With the operator token; each node knows its own connections and topics.",
@@ -124,6 +130,7 @@ pub(crate) fn document() -> OpenApi {
         "For operators. `CHATSDK_OPERATOR_TOKEN`, or the file `operator-token` in the data directory; refused where a request shows signs of a browser.".into(),
     );
     components.add_security_scheme("operatorToken", SecurityScheme::Http(operator));
+    document.paths.paths.extend(sockets::paths());
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post, &mut item.delete]
             .into_iter()
@@ -138,6 +145,8 @@ pub(crate) fn document() -> OpenApi {
 /// The codes of the failures that an operation may answer, in the order of the list of codes.
 fn failures(operation: &Operation) -> Vec<ErrorCode> {
     let mut codes: BTreeSet<&str> = BTreeSet::from(["internal"]);
+    // Their bodies and addresses are read by the engine, which has failures of its own.
+    let of_engine = operation.tags.as_deref() == Some(&[sockets::TAG.to_owned()]);
     let listed = operation
         .extensions
         .as_ref()
@@ -148,7 +157,7 @@ fn failures(operation: &Operation) -> Vec<ErrorCode> {
             .flatten()
             .filter_map(|code| code.as_str()),
     );
-    if operation.request_body.is_some() {
+    if operation.request_body.is_some() && !of_engine {
         codes.extend([
             "invalid_request",
             "invalid_json",
@@ -161,7 +170,7 @@ fn failures(operation: &Operation) -> Vec<ErrorCode> {
     if operation
         .parameters
         .as_ref()
-        .is_some_and(|all| !all.is_empty())
+        .is_some_and(|all| !all.is_empty() && !of_engine)
     {
         codes.extend(["invalid_request", "invalid_field"]);
     }
@@ -363,16 +372,13 @@ pub(crate) mod schema {
     use utoipa::openapi::{Object, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
 
     /// Text that a user id can be: no control characters, no overrides of text direction, no white space
-    /// at its ends, and at most 128 bytes of UTF-8. Bytes are nothing that a schema can count; so it takes
-    /// 128 characters of one byte, 64 of up to two, 42 of up to three, or 32 of any. What it takes is
-    /// accepted; a mixture of up to 128 bytes is accepted too.
+    /// at its ends, no step in a path. At most 128 bytes of UTF-8: bytes are nothing that a schema can
+    /// count, so it counts characters, lest it refuse what the server takes; the description says bytes.
     pub(crate) const USER_ID: &str = concat!(
-        r"^(?=[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])",
+        r"^(?!\.{1,2}$)",
+        r"(?=[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000])",
         r"(?=[\s\S]*[^\u0009-\u000D\u0020\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]$)",
-        r"(?:[\u0020-\u007E]{1,128}",
-        r"|[\u0020-\u007E\u00A0-\u061B\u061D-\u07FF]{1,64}",
-        r"|[\u0020-\u007E\u00A0-\u061B\u061D-\u200A\u200C\u200D\u2010-\u2027\u202F-\u2065\u206A-\uFEFE\uFF00-\uFFFF]{1,42}",
-        r"|[^\u0000-\u001F\u007F-\u009F\u061C\u200B\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]{1,32})$",
+        r"[^\u0000-\u001F\u007F-\u009F\u061C\u200B\u200E\u200F\u2028-\u202E\u2066-\u2069\uFEFF]{1,128}$",
     );
 
     /// A user id as text.
@@ -392,6 +398,7 @@ pub(crate) mod schema {
             .schema_type(Type::String)
             .min_length(Some(1))
             .max_length(Some(128))
+            .description(Some("At most 128 bytes of UTF-8."))
             .pattern(Some(USER_ID))
             .examples([json!("user-123")])
             .build()
@@ -613,6 +620,11 @@ mod tests {
             "/auth/users/{userId}/ban",
             "/auth/introspect",
             "/.well-known/jwks.json",
+            "/connection/websocket",
+            "/ws",
+            "/connection/http_stream",
+            "/connection/sse",
+            "/emulation",
             "/healthz",
             "/readyz",
             "/metrics",
@@ -641,6 +653,16 @@ mod tests {
                     );
                 }
             }
+        }
+        // No failure is without an operation, but those that belong to addresses and methods that are none.
+        let described = value["paths"].to_string();
+        for code in ErrorCode::ALL {
+            let named = described.contains(&format!("\"{code}\""));
+            let stated = DESCRIPTION.contains(&format!("`{code}`"));
+            assert!(
+                named || stated || code.as_str() == "app_not_found",
+                "{code}"
+            );
         }
         // No reference leads nowhere.
         let text = value.to_string();

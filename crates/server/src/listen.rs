@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Request, StatusCode};
 use chatsdk_realtime::TimedStream;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +21,10 @@ use crate::workers::Workers;
 /// How long a client may take nothing of what there is for it. One that reads slowly, but reads, is
 /// served to the end.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a kept connection of a server that is ending waits for one request more. It may be on its way, and
+/// would find nobody; a balancer's question whether we are ready is answered that way, too.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `listener` until `stop` is cancelled; then finishes the requests that are under
 /// way. Every task it starts is tracked by `tasks`.
@@ -67,12 +72,21 @@ async fn connection(
         tracing::debug!(%error, "a connection ended before it was served");
         return;
     }
+    let ending = stop.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut router = router.clone();
+        let (mut router, ending) = (router.clone(), ending.clone());
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
-            tower_service::Service::call(&mut router, request).await
+            let mut reply = tower_service::Service::call(&mut router, request).await;
+            if let Ok(reply) = &mut reply
+                && ending.is_cancelled()
+                && reply.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                let close = HeaderValue::from_static("close");
+                reply.headers_mut().insert(CONNECTION, close);
+            }
+            reply
         }
     });
     let connection = http1::Builder::new()
@@ -84,7 +98,12 @@ async fn connection(
         )
         .with_upgrades();
     tokio::pin!(connection);
-    let mut stopping = false;
+    let over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_REQUEST).await;
+    };
+    tokio::pin!(over);
+    let mut closing = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -93,8 +112,8 @@ async fn connection(
                 }
                 return;
             }
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
+            () = over.as_mut(), if !closing => {
+                closing = true;
                 connection.as_mut().graceful_shutdown();
             }
         }

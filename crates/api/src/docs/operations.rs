@@ -142,7 +142,9 @@ fn proof(operation: &Value) -> String {
             other => format!("<p>Needs <code>{}</code>.</p>", escape(other)),
         })
         .collect();
-    if html.is_empty() {
+    if html.is_empty() && operation["tags"][0] == "Realtime" {
+        "<p>Takes an access token in the connect command.</p>".into()
+    } else if html.is_empty() {
         "<p>Needs no header.</p>".into()
     } else {
         html

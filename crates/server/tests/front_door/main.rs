@@ -11,6 +11,7 @@ mod audit;
 mod commands;
 mod crash;
 mod dev;
+mod ending;
 mod forgeries;
 mod framing;
 mod last_use;

@@ -258,7 +258,7 @@ fn payloads(forger: &Forger, all: &mut Vec<Forgery>) {
     }
     for junk in [&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80"] {
         let payload = [
-            good[..good.len() - 1].as_bytes(),
+            &good.as_bytes()[..good.len() - 1],
             b",\"x\":\"",
             junk,
             b"\"}",
