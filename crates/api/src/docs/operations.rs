@@ -143,7 +143,7 @@ fn proof(operation: &Value) -> String {
         })
         .collect();
     if html.is_empty() && operation["tags"][0] == "Realtime" {
-        "<p>Takes an access token in the connect command.</p>".into()
+        "<p>Needs no header. The connect command holds the access token.</p>".into()
     } else if html.is_empty() {
         "<p>Needs no header.</p>".into()
     } else {
