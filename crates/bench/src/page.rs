@@ -91,11 +91,27 @@ pub fn http(results: &Results) -> String {
     }
     let mut text = table.text;
     if let Some((rate, ratio)) = results.commits {
-        let _ = writeln!(
+        let _ = write!(
             text,
             "\nA bare loop of one caller that updates one row and commits: {} commits/s; refreshes over one connection reach {ratio:.2} of it.",
             figure(rate)
         );
+        let echo = results
+            .rows
+            .iter()
+            .find(|row| matches!(row.request, Request::Floor) && row.connections == 1);
+        if let Some(echo) = echo {
+            // A refresh is an exchange over HTTP and then a commit, so that this is what no refresh exceeds.
+            let both = 1.0 / (1.0 / echo.sample.rate + 1.0 / rate);
+            let _ = write!(
+                text,
+                " One such commit after one bare JSON echo, and nothing else, would be {} a second, {:.2} of the loop: refreshes reach {:.2} of that.",
+                figure(both),
+                both / rate,
+                ratio * rate / both,
+            );
+        }
+        text.push('\n');
     }
     let _ = writeln!(
         text,
