@@ -138,7 +138,34 @@ impl Generation {
     }
 }
 
+/// Sessions whose newest refresh token hangs on another secret than the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hanging {
+    /// On the previous one, which was given.
+    pub previous: u64,
+    /// On one that was not given: they are signed out at their next refresh.
+    pub lost: u64,
+}
+
 impl Auth {
+    /// Which sessions, of those that somebody may come back to, hang on another secret than the current one. Looks at
+    /// every session there is.
+    pub async fn hanging(&self) -> Result<Hanging, AuthError> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let mut hanging = Hanging::default();
+        for (kid, count) in inner.store.count_sessions_by_rt_kid(now).await? {
+            if kid == inner.refresh_keys.current() {
+                continue;
+            }
+            match inner.refresh_keys.get(&kid) {
+                Some(_) => hanging.previous += count,
+                None => hanging.lost += count,
+            }
+        }
+        Ok(hanging)
+    }
+
     /// The fingerprint of the secret in force, if the database was opened before.
     pub async fn known_secret(store: &Store) -> Result<Option<String>, AuthError> {
         Ok(store.meta(FINGERPRINT).await?)

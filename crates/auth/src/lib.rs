@@ -54,7 +54,7 @@ mod users;
 pub use access::AccessClaims;
 pub use config::AuthConfig;
 pub use error::AuthError;
-pub use generation::Secrets;
+pub use generation::{Hanging, Secrets};
 pub use keys::{CreatedKey, KeyCaller, KeyRevoked, KeyTerms};
 pub use lifetimes::{Life, Lifetimes, Unfit};
 pub use mint::Mint;

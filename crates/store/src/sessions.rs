@@ -93,6 +93,11 @@ const COUNT: Sql = Sql::new(
     "SELECT count(*) FROM sessions WHERE app_id = $1 AND user_id = $2 AND revoked_at IS NULL",
 );
 
+const COUNT_BY_RT_KID: Sql = Sql::new(
+    "SELECT rt_kid, count(*) FROM sessions
+     WHERE revoked_at IS NULL AND rt_exp >= $1 AND abs_exp >= $1 GROUP BY rt_kid",
+);
+
 /// A rotation: `design.md` §5, line 6. The arguments are those of [`rotation_args`].
 pub(crate) const ROTATE: Sql = Sql::new(
     "UPDATE sessions
@@ -202,6 +207,17 @@ impl Store {
             .await?
             .map(|mut row| session(&mut row))
             .transpose()
+    }
+
+    /// How many sessions somebody may come back to, by the name of the key that their newest refresh token was made
+    /// with. Looks at every session there is.
+    pub async fn count_sessions_by_rt_kid(
+        &self,
+        now: Millis,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = self.query(COUNT_BY_RT_KID, &[now.into()]).await?;
+        let count = |mut row: Row| Ok((row.text()?, u64::try_from(row.int()?).unwrap_or(0)));
+        rows.into_iter().map(count).collect()
     }
 
     /// The sessions of a user that were not ended, newest first.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chatsdk_auth::{Auth, Life, OpenTo, Opened};
+use chatsdk_auth::{Auth, Hanging, Life, OpenTo, Opened};
 use chatsdk_store::{App, AppLifetimes, Store};
 use chatsdk_types::ErrorCode;
 use clap::Args;
@@ -115,6 +115,16 @@ impl Doctor {
         if let Some(outcome) = past(&opened) {
             note("revocations", outcome);
         }
+        match auth.hanging().await {
+            Ok(hanging) => {
+                if let Some(outcome) = secrets(hanging) {
+                    note("secret", outcome);
+                }
+            }
+            Err(error) => {
+                note("secret", Err(error.to_string()));
+            }
+        }
         match auth.apps().await {
             Ok(apps) if apps.is_empty() => note(
                 "apps",
@@ -142,6 +152,22 @@ fn past(opened: &Opened) -> Option<Result<String, String>> {
     (count > 0).then(|| {
         Ok(format!(
             "the database was older than the revocation journal; {count} were carried into it"
+        ))
+    })
+}
+
+/// Who needs another secret than the current one; nothing where nobody does.
+fn secrets(hanging: Hanging) -> Option<Result<String, String>> {
+    let Hanging { previous, lost } = hanging;
+    if lost > 0 {
+        return Some(Err(format!(
+            "{lost} sessions hang on an older secret that was not given, and are signed out at their next refresh: \
+             unless it was stolen, give it as CHATSDK_SECRET_PREVIOUS"
+        )));
+    }
+    (previous > 0).then(|| {
+        Ok(format!(
+            "{previous} sessions hang on CHATSDK_SECRET_PREVIOUS: leave it there"
         ))
     })
 }

@@ -76,6 +76,19 @@ both! {
         assert_eq!(changed.matches(r#""action":"secret.change""#).count(), 1, "{changed}");
         server.end().await;
 
+        // Whether the first one can be taken away, `doctor` knows: eve has not been here since.
+        let needs = async |environment: Vec<(&str, &str)>| {
+            let output = site.command(&["doctor", "--json"]).envs(environment).output().await.unwrap();
+            let lines = String::from_utf8(output.stdout).unwrap();
+            let mut checks = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            checks.find(|check| check["check"] == "secret").unwrap_or_default()
+        };
+        let (given, missed) = (needs(secrets(SECOND, &[FIRST])).await, needs(secrets(SECOND, &[])).await);
+        assert_eq!((&given["ok"], &missed["ok"]), (&json!(true), &json!(false)), "{given} {missed}");
+        // Eve's, and that of the device, whose token was answered again as it was.
+        assert!(given["detail"].as_str().unwrap().starts_with("2 sessions"), "{given}");
+        assert!(missed["detail"].as_str().unwrap().starts_with("2 sessions"), "{missed}");
+
         // Only the right ones are taken, and nothing is changed by the others.
         for wrong in [secrets(FIRST, &[]), secrets(THIRD, &[]), secrets(THIRD, &[FIRST]), secrets(SECOND, &[THIRD])] {
             let why = says(&site, &wrong, &["serve"]).await;

@@ -101,7 +101,7 @@ async fn every_close_code_that_is_offered_reaches_the_socket() {
     let refused = post(&server, "/admin/disconnect", refused).await;
     assert_eq!(refused.outcome(), "400 invalid_field");
     let offered: BTreeSet<u16> = refused
-        .text
+        .field("detail")
         .split(|letter: char| !letter.is_ascii_digit())
         .filter_map(|word| word.parse().ok())
         .filter(|code| (3000..5000).contains(code))
