@@ -227,3 +227,54 @@ async fn replace(
     );
     Ok(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use chatsdk_store::Location;
+    use chatsdk_types::{ErrorCode, ManualClock};
+
+    use super::Secrets;
+    use crate::testing::{open_with, secret, sign_in};
+    use crate::{Peer, RevokeScope};
+
+    const FIRST: &str = "the first secret of the tests, of more than 32 bytes";
+    const SECOND: &str = "the second secret of the tests, of more than 32 bytes";
+
+    /// A token can be faster than the word of the change: the old node here follows nobody.
+    #[tokio::test]
+    async fn a_token_of_a_secret_that_nobody_told_of_is_not_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = || Location::Sqlite(directory.path().join("chatsdk.db"));
+        let clock = ManualClock::at(1_800_000_000_000);
+        let first = Secrets::from(secret(FIRST));
+        let old = open_with(&first, at(), directory.path(), &clock).await;
+        let (_, before) = sign_in(&old, "app").await;
+        let peer = Peer::default();
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let secrets = Secrets {
+            current: secret(SECOND),
+            previous: Some(secret(FIRST)),
+        };
+        let new = open_with(&secrets, at(), elsewhere.path(), &clock).await;
+        let after = new
+            .refresh(&before, None, &peer)
+            .await
+            .unwrap()
+            .refresh_token;
+
+        // Until the old node looks, because of a token that calls itself a later one, it knows what it refuses.
+        let forged = before.replace('.', ".A");
+        let refused = old.refresh(&forged, None, &peer).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::RefreshTokenInvalid);
+        let refused = old
+            .revoke_with_refresh_token(&after, RevokeScope::Session, &peer)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Unavailable);
+        let refused = old.refresh(&after, None, &peer).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Unavailable);
+        old.0.store.close().await;
+        new.0.store.close().await;
+    }
+}

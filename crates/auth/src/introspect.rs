@@ -37,7 +37,7 @@ impl Auth {
                 exp: Some(claims.exp),
             });
         }
-        let Some(claims) = self.refresh_claims(token)? else {
+        let Some(claims) = self.refresh_claims(token).await? else {
             return Ok(Introspection::default());
         };
         let Some((session, user)) = self.0.store.session_for_refresh(&claims.sid).await? else {
@@ -65,7 +65,7 @@ impl Auth {
         &self,
         token: &str,
     ) -> Result<Option<ErrorCode>, AuthError> {
-        let Some(claims) = self.refresh_claims(token)? else {
+        let Some(claims) = self.refresh_claims(token).await? else {
             return Ok(Some(ErrorCode::RefreshTokenInvalid));
         };
         Ok(match self.0.store.session_for_refresh(&claims.sid).await? {

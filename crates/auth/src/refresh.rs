@@ -29,7 +29,7 @@ impl Auth {
         peer: &Peer,
     ) -> Result<TokenReply, AuthError> {
         let inner = &*self.0;
-        let Some(claims) = self.refresh_claims(token)? else {
+        let Some(claims) = self.refresh_claims(token).await? else {
             return Err(self.refuse(ErrorCode::RefreshTokenInvalid, peer));
         };
         let flight = inner.flights.enter(&claims.sid).await;
@@ -228,12 +228,11 @@ impl Auth {
 
 #[cfg(test)]
 mod tests {
-    use chatsdk_store::{AppLifetimes, Location, UserPatch};
-    use chatsdk_types::{ManualClock, Scopes};
+    use chatsdk_store::Location;
+    use chatsdk_types::ManualClock;
 
     use super::*;
-    use crate::api_key::Env;
-    use crate::{KeyCaller, KeyTerms, Mint, testing};
+    use crate::testing;
 
     /// An app that is disabled takes no other off the short way, and none of its own sessions takes it.
     #[tokio::test]
@@ -242,37 +241,13 @@ mod tests {
         let at = Location::Sqlite(directory.path().join("chatsdk.db"));
         let clock = ManualClock::at(1_800_000_000_000);
         let auth = testing::open(at, directory.path(), &clock).await;
-        let sign_in = async |name: &str| {
-            let terms = KeyTerms {
-                env: Env::Test,
-                name: name.to_owned(),
-                scopes: Scopes::all(),
-                expires_in: None,
-            };
-            let (app, key) = auth
-                .create_app(name.to_owned(), AppLifetimes::default(), terms, "test")
-                .await
-                .unwrap();
-            let caller = KeyCaller {
-                key: key.id,
-                app: app.id.clone(),
-            };
-            let mint = Mint {
-                user: "ann".parse().unwrap(),
-                patch: UserPatch::default(),
-                access_ttl: None,
-                refresh_ttl: None,
-                session_ttl: None,
-                device_id: None,
-                device_name: None,
-            };
-            let reply = auth.mint(&caller, mint, &Peer::default()).await.unwrap();
-            (app.id, reply.refresh_token)
-        };
-        let ((shut, of_shut), (_, of_other)) = (sign_in("shut").await, sign_in("other").await);
+        let ((shut, of_shut), (_, of_other)) = (
+            testing::sign_in(&auth, "shut").await,
+            testing::sign_in(&auth, "other").await,
+        );
         let visit = async |token: &str| {
             clock.advance(120_000);
-            let claims = auth.refresh_claims(token).unwrap().unwrap();
+            let claims = auth.refresh_claims(token).await.unwrap().unwrap();
             let reply = auth.exchange(&claims, None).await.unwrap();
             reply.map(|reply| reply.refresh_token)
         };

@@ -166,6 +166,21 @@ pub fn decode(token: &str, keys: &RefreshKeys) -> Result<RefreshClaims, Forged> 
     read(&payload).ok_or(Forged)
 }
 
+/// Whether a token that was not read calls itself one of a later secret than the current one: made where the secret
+/// was changed already, or forged, which only somebody with that secret can tell.
+pub(crate) fn is_of_later_key(token: &str, keys: &RefreshKeys) -> bool {
+    let number = |kid: &str| kid.parse::<u32>().ok();
+    if token.len() > MAX_LEN {
+        return false;
+    }
+    let said = || {
+        let header = Compact::split(token)?.header;
+        let header: serde_json::Value = serde_json::from_slice(&from_base64url(header)?).ok()?;
+        number(header["kid"].as_str()?)
+    };
+    number(keys.current()).is_some_and(|current| said().is_some_and(|said| said > current))
+}
+
 fn read(payload: &[u8]) -> Option<RefreshClaims> {
     const SID_LEN: usize = 30;
     let (sid, rest) = payload

@@ -45,7 +45,7 @@ impl Auth {
         peer: &Peer,
     ) -> Result<(), AuthError> {
         let inner = &*self.0;
-        let Some(claims) = self.refresh_claims(token)? else {
+        let Some(claims) = self.refresh_claims(token).await? else {
             return match scope {
                 RevokeScope::Session => Ok(()),
                 RevokeScope::Others | RevokeScope::User => {

@@ -158,11 +158,19 @@ impl Auth {
 
     /// What a refresh token says; `None` of what is forged, and [`ErrorCode::Unavailable`] where this node cannot
     /// tell, because the deployment's secret was changed.
-    pub(crate) fn refresh_claims(&self, token: &str) -> Result<Option<RefreshClaims>, AuthError> {
-        match refresh_token::decode(token, &self.0.refresh_keys) {
-            Ok(claims) => Ok(Some(claims)),
-            Err(_) => self.0.generation.is_in_force().map(|()| None),
+    pub(crate) async fn refresh_claims(
+        &self,
+        token: &str,
+    ) -> Result<Option<RefreshClaims>, AuthError> {
+        let inner = &*self.0;
+        if let Ok(claims) = refresh_token::decode(token, &inner.refresh_keys) {
+            return Ok(Some(claims));
         }
+        // The token of a change can be here before the word of it.
+        if refresh_token::is_of_later_key(token, &inner.refresh_keys) {
+            inner.generation.look_again(&inner.store).await?;
+        }
+        inner.generation.is_in_force().map(|()| None)
     }
 
     /// Writes what is only in memory and closes the store.
