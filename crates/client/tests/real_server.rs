@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
+use chatsdk_client::platform::{Storage, StorageFault};
 use chatsdk_client::realtime::ConnectionState;
 use chatsdk_client::{ChatSdk, Credentials, EndReason, Error, Event, Events, User};
 use chatsdk_testkit::{Backend, Database, Person, TestServer};
@@ -258,15 +259,64 @@ async fn who_is_stored_is_logged_out_without_a_connect() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_said_at_once() {
-    let sdk = ChatSdk::new("chat.example.com");
-    let refused = sdk.resume("ann").await;
-    assert!(matches!(
-        refused,
-        Err(Error::InvalidInput {
-            field: "api_url",
-            ..
-        })
-    ));
+    let fault = async |sdk: ChatSdk| match sdk.resume("ann").await {
+        Err(Error::InvalidInput { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fault(ChatSdk::new("chat.example.com")).await, "api_url");
+    let sdk = ChatSdk::new("http://localhost:5500").ws_url("http://localhost:8001/ws");
+    assert_eq!(fault(sdk).await, "ws_url");
+}
+
+/// A storage that nothing can be kept in.
+struct Full;
+
+impl Storage for Full {
+    async fn get(&self) -> Result<Option<String>, StorageFault> {
+        Ok(None)
+    }
+
+    async fn set(&self, _text: String) -> Result<(), StorageFault> {
+        Err(StorageFault("it is full".to_owned()))
+    }
+
+    async fn remove(&self) -> Result<(), StorageFault> {
+        Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+impl NativeStorage for Full {
+    type Guard = ();
+    type Seen = ();
+
+    async fn lock(&self, _name: &str) {}
+
+    async fn changed(&self, _seen: &mut ()) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_signed_in_resumes_what_is_in_use() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let sdk = server.backend.device(Full);
+    let body = json!({ "userId": "ann" });
+    sdk.connect(&server.backend.credentials(&body).await)
+        .await
+        .unwrap();
+    let token = sdk.access_token().await.unwrap();
+
+    // The storage knows nothing of the session; it is alive all the same.
+    assert_eq!(sdk.resume("ann").await.unwrap().unwrap().id, "ann");
+    assert_eq!(sdk.access_token().await.unwrap(), token);
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
+
+    assert_eq!(sdk.resume("bob").await.unwrap(), None);
+    assert!(sdk.user().await.is_none());
 }
 
 /// Two clients that share what stands at `path`: the second brings the copy of before, and is told of the newer pair while it
