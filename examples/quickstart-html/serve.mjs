@@ -26,6 +26,9 @@ async function mint(userId) {
     method: 'POST',
     headers: { 'X-API-Key': CHATSDK_API_KEY, 'Content-Type': 'application/json' },
     body: JSON.stringify({ userId, name: userId, accessTokenExpiry: TOKEN_LIFE }),
+    // A redirect would carry the API key to wherever it points.
+    redirect: 'manual',
+    signal: AbortSignal.timeout(8_000),
   });
 }
 
@@ -33,20 +36,26 @@ const sdk = await bundleSdk();
 const page = await readFile(new URL('index.html', import.meta.url));
 
 const server = createServer(async (request, response) => {
-  const send = (status, type, body) => response.writeHead(status, { 'Content-Type': type }).end(body);
+  const send = (status, type, body) =>
+    response.writeHead(status, { 'Content-Type': type, 'Cache-Control': 'no-store' }).end(body);
   try {
     if (request.method === 'POST' && request.url === '/api/chat/token') {
       // Yours looks the person up by a session cookie or a login token. This one believes what it is told.
       const userId = request.headers.authorization?.replace(/^Bearer /, '');
       if (!userId) return send(401, 'application/json', '{"error":"Unauthorized"}');
       const reply = await mint(userId);
-      return send(reply.status, 'application/json', await reply.text());
+      const text = await reply.text();
+      if (reply.status === 200) return send(200, 'application/json', text);
+      // Never ChatSDK's own 401: that one is about your API key, and would sign your user out.
+      console.error(`ChatSDK answered ${reply.status}: ${text}`);
+      return send(503, 'application/json', '{"error":"Chat is not available"}');
     }
     if (request.url === '/chatsdk.js') return send(200, 'text/javascript', sdk);
     if (request.url === '/') return send(200, 'text/html; charset=utf-8', page);
     send(404, 'text/plain', 'Not found');
   } catch (error) {
-    send(502, 'application/json', JSON.stringify({ error: `ChatSDK cannot be reached: ${error}` }));
+    console.error(`ChatSDK cannot be reached: ${error}`);
+    send(503, 'application/json', '{"error":"Chat is not available"}');
   }
 });
 server.listen(Number(PORT), '127.0.0.1', () => {

@@ -35,6 +35,11 @@ class OneLoop:
         assert task is not None
         asyncio.run_coroutine_threadsafe(asyncio.wait([task]), self._loop).result()
 
+    def cancel(self) -> None:
+        task = self._chat._own.get().task
+        assert task is not None
+        self._loop.call_soon_threadsafe(task.cancel)
+
     def _run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(call, self._loop).result()
 

@@ -35,6 +35,12 @@ ROOT = Path(__file__).resolve().parents[2]
         ("api_url", "ftp://chat.example.com"),
         ("api_url", "https://user:password@chat.example.com"),
         ("api_url", "https://chat.example.com?x=1"),
+        ("api_url", "https://chat..example.com"),
+        ("api_url", f"https://{'a' * 64}.example.com"),
+        ("api_url", "https://xn--.example.com"),
+        ("api_url", "https://[::1"),
+        ("api_url", "https://chat.example.com:65536"),
+        ("api_url", "https://chat.example.com:0"),
         ("api_key", ""),
         ("api_key", f"{KEY}\n"),
         ("api_key", f"{KEY} "),
@@ -57,6 +63,21 @@ def test_refuses_what_cannot_work(kind: type, field: str, wrong: object) -> None
         kind(**{**GOOD, field: wrong})
     assert caught.value.field == field
     assert "csk_" not in repr(caught.value) + str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [ChatSDKServer, AsyncChatSDKServer])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://chat_api:5500",
+        "http://[::1]:5500",
+        "http://127.0.0.1",
+        "https://bücher.example",
+        "HTTP://chat.local./",
+    ],
+)
+def test_takes_whatever_a_host_may_be_called(kind: type, address: str) -> None:
+    assert repr(kind(**{**GOOD, "api_url": address})) == f"{kind.__name__}({address.rstrip('/')!r})"
 
 
 @pytest.mark.parametrize("kind", [ChatSDKServer, AsyncChatSDKServer])

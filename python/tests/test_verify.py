@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from chatsdk import ChatSDKError, ChatSDKServer, NetworkError, TokenVerificationError
-from clients import CLIENTS, ISSUER, Moved, is_fetching, settle
+from clients import CLIENTS, ISSUER, Moved, OneLoop, is_fetching, settle
 from running import e2e
 from weather import Answer, Weather
 
@@ -210,6 +210,24 @@ def test_keys_that_are_held_are_waited_for_by_nobody(
     assert is_fetching(chat)
     weather.wait_for(1)
     assert len(weather.seen) == 1
+
+
+def test_a_fetch_that_is_cancelled_makes_way_for_the_next(
+    server: Any, weather: Weather, moved: Moved, tokens: Any
+) -> None:
+    """Whoever ends all tasks of a loop ends this one too, and may go on with the client."""
+    chat = OneLoop(api_url=weather.url, api_key=server.key, issuer=ISSUER, runtime=moved.runtime())
+    try:
+        chat.verify_token(tokens["accessToken"])
+        weather.always("hang")
+        moved.by = 700
+        chat.verify_token(tokens["accessToken"])
+        weather.wait_for(1)
+        chat.cancel()
+        chat.settle()
+        assert not is_fetching(chat)
+    finally:
+        chat.close()
 
 
 def test_a_fetch_of_keys_has_a_bound_of_its_own(server: Any, weather: Weather, tokens: Any) -> None:

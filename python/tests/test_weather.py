@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -232,6 +233,44 @@ def test_gives_up_a_reply_that_trickles(make: Callable[..., Any], *, head: bool)
         )
         assert (error.code, error.retryable) == ("timeout", True)
         assert 0 < trickle.sent < 100
+
+
+def test_a_connection_that_breaks_in_any_way_is_weather(
+    request: pytest.FixtureRequest, make: Callable[..., Any], moved: Moved
+) -> None:
+    """Under an event loop httpx passes on what TLS says of a record that was changed on its way."""
+
+    def broken(_request: httpx.Request) -> httpx.Response:
+        raise ssl.SSLError("bad record mac")
+
+    kind = httpx.Client if "threads" in request.node.name else httpx.AsyncClient
+    error = failure(make(http=kind(transport=httpx.MockTransport(broken))).generate_token, "ann")
+    assert (type(error), error.code, error.retryable) == (NetworkError, "network", True)
+    assert len(moved.pauses) == 3
+
+
+def test_what_is_no_failure_of_the_network_shows_no_token_either(
+    request: pytest.FixtureRequest, make: Callable[..., Any]
+) -> None:
+    def surprise(_request: httpx.Request) -> httpx.Response:
+        raise RuntimeError("a transport of yours")
+
+    kind = httpx.Client if "threads" in request.node.name else httpx.AsyncClient
+    chat = make(http=kind(transport=httpx.MockTransport(surprise)))
+    with pytest.raises(RuntimeError) as caught:
+        chat.refresh("eyJ-the-token")
+    whole = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    inside = [frame for frame in whole.stack if "/chatsdk/" in frame.filename or "/httpx/" in frame.filename]
+    assert inside
+    assert "eyJ-the-token" not in str([frame.locals for frame in inside])
+
+
+@pytest.mark.parametrize("time", ["true", "9" * 400, "-1" + "0" * 20, "1e400", '"1"'])
+def test_learns_no_time_that_is_none(chat: Any, weather: Weather, time: str) -> None:
+    weather.always(Answer(408, PROBLEM, f'{{"code": "request_stale", "serverTime": {time}}}'))
+    error = failure(chat.refresh, "eyJ")
+    assert (error.code, error.server_time) == ("request_stale", None)
+    assert len(weather.seen) == 1
 
 
 def test_gives_nobody_the_tokens_of_somebody_else(chat: Any, weather: Weather, server: Any) -> None:

@@ -14,30 +14,37 @@ let backend: ChildProcess;
 let url: string;
 let browser: Chromium;
 
-beforeAll(async () => {
-  chat = await Binary.start('serve');
+/** Starts the backend with this API key; answers it and its address. */
+async function serve(apiKey: string): Promise<[ChildProcess, string]> {
   const env = {
     ...process.env,
     NODE_ENV: 'production',
-    CHATSDK_API_KEY: chat.apiKey,
+    CHATSDK_API_KEY: apiKey,
     CHATSDK_API_URL: chat.api,
     TOKEN_LIFE: '3s',
     PORT: '0',
   };
   const child = spawn(process.execPath, [SERVE], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  backend = child;
-  url = await new Promise<string>((ready, fail) => {
+  const address = await new Promise<string>((ready, fail) => {
     child.on('error', fail);
     child.on('exit', (code) => fail(new Error(`the backend ended with ${code}`)));
     createInterface(child.stdout).once('line', ready);
   });
+  return [child, address];
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  const gone = new Promise((resume) => child.once('exit', resume));
+  child.kill();
+  await gone;
+}
+
+beforeAll(async () => {
+  chat = await Binary.start('serve');
+  [backend, url] = await serve(chat.apiKey);
 });
 afterAll(async () => {
-  if (backend?.exitCode === null) {
-    const gone = new Promise((resume) => backend.once('exit', resume));
-    backend.kill();
-    await gone;
-  }
+  if (backend?.exitCode === null) await stop(backend);
   await chat?.dispose();
 });
 
@@ -81,4 +88,16 @@ it('tells a page that is served elsewhere nothing', async () => {
   const reply = await fetch(`${url}/api/chat/token`, { method: 'POST' });
   expect(reply.status).toBe(401);
   expect((await fetch(`${url}/serve.mjs`)).status).toBe(404);
+});
+
+it('signs nobody out for what is wrong with its own key', async () => {
+  const [other, address] = await serve(`${chat.apiKey.slice(0, -1)}!`);
+  try {
+    const headers = { Authorization: 'Bearer ann' };
+    const reply = await fetch(`${address}/api/chat/token`, { method: 'POST', headers });
+    expect(reply.status).toBe(503);
+    expect(await reply.json()).toEqual({ error: 'Chat is not available' });
+  } finally {
+    await stop(other);
+  }
 });

@@ -7,6 +7,7 @@ use chatsdk_types::{Clock as _, SystemClock};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::JoinHandle;
 
+use crate::address::{check, socket_of};
 use crate::error::Error;
 use crate::events::Events;
 use crate::native::{MemoryStorage, Native, NativeStorage};
@@ -66,7 +67,7 @@ impl<S: NativeStorage> ChatSdk<S> {
     pub fn with_storage(api_url: &str, storage: S) -> Self {
         let api_url = api_url.trim_end_matches('/').to_owned();
         Self {
-            ws_url: format!("{}/connection/websocket", api_url.replacen("http", "ws", 1)),
+            ws_url: socket_of(&api_url),
             api_url,
             platform: Arc::new(Native::new(storage)),
             configure: Box::new(|options| options),
@@ -99,19 +100,9 @@ impl<S: NativeStorage> ChatSdk<S> {
     /// user it takes newer tokens up; for another user it disconnects first.
     pub async fn connect(&self, credentials: &Credentials) -> Result<User, Error> {
         let tokens = credentials.read(SystemClock.now())?;
-        self.check()?;
+        check(&self.api_url, &self.ws_url)?;
         let turn = self.turn.lock().await;
-        let other = self
-            .current()
-            .take_if(|open| open.user_id != credentials.user_id);
-        if let Some(other) = other {
-            leave(other).await;
-        }
-        let (number, manager) = {
-            let mut current = self.current();
-            let open = current.get_or_insert_with(|| self.begin(&credentials.user_id));
-            (open.number, open.manager.clone())
-        };
+        let (number, manager) = self.session_of(&credentials.user_id).await;
         drop(turn);
         if let Err(error) = manager.start(tokens).await {
             self.forget(number);
@@ -121,17 +112,12 @@ impl<S: NativeStorage> ChatSdk<S> {
         manager.user().ok_or_else(|| manager.why_not())
     }
 
-    /// Goes on with the stored session of `user_id`, and connects. `None` where there is none.
+    /// Goes on with the stored session of `user_id`, and connects. `None` where there is none. Where that user is signed
+    /// in here already, with the session that is in use; another user is disconnected first.
     pub async fn resume(&self, user_id: &str) -> Result<Option<User>, Error> {
-        self.check()?;
+        check(&self.api_url, &self.ws_url)?;
         let turn = self.turn.lock().await;
-        let other = self.current().take();
-        if let Some(other) = other {
-            leave(other).await;
-        }
-        let session = self.begin(user_id);
-        let (number, manager) = (session.number, session.manager.clone());
-        *self.current() = Some(session);
+        let (number, manager) = self.session_of(user_id).await;
         drop(turn);
         let found = manager.resume().await;
         if !matches!(found, Ok(true)) {
@@ -211,21 +197,6 @@ impl<S: NativeStorage> ChatSdk<S> {
         log_out(open.unwrap_or_else(|| self.begin(user_id)), turn).await;
     }
 
-    /// Whether the address can be one.
-    fn check(&self) -> Result<(), Error> {
-        let read = self.api_url.parse::<hyper::Uri>().ok();
-        let is_one = read.is_some_and(|url| {
-            matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
-        });
-        if is_one {
-            return Ok(());
-        }
-        Err(Error::InvalidInput {
-            field: "api_url",
-            why: "Expected the address of the API, like https://chat.example.com.".to_owned(),
-        })
-    }
-
     fn current(&self) -> MutexGuard<'_, Option<Session<S>>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -234,6 +205,17 @@ impl<S: NativeStorage> ChatSdk<S> {
         let current = self.current();
         let session = current.as_ref().ok_or(Error::NotConnected)?;
         Ok(session.manager.clone())
+    }
+
+    /// The session of `user_id`, begun where there is none; another user's is left. The caller has the turn.
+    async fn session_of(&self, user_id: &str) -> (u64, TokenManager<Native<S>>) {
+        let other = self.current().take_if(|open| open.user_id != user_id);
+        if let Some(other) = other {
+            leave(other).await;
+        }
+        let mut current = self.current();
+        let open = current.get_or_insert_with(|| self.begin(user_id));
+        (open.number, open.manager.clone())
     }
 
     /// The session `number` did not come to anything, unless another call began it meanwhile.

@@ -8,6 +8,8 @@
 //!   adds https and wss.
 
 #[cfg(feature = "native")]
+mod address;
+#[cfg(feature = "native")]
 pub mod client;
 pub mod error;
 pub mod events;

@@ -213,14 +213,13 @@ impl<P: Platform> Connection<P> {
         };
         let session = read_claims(sent).and_then(|claims| claims.sid);
         let mut next_id = 1;
-        // The in-band refresh that is not answered yet, and until when it has to be.
-        let mut asked: Option<(u32, Instant)> = None;
+        // Until when what was said last has to be answered: the connect, or an in-band refresh. Whatever else comes in
+        // between, pings for instance, is no answer.
+        let mut asked = Some(patience);
         let mut heard = Instant::now();
         loop {
             let refresh_at = terms.refresh_at.unwrap_or_else(far);
-            let give_up = asked
-                .map_or_else(far, |(_, until)| until)
-                .min(heard + terms.silence);
+            let give_up = asked.unwrap_or_else(far).min(heard + terms.silence);
             let frame = tokio::select! {
                 frame = socket.next() => frame,
                 () = sleep_until(give_up) => return Lost::Weather,
@@ -231,7 +230,7 @@ impl<P: Platform> Connection<P> {
                     *sent = token;
                     terms.refresh_at = None;
                     next_id += 1;
-                    asked = Some((next_id, Instant::now() + REPLY_TIMEOUT));
+                    asked = Some(Instant::now() + REPLY_TIMEOUT);
                     let token = Cow::Borrowed(sent.as_str());
                     let refresh = Method::Refresh(RefreshRequest { token });
                     if say(&mut socket, next_id, refresh).await.is_err() {
@@ -267,6 +266,7 @@ impl<P: Platform> Connection<P> {
                     },
                     Ok(ServerMessage::Reply(reply)) => match reply.body {
                         ReplyBody::Connect(result) => {
+                            asked = None;
                             terms.renew(result.expires, result.ttl);
                             terms.pong = result.pong;
                             terms.silence = match result.ping {

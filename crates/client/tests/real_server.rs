@@ -9,11 +9,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chatsdk_client::native::{FileStorage, MemoryStorage, NativeStorage};
+use chatsdk_client::platform::{Storage, StorageFault};
 use chatsdk_client::realtime::ConnectionState;
 use chatsdk_client::{ChatSdk, Credentials, EndReason, Error, Event, Events, User};
 use chatsdk_testkit::{Backend, Database, Person, TestServer};
 use chatsdk_types::ErrorCode;
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async};
 
 /// How long a test waits for an event before it fails. Not a delay: events end the wait.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -258,15 +263,101 @@ async fn who_is_stored_is_logged_out_without_a_connect() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_said_at_once() {
-    let sdk = ChatSdk::new("chat.example.com");
-    let refused = sdk.resume("ann").await;
-    assert!(matches!(
-        refused,
-        Err(Error::InvalidInput {
-            field: "api_url",
-            ..
-        })
-    ));
+    let fault = async |sdk: ChatSdk| match sdk.resume("ann").await {
+        Err(Error::InvalidInput { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fault(ChatSdk::new("chat.example.com")).await, "api_url");
+    let sdk = ChatSdk::new("http://localhost:5500").ws_url("http://localhost:8001/ws");
+    assert_eq!(fault(sdk).await, "ws_url");
+}
+
+/// The next socket that comes in, and what it says first.
+async fn accepted(listener: &TcpListener) -> (WebSocketStream<TcpStream>, String) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut socket = accept_async(stream).await.unwrap();
+    let said = socket.next().await.unwrap().unwrap();
+    (socket, said.into_text().unwrap().to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_that_is_not_answered_is_given_up_though_pings_come() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let sdk = server.backend.device(MemoryStorage::default()).ws_url(&url);
+    let tokens = server.backend.credentials(&short()).await;
+    let connecting = tokio::spawn(async move {
+        sdk.connect(&tokens).await.unwrap();
+        sdk
+    });
+
+    let (mut deaf, said) = accepted(&listener).await;
+    assert!(said.contains("\"connect\""), "{said}");
+    tokio::spawn(async move {
+        // As often as keeps the silence of a connection from being noticed; ends with the connection.
+        while deaf.send(Message::text("{}")).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let again = tokio::time::timeout(PATIENCE, accepted(&listener)).await;
+    let (mut well, said) = again.unwrap();
+    assert!(said.contains("\"connect\""), "{said}");
+    let answer = r#"{"id":1,"connect":{"client":"c","version":"v"}}"#;
+    well.send(Message::text(answer)).await.unwrap();
+    let sdk = connecting.await.unwrap();
+    assert!(sdk.user().await.is_some());
+}
+
+/// A storage that nothing can be kept in.
+struct Full;
+
+impl Storage for Full {
+    async fn get(&self) -> Result<Option<String>, StorageFault> {
+        Ok(None)
+    }
+
+    async fn set(&self, _text: String) -> Result<(), StorageFault> {
+        Err(StorageFault("it is full".to_owned()))
+    }
+
+    async fn remove(&self) -> Result<(), StorageFault> {
+        Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+impl NativeStorage for Full {
+    type Guard = ();
+    type Seen = ();
+
+    async fn lock(&self, _name: &str) {}
+
+    async fn changed(&self, _seen: &mut ()) {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_signed_in_resumes_what_is_in_use() {
+    let server = TestServer::start(Database::Sqlite).await;
+    let sdk = server.backend.device(Full);
+    let body = json!({ "userId": "ann" });
+    sdk.connect(&server.backend.credentials(&body).await)
+        .await
+        .unwrap();
+    let token = sdk.access_token().await.unwrap();
+
+    // The storage knows nothing of the session; it is alive all the same.
+    assert_eq!(sdk.resume("ann").await.unwrap().unwrap().id, "ann");
+    assert_eq!(sdk.access_token().await.unwrap(), token);
+    assert_eq!(sdk.connectivity().await, Some(ConnectionState::Connected));
+
+    assert_eq!(sdk.resume("bob").await.unwrap(), None);
+    assert!(sdk.user().await.is_none());
 }
 
 /// Two clients that share what stands at `path`: the second brings the copy of before, and is told of the newer pair while it

@@ -67,7 +67,7 @@ async function attempt(
       redirect: 'manual',
       signal: call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]),
     });
-    text = await reply.text();
+    text = await whole(reply);
   } catch (cause) {
     call.signal?.throwIfAborted();
     return timeout.aborted
@@ -83,6 +83,22 @@ async function attempt(
   const document = parse(text);
   if (reply.ok && isRecord(document)) return { body: document };
   return failure(apiUrl, reply, document);
+}
+
+/** The most that is read of a reply, in bytes: more than any of ChatSDK. */
+const LONGEST_REPLY = 16 * 1024 * 1024;
+
+/** The body as text. What answers without end, or with a few compressed bytes that stand for millions, fills no memory. */
+async function whole(reply: Response): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let size = 0;
+  for await (const chunk of reply.body ?? []) {
+    size += chunk.byteLength;
+    if (size > LONGEST_REPLY) throw new Error('The reply has no end.');
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 function encode(body: Readonly<Record<string, unknown>>): string {

@@ -10,7 +10,7 @@ import httpx
 
 from chatsdk import _calls, _loop
 from chatsdk._boundary import guarded, guarded_async
-from chatsdk._client import Arriving, forked, no_reply_of, request_of, tls
+from chatsdk._client import FAILURES, Arriving, forked, no_reply_of, request_of, tls
 from chatsdk._exchange import Call, Exchange, NoReply, Outcome, Reply, Send, exchange
 from chatsdk._keys import KeySet, Want
 from chatsdk._process import PerProcess
@@ -190,10 +190,12 @@ class AsyncChatSDKServer:
         own.refreshing = True
 
         async def refresh() -> None:
-            # Of what nobody waits for, nobody is told.
-            with contextlib.suppress(Exception):
-                self._keys.take(await self._fetch())
-            own.refreshing = False
+            try:
+                # Of what nobody waits for, nobody is told.
+                with contextlib.suppress(Exception):
+                    self._keys.take(await self._fetch())
+            finally:
+                own.refreshing = False
 
         own.task = _loop.spawn(refresh)
 
@@ -230,7 +232,7 @@ class AsyncChatSDKServer:
                     async for chunk in response.aiter_bytes():
                         arriving.add(chunk)
                     return arriving.reply()
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except FAILURES as error:
                 return no_reply_of(error)
         return NoReply(timed_out=True, reason="deadline")
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from chatsdk.errors import ChatSDKError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
@@ -26,7 +24,7 @@ def guarded(function: Callable[P, T]) -> Callable[P, T]:
     def call(*arguments: P.args, **named: P.kwargs) -> T:
         try:
             return function(*arguments, **named)
-        except (ChatSDKError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - all of them have frames
             caught = _bare(error)
         # This frame is one of those that are printed.
         del arguments, named
@@ -45,7 +43,7 @@ def guarded_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, 
     async def call(*arguments: P.args, **named: P.kwargs) -> T:
         try:
             return await function(*arguments, **named)
-        except (ChatSDKError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - all of them have frames
             caught = _bare(error)
         del arguments, named
         try:

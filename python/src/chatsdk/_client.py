@@ -32,6 +32,10 @@ _LONGEST_REPLY = 16 * 1024 * 1024
 """The most that is read of a reply, in bytes: more than any of ChatSDK."""
 
 
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError)
+"""How httpx fails. Some errors of a connection it passes on as they are: of TLS, under an event loop."""
+
+
 @cache
 def tls() -> ssl.SSLContext:
     """Load the certificates of this machine once: it takes longer than a request."""
@@ -285,5 +289,5 @@ class ChatSDKServer:
                     if time.monotonic() >= end:
                         return NoReply(timed_out=True, reason="deadline")
                 return arriving.reply()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except FAILURES as error:
             return no_reply_of(error)

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeGuard, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 from chatsdk.errors import ApiError, ChatSDKError, InvalidInputError, NetworkError
@@ -24,6 +24,8 @@ _LONGEST_PAUSE = 4.0
 """The largest pause that chance may choose, in seconds."""
 _LONGEST_WAIT = 3_600_000
 """No answer may silence a caller for longer than this, in milliseconds."""
+_MOST_SAFE = 2**53 - 1
+"""The largest integer that all JSON has in common."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _failure(api_url: str, reply: Reply, body: dict[str, Any]) -> ChatSDKError:
             retry_after_ms=wait,
             field=_text(body, "field"),
             hint=_text(body, "hint"),
-            server_time=server_time if isinstance(server_time, int) else None,
+            server_time=server_time if _is_time(server_time) else None,
         )
     if 300 <= status < 400 and reply.location:  # noqa: PLR2004
         reason = f"it redirects to {_origin(api_url, reply.location)}; set api_url to the final address"
@@ -149,6 +151,10 @@ def _failure(api_url: str, reply: Reply, body: dict[str, Any]) -> ChatSDKError:
         )
     message = f"Network error: {api_url}: {reason}."
     return NetworkError("foreign_answer", message, retryable=retryable, http_status=status, retry_after_ms=wait)
+
+
+def _is_time(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST_SAFE
 
 
 def missing(member: str) -> NetworkError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # User info would travel in a header of its own, and a query would end up in the middle of addresses.
 _ADDRESS = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?", re.IGNORECASE)
+_LAST_PORT = 65535
 
 
 class ApiKey(httpx.Auth):
@@ -99,7 +100,7 @@ def read_settings(api_url: str | None, api_key: str | None, options: Options) ->
             f"There is no option {', '.join(sorted(unknown))}: there are {', '.join(Options.__annotations__)}."
         )
     address = os.environ.get("CHATSDK_API_URL") if api_url is None else api_url
-    if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address) or not _has_host(address):
         raise InvalidInputError(
             "api_url",
             "api_url, or the environment variable CHATSDK_API_URL, has to be an http(s) address such as "
@@ -117,6 +118,16 @@ def read_settings(api_url: str | None, api_key: str | None, options: Options) ->
         clock_tolerance=_read_number("clock_tolerance", options.get("clock_tolerance", 10.0), 0, 3600),
         runtime=options.get("runtime") or Runtime(),
     )
+
+
+def _has_host(address: str) -> bool:
+    # Whatever is no name and no port fails at each call otherwise, with errors of Python's own.
+    try:
+        url = httpx.URL(address)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return url.port is None or 0 < url.port <= _LAST_PORT
 
 
 def _read_key(key: str | None) -> ApiKey:

@@ -1,6 +1,7 @@
 /** What networks do, between the package and the real server. */
 import { type AddressInfo, createServer } from 'node:net';
 import { inspect } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import {
   ApiError,
@@ -270,6 +271,22 @@ it('gives nobody the tokens of somebody else', async () => {
   expect(weather.seen).toHaveLength(1);
   weather.always({ status: 200, body: '{"accessToken":"a","refreshToken":"r","expiresAt":1}' });
   expect((await failure(chat.generateToken({ userId: 'ann' }))).code).toBe('foreign_answer');
+});
+
+it.each([
+  ['as it comes', {}, (body: Buffer) => body],
+  ['compressed', { 'content-encoding': 'gzip' }, gzipSync],
+])('keeps no reply without end in memory, %s', async (_, headers, write) => {
+  weather.always({ status: 200, headers, body: write(Buffer.alloc(17 * 1024 * 1024, ' ')) });
+  const error = await failure(client({ maxRetries: 0 }).introspect('token'));
+  expect(error).toMatchObject({ code: 'network', retryable: true });
+  expect((error.cause as Error).message).toBe('The reply has no end.');
+});
+
+it('reads characters that come in pieces', async () => {
+  const name = '😀'.repeat(32);
+  weather.always('split');
+  expect((await chat.generateToken({ userId: 'zoe', name })).user.name).toBe(name);
 });
 
 it('shows nothing of a reply that was no HTTP', async () => {

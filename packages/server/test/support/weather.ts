@@ -11,7 +11,9 @@ export type Fault =
   | 'loseReply'
   /** Nothing is ever answered. */
   | 'hang'
-  | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string };
+  /** The reply comes byte by byte. */
+  | 'split'
+  | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Buffer };
 
 /** What the proxy saw of a request. */
 export interface Seen {
@@ -86,7 +88,13 @@ export class Weather {
     const onward = request(target + req.url, { method: req.method, headers }, (reply) => {
       const lost = fault === 'loseReply';
       if (lost) reply.resume().on('end', () => req.socket.destroy());
-      else reply.pipe(res.writeHead(reply.statusCode ?? 502, reply.headers));
+      else if (fault === 'split') {
+        res.writeHead(reply.statusCode ?? 502, reply.headers);
+        reply.on('data', (chunk: Buffer) => {
+          for (const byte of chunk) res.write(Buffer.of(byte));
+        });
+        reply.on('end', () => res.end());
+      } else reply.pipe(res.writeHead(reply.statusCode ?? 502, reply.headers));
     });
     onward.on('error', () => req.socket.destroy());
     onward.end(body);
