@@ -247,9 +247,8 @@ export function makeManager(options: ManagerOptions) {
    * whose backend keeps the refresh token, does not take the place of what this tab can refresh.
    */
   function isNewer(pair: Pair): boolean {
-    const mine = current;
-    if (mine === null || pair.rank <= mine.rank) return false;
-    return canRefresh(pair) || !canRefresh(mine);
+    if (current === null || pair.rank <= current.rank) return false;
+    return canRefresh(pair) || !canRefresh(current);
   }
 
   /** Another tab told of a pair. Its storage need not be this one's, so that it is saved before it is used. */
@@ -327,7 +326,7 @@ export function makeManager(options: ManagerOptions) {
   /** A refresh of `old` came to nothing. The session is kept, and the next try is set. */
   function failed(trouble: Trouble, old: Pair): void {
     const pair = current;
-    if (pair === null) return;
+    if (!pair) return;
     const usable = works(pair);
     // One that was adopted meanwhile needs no second try: it is not due.
     if (usable && pair !== old) return;

@@ -39,13 +39,22 @@ export function makePair(userID: string, tokens: Tokens, clocks: Clocks, origin:
   return {
     tokens,
     sid: claims.sid,
-    rank: claims.rc ?? tokens.expiresAt,
+    rank: rankOf(tokens),
     ttl,
     receivedAt: origin.receivedAt ?? anchor.wall - (ttl - left),
     anchor,
     left,
     user: origin.user ?? readUser(userID, claims.all),
   };
+}
+
+/**
+ * The place of a pair among those of its user. A mint that finds a session again does not rotate it: of access tokens
+ * alone, which nothing but another one replaces, the later one is the newer.
+ */
+export function rankOf({ accessToken, refreshToken, expiresAt }: Tokens): number {
+  const claims = readClaims(accessToken);
+  return Math.max(claims?.rc ?? expiresAt, refreshToken ? 0 : (claims?.iat ?? 0) * 1_000);
 }
 
 /** The pair of a reply of the server or of the host's `refreshTokens`, or what is wrong with it. */

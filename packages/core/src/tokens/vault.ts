@@ -369,7 +369,7 @@ export function makeVault(
         if (stored !== null && stored.rank >= pair.rank) {
           if (stored.tokens.accessToken !== pair.tokens.accessToken) pair = stored;
           // Another user may have signed in here since, into a storage with room for one: theirs stays.
-        } else if (record === null || ours(record)) await put(pair, record);
+        } else if (!record || ours(record)) await put(pair, record);
         return { kind: 'pair', pair, stored: true };
       });
     },
@@ -420,7 +420,7 @@ export function makeVault(
         knows(mine?.generation);
         result = ended(ownPair(record), record?.revoke);
         // In a storage with room for one, another user's pair is not ours to remove.
-        const kept = record !== null && mine === null ? record : recordOf(null, record);
+        const kept = record && !mine ? record : recordOf(null, record);
         await set(waiting(kept, result.revoke));
         holds = false;
         return result;
@@ -432,7 +432,7 @@ export function makeVault(
       knows(generation);
       return alone('a logout could not be noted', nothing, async (record) => {
         const mine = ours(record);
-        if (mine !== null && mine.generation < generation) await set(recordOf(null, record));
+        if (mine && mine.generation < generation) await set(recordOf(null, record));
         // Nor is a logout to be taken back.
         else line.last = record;
       });
