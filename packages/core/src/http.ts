@@ -1,9 +1,10 @@
 /** One request, bounded in time, and what came of it. Never throws for what the network does. */
 import type { HttpReply, Platform } from './platform/platform.ts';
+import { LONGEST_PAUSE } from './tokens/schedule.ts';
 import { isRecord, numberOf, parseJson, textOf } from './values.ts';
 import { within } from './within.ts';
 
-/** Every request is given up after this long, in ms. */
+/** Every request is given up after this long, in ms, those that a host makes for us too. */
 export const REQUEST_TIMEOUT = 10_000;
 
 interface Timed {
@@ -101,13 +102,11 @@ function read({ status, headers }: HttpReply, text: string): Outcome {
   return { kind: 'foreign', status, retryAfterMs };
 }
 
-/** No server may silence a client for longer than this, in ms. */
-const LONGEST_WAIT = 3_600_000;
-
 /** For how long the header and the document ask not to be tried again, in ms. */
 function waitAskedFor(header: string, document: unknown): number {
   // The form that holds a date is not read: it would need the device's clock to be right.
   const seconds = /^\s*\d{1,9}\s*$/.test(header) ? Number(header) : 0;
   const wait = numberOf(isRecord(document) ? document.retryAfterMs : 0) ?? 0;
-  return Math.min(Math.max(seconds * 1_000, wait), LONGEST_WAIT);
+  // No server may silence a client for longer.
+  return Math.min(Math.max(seconds * 1_000, wait), LONGEST_PAUSE);
 }

@@ -9,8 +9,8 @@ import type { Platform } from './platform/platform.ts';
 import { type ConnectionState, makeConnection } from './realtime/connection.ts';
 import type { EndReason, HostRefresh, RefreshTokens } from './tokens/events.ts';
 import { reportTo } from './tokens/host.ts';
-import { readClaims } from './tokens/jwt.ts';
 import { makeManager } from './tokens/manager.ts';
+import { rankOf } from './tokens/pair.ts';
 import type { TokenStorage } from './tokens/storage.ts';
 import type { Tokens } from './tokens/types.ts';
 import type { User } from './user.ts';
@@ -207,9 +207,4 @@ function makeSession(options: SessionOptions, shared: Map<string, unknown> | nul
     },
   };
   return session;
-}
-
-/** Grows from pair to pair of a session. */
-function rankOf({ accessToken, expiresAt }: Tokens): number {
-  return readClaims(accessToken)?.rc ?? expiresAt;
 }

@@ -76,3 +76,14 @@ it.each(answers)('a token in the background whose inUse %s', async (_name, inUse
   await scene.device.advance(58 * MINUTE);
   expect(scene.server.refreshes).toHaveLength(refreshes);
 });
+
+it('whoever stops when told of the pair leaves no timer behind', async () => {
+  const scene = new Scene();
+  for (const event of ['tokens', 'state'] as const) {
+    const actor = scene.actor();
+    actor.manager.on(event, () => actor.manager.stop());
+    await scene.start(actor);
+    expect(actor.manager.tokens).toBeNull();
+    expect(scene.device.timers.size).toBe(0);
+  }
+});

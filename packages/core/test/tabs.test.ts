@@ -116,7 +116,7 @@ describe('in one tab', () => {
     expect(scene.device.networkListeners.size).toBe(0);
     expect(actor.tab.resumeListeners.size).toBe(0);
     for (const members of scene.device.channels.values()) expect(members.size).toBe(0);
-  });
+  }, 60_000);
 });
 
 describe('ten tabs', () => {

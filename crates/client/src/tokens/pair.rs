@@ -112,13 +112,17 @@ impl Pair {
             }
             _ => None,
         };
+        // A mint that finds a session again does not rotate it: of access tokens alone, which nothing but another one
+        // replaces, the later one is the newer.
+        let alone = claims.iat.filter(|_| tokens.refresh_token.is_empty());
+        let minted = alone.map_or(i64::MIN, |iat| iat.saturating_mul(1_000));
         let until = tokens.expires_at.saturating_sub(now.server);
         let ttl = origin.ttl.or(lifetime).unwrap_or(until.max(1_000));
         // A device whose clock is behind would think that the token lives longer than it ever did.
         let left = origin.left.unwrap_or(until).min(ttl);
         Some(Arc::new(Self {
             sid: claims.sid,
-            rank: claims.rc.unwrap_or(tokens.expires_at),
+            rank: claims.rc.unwrap_or(tokens.expires_at).max(minted),
             ttl,
             received_at: origin.received_at.unwrap_or(
                 now.wall

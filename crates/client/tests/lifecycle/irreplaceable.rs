@@ -65,3 +65,15 @@ async fn a_refused_session_goes_on_with_another_one_that_lives() {
     assert_eq!(manager.state(), TokenState::Valid);
     assert_eq!(manager.access_token().await.unwrap(), theirs.access_token);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_a_mint_gave_again_for_the_same_session_takes_the_place_of_the_older_one() {
+    let storage = Arc::<Place>::default();
+    let manager = manager(&storage, |options| options);
+    manager.start(token_only("ses_1", START)).await.unwrap();
+    pass(minutes(50)).await;
+    let again = token_only("ses_1", START + 50 * 60_000);
+    manager.start(again.clone()).await.unwrap();
+    assert_eq!(manager.access_token().await.unwrap(), again.access_token);
+    assert_eq!(storage.record()["accessToken"], again.access_token);
+}

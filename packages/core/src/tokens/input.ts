@@ -41,7 +41,7 @@ export function readConnectInput(
   if (claims === null) {
     throw new InvalidInputError('token', 'The token is not an access token of ChatSDK.');
   }
-  if (refreshToken !== undefined && refreshToken !== null && typeof refreshToken !== 'string') {
+  if (typeof (refreshToken ?? '') !== 'string') {
     throw new InvalidInputError('refreshToken', `Expected a string, got ${describe(refreshToken)}.`);
   }
   if (refreshToken) refuseApiKey('refreshToken', refreshToken);

@@ -75,7 +75,7 @@ export function makeManager(options: ManagerOptions) {
   const durable = !place.volatile;
   const device = platform.clock;
   const clocks = { device, server: makeServerClock(device) };
-  const vault = makeVault(place, userID, name, platform, clocks, storageFailed);
+  const vault = makeVault(place, userID, name, platform, clocks, storageFailed, own);
   const vaults = [vault];
   // Where platforms keep each user's tokens apart: the place in which every user finds what others left to revoke.
   if (!storage && !refreshTokens) {
@@ -109,9 +109,10 @@ export function makeManager(options: ManagerOptions) {
     const live = living();
     // What came of the start is its caller's to hear.
     await starting?.done.catch(() => {});
-    if (!live() || !isNewer(pair)) return;
-    const newest = await vault.begin(pair, live);
-    if (live()) await adopt(newest, true);
+    if (live() && isNewer(pair)) {
+      const newest = await vault.begin(pair, live);
+      if (live()) await adopt(newest, true);
+    }
   }
 
   /** Closes the session here, at once. What is stored stays, for the next start. */
@@ -142,10 +143,12 @@ export function makeManager(options: ManagerOptions) {
     );
     undos.push(vault.subscribe(look));
     // Read again, now that the stored estimate of the server's clock is taken up.
-    if (pair.tokens.accessToken === given.tokens.accessToken) publish(read(given.tokens, pair.receivedAt));
+    // Where the app relies on the storage, that alone may have the refresh token.
+    const better = given.tokens.refreshToken ? given : pair;
+    if (pair.tokens.accessToken === given.tokens.accessToken) publish(read(better.tokens, pair.receivedAt));
     else await accept(pair);
     if (!live()) return;
-    if (vault.failure !== null) saveLater(current as Pair, 0);
+    if (vault.failure) saveLater(current as Pair, 0);
     void revoker.flush();
   }
 
@@ -155,7 +158,7 @@ export function makeManager(options: ManagerOptions) {
     const stored = await vault.read();
     if (!live()) return;
     if (stored.signedOut) signedOut();
-    else if (stored.pair !== null) await adopt(stored.pair);
+    else if (stored.pair) await adopt(stored.pair);
   }
 
   /** Another tab tells of a logout: of this session, or of one that came before a logout this tab knows of. */
@@ -199,7 +202,7 @@ export function makeManager(options: ManagerOptions) {
       });
       if (live()) await conclude(outcome, old);
     } catch (error) {
-      logger.error(`A refresh failed unexpectedly: ${String(error)}`);
+      logger.error(`A refresh failed: ${String(error)}`);
       if (live()) await conclude(troubled('protocol', 'unexpected'), old);
     }
     if (live() && state === 'refreshing') setState('valid');
@@ -244,9 +247,8 @@ export function makeManager(options: ManagerOptions) {
    * whose backend keeps the refresh token, does not take the place of what this tab can refresh.
    */
   function isNewer(pair: Pair): boolean {
-    const mine = current;
-    if (mine === null || pair.rank <= mine.rank) return false;
-    return canRefresh(pair) || !canRefresh(mine);
+    if (current === null || pair.rank <= current.rank) return false;
+    return canRefresh(pair) || !canRefresh(current);
   }
 
   /** Another tab told of a pair. Its storage need not be this one's, so that it is saved before it is used. */
@@ -279,7 +281,7 @@ export function makeManager(options: ManagerOptions) {
     const live = living();
     const failure = await host.tell(pair, live);
     if (!live()) return;
-    if (failure !== null) {
+    if (failure) {
       storageFailed(failure);
       const old = current;
       // As with one that could not be saved: once it was used, the older one of the app would be a thief's.
@@ -300,7 +302,8 @@ export function makeManager(options: ManagerOptions) {
     setState(usable ? 'valid' : 'expired');
     if (usable) waiters.resolve(pair.tokens.accessToken);
     events.emit('tokens', { user: pair.user, sid: pair.sid });
-    timetable.follow(pair);
+    // Whoever heard of it may have left.
+    if (current === pair) timetable.follow(pair);
   }
 
   /** Tries again to save a pair that is in use though the storage failed. */
@@ -323,7 +326,7 @@ export function makeManager(options: ManagerOptions) {
   /** A refresh of `old` came to nothing. The session is kept, and the next try is set. */
   function failed(trouble: Trouble, old: Pair): void {
     const pair = current;
-    if (pair === null) return;
+    if (!pair) return;
     const usable = works(pair);
     // One that was adopted meanwhile needs no second try: it is not due.
     if (usable && pair !== old) return;
@@ -405,6 +408,11 @@ export function makeManager(options: ManagerOptions) {
     return isUsable(pair, device);
   }
 
+  /** What is in use, or is being begun with. */
+  function own(): Pair | null {
+    return current ?? starting?.pair ?? null;
+  }
+
   function need(): Pair {
     if (current !== null) return current;
     throw endedWith ?? new NotConnectedError();
@@ -484,7 +492,7 @@ export function makeManager(options: ManagerOptions) {
         return accessToken;
       }
       // Within the pause after a failure nobody gets further than the failure did.
-      if (timetable.pausing && outage.error !== null) throw outage.error;
+      if (timetable.pausing && outage.error) throw outage.error;
       await refresh();
       const now = need();
       const usable = works(now) && now.tokens.accessToken !== refused;
@@ -515,7 +523,7 @@ export function makeManager(options: ManagerOptions) {
      * stored.
      */
     async logout(): Promise<void> {
-      const pair = current ?? starting?.pair ?? null;
+      const pair = own();
       stop();
       const { revoke, generation } = await vault.end(pair);
       // After the tombstone: who hears of it may sign in anew at once, and has to find it.

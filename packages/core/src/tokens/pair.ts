@@ -31,24 +31,30 @@ export function makePair(userID: string, tokens: Tokens, clocks: Clocks, origin:
   if (claims === null || claims.sub !== userID) return null;
   const { device, server } = clocks;
   const serverNow = server.now();
-  const lifetime =
-    claims.exp !== null && claims.iat !== null && claims.exp > claims.iat
-      ? (claims.exp - claims.iat) * 1_000
-      : null;
-  const ttl = origin.ttl ?? lifetime ?? Math.max(1_000, tokens.expiresAt - serverNow);
+  const life = (claims.exp ?? 0) - (claims.iat ?? Number.POSITIVE_INFINITY);
+  const ttl = origin.ttl ?? (life > 0 ? life * 1_000 : Math.max(1_000, tokens.expiresAt - serverNow));
   // A device whose clock is behind would think that the token lives longer than it ever did.
   const left = Math.min(ttl, origin.left ?? tokens.expiresAt - serverNow);
   const anchor = { wall: device.wall(), mono: device.mono() };
   return {
     tokens,
     sid: claims.sid,
-    rank: claims.rc ?? tokens.expiresAt,
+    rank: rankOf(tokens),
     ttl,
     receivedAt: origin.receivedAt ?? anchor.wall - (ttl - left),
     anchor,
     left,
     user: origin.user ?? readUser(userID, claims.all),
   };
+}
+
+/**
+ * The place of a pair among those of its user. A mint that finds a session again does not rotate it: of access tokens
+ * alone, which nothing but another one replaces, the later one is the newer.
+ */
+export function rankOf({ accessToken, refreshToken, expiresAt }: Tokens): number {
+  const claims = readClaims(accessToken);
+  return Math.max(claims?.rc ?? expiresAt, refreshToken ? 0 : (claims?.iat ?? 0) * 1_000);
 }
 
 /** The pair of a reply of the server or of the host's `refreshTokens`, or what is wrong with it. */
@@ -63,15 +69,14 @@ export function pairFromReply(userID: string, body: unknown, clocks: Clocks, hos
   const expiresIn = numberOf(body.expiresIn) ?? 0;
   const serverTime = numberOf(body.serverTime);
   if (!accessToken) return 'the reply has no accessToken';
-  if (refreshToken === undefined || (refreshToken === '' && !hosted)) {
+  if (refreshToken === undefined || !(refreshToken || hosted)) {
     return 'the reply has no refreshToken';
   }
   if (!expiresAt) return 'the reply has no expiresAt';
-  const ttl = expiresIn > 0 ? expiresIn * 1_000 : undefined;
   const tokens: Tokens = { accessToken, refreshToken, expiresAt };
   const user = isRecord(body.user) && body.user.id === userID ? readUser(userID, body.user) : undefined;
   const pair = makePair(userID, tokens, clocks, {
-    ttl,
+    ttl: expiresIn > 0 ? expiresIn * 1_000 : undefined,
     // The server's own two times, so that this device's clock has no say in it; or else all of the token's life, which
     // has just begun.
     left: expiresAt - (serverTime ?? Number.NEGATIVE_INFINITY),
@@ -79,13 +84,13 @@ export function pairFromReply(userID: string, body: unknown, clocks: Clocks, hos
     user,
   });
   if (pair === null) return 'the accessToken of the reply is not one of this user';
-  return pair.ttl > 0 && pair.left > 0 ? pair : 'the accessToken of the reply has expired';
+  return pair.left > 0 ? pair : 'the accessToken of the reply has expired';
 }
 
 /** The pair that stands in a storage, or null where there is none. */
 export function pairFromStored(record: StoredTokens, clocks: Clocks): Pair | null {
   const { accessToken, refreshToken, expiresAt, receivedAt } = record;
-  if (accessToken === undefined || refreshToken === undefined || expiresAt === undefined) return null;
+  if (!accessToken || refreshToken === undefined || !expiresAt) return null;
   return makePair(record.userID, { accessToken, refreshToken, expiresAt }, clocks, {
     receivedAt: receivedAt && Math.min(receivedAt, clocks.device.wall()),
   });

@@ -55,7 +55,7 @@ export function makePeers(
     if (record?.userID !== userID) return;
     clocks.server.assume(record.offset);
     const pair = pairFromStored(record, clocks);
-    if (pair !== null) onPair(pair);
+    if (pair) onPair(pair);
   });
 
   function post(message: unknown): void {

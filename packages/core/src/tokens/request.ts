@@ -1,6 +1,6 @@
 /** Asks for the next pair, and says in one word what the answer means for the session. */
 import { FATAL_CODES, type FatalCode, type RefreshErrorKind } from '../errors.ts';
-import { send } from '../http.ts';
+import { REQUEST_TIMEOUT, send } from '../http.ts';
 import type { Clock, Platform } from '../platform/platform.ts';
 import { isRecord, textOf } from '../values.ts';
 import { within } from '../within.ts';
@@ -10,9 +10,6 @@ import type { Pair } from './types.ts';
 
 /** A reply that took longer may be older than what another tab has got since; it is asked for again. */
 const STALE_REPLY = 15_000;
-
-/** How long the host's `refreshTokens` is waited for, in ms. */
-const HOST_TIMEOUT = 10_000;
 
 /** The moment that a refresh began at. */
 export interface Stamp {
@@ -73,21 +70,24 @@ export async function requestPair(
   signal: AbortSignal,
 ): Promise<Verdict> {
   const body = { refreshToken, sentAt: stamp.server };
-  const answer = await send(platform, 'POST', `${apiUrl}/auth/refresh`, { body, signal });
+  const url = `${apiUrl}/auth/refresh`;
+  const answer = await send(platform, 'POST', url, { body, signal });
+  // Nothing of ours is at this address.
+  if (answer.kind !== 'failed' && (answer.status === 404 || answer.status === 405)) {
+    return troubled('configuration', `${url} answered ${answer.status}: check apiUrl`, answer);
+  }
   switch (answer.kind) {
     case 'failed':
       return troubled('network', 'nothing answered', answer);
     case 'foreign': {
       const { status } = answer;
-      if (isMisplaced(status)) return misplaced(apiUrl, status, answer);
-      if (status >= 300) return troubled('network', `status ${status}`, answer);
-      return troubled('protocol', `status ${status}, but not from the server`, answer);
+      const kind = status < 300 ? 'protocol' : 'network';
+      return troubled(kind, `status ${status}, but not from the server`, answer);
     }
     case 'problem': {
       const { code, status, sentWall, tookMs } = answer;
       const word = wordOf({ ...answer.body, status }, clocks, sentWall, tookMs);
       if (word) return word;
-      if (isMisplaced(status)) return misplaced(apiUrl, code, answer);
       // 400, 413, 415: the server did not understand the request.
       const kind = [400, 413, 415].includes(status) ? 'protocol' : 'network';
       return troubled(kind, `status ${status} (${code})`, answer);
@@ -117,7 +117,7 @@ export async function requestFromHost(
   try {
     const body: unknown = await within(
       timers,
-      HOST_TIMEOUT,
+      REQUEST_TIMEOUT,
       (signal) => refreshTokens({ sentAt: stamp.server, signal }),
       outer,
     );
@@ -154,15 +154,6 @@ function wordOf(
   }
   if ((status !== 401 && status !== 403) || !(FATAL_CODES as readonly unknown[]).includes(code)) return null;
   return { kind: 'fatal', code: code as FatalCode, status, requestId: textOf(requestId) ?? null };
-}
-
-/** Whether nothing of ours is at this address. */
-function isMisplaced(status: number): boolean {
-  return status === 404 || status === 405;
-}
-
-function misplaced(apiUrl: string, what: string | number, answer: Parameters<typeof troubled>[2]): Verdict {
-  return troubled('configuration', `${apiUrl}/auth/refresh answered ${what}: check apiUrl`, answer);
 }
 
 /** Trouble of this kind; `answer` stands behind it, where anything does. */

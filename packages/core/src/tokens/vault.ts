@@ -76,6 +76,7 @@ export type Vault = ReturnType<typeof makeVault>;
 /**
  * @param name whose storage it is, and with `:save` the lock that those who share it change it under
  * @param onError told when the storage failed
+ * @param own the pair that is in use here
  */
 export function makeVault(
   storage: TokenStorage,
@@ -84,6 +85,7 @@ export function makeVault(
   platform: Platform,
   clocks: Clocks,
   onError: (error: StorageError) => void,
+  own?: () => Pair | null,
 ) {
   const lock = `${name}:save`;
   const place = platform.shared?.() ?? storage;
@@ -93,7 +95,7 @@ export function makeVault(
   lines.set(lock, line);
   /** Logouts that this manager knew of when it connected. */
   let logouts = 0;
-  /** Whether the storage could ever be read. */
+  /** Whether the storage could be read since the session began: what is first found there of logouts came before. */
   let opened = false;
   /** Since when it cannot be, by the clock that never jumps; null while it can. */
   let unreadableSince: number | null = null;
@@ -108,8 +110,12 @@ export function makeVault(
   let wasted = false;
 
   function judge(record: StoredTokens | null): Omit<Stored, 'unknown'> {
-    const signedOut = (ours(record)?.generation ?? 0) > logouts;
-    return { pair: signedOut ? null : ownPair(record), signedOut };
+    const generation = ours(record)?.generation ?? 0;
+    const pair = ownPair(record);
+    // Where the storage was emptied, tabs count differently; none goes on with a session that was logged out.
+    if (pair?.sid && pair.sid === own?.()?.sid) knows(generation);
+    const signedOut = generation > logouts;
+    return { pair: signedOut ? null : pair, signedOut };
   }
 
   function ownPair(record?: StoredTokens | null): Pair | null {
@@ -208,11 +214,12 @@ export function makeVault(
     const record = parseStored(value);
     // Another tab went on: what it wrote is not to be taken back when a write of ours lands late.
     if (overtakes(record, line.last)) line.last = record;
+    if (!opened) knows(ours(record)?.generation);
     opened = true;
     unreadableSince = null;
     const pair = ownPair(record);
     holds = pair !== null;
-    if (pair !== null && pair.rank > stood) {
+    if (pair && pair.rank > stood) {
       note(pair.rank);
       // This device's clock may have been set since ours; whoever got it has looked.
       clocks.server.assume(record?.offset);
@@ -323,14 +330,17 @@ export function makeVault(
       spare = null;
       return alone(
         'it could not be read',
-        () => given,
+        (_error, record) => {
+          opened = record !== undefined;
+          return given;
+        },
         async (record) => {
           const mine = ours(record);
           knows(mine?.generation);
           clocks.server.assume(mine?.offset);
           const stored = ownPair(record);
           const newer = stored !== null && stored.rank >= given.rank;
-          if (newer && stored.sid === given.sid && stored.sid !== null) return stored;
+          if (newer && stored.sid && stored.sid === given.sid) return stored;
           spare = newer ? stored : null;
           if (live()) await put(given, record);
           return given;
@@ -359,7 +369,7 @@ export function makeVault(
         if (stored !== null && stored.rank >= pair.rank) {
           if (stored.tokens.accessToken !== pair.tokens.accessToken) pair = stored;
           // Another user may have signed in here since, into a storage with room for one: theirs stays.
-        } else if (record === null || ours(record)) await put(pair, record);
+        } else if (!record || ours(record)) await put(pair, record);
         return { kind: 'pair', pair, stored: true };
       });
     },
@@ -383,7 +393,7 @@ export function makeVault(
     discard(dead: Pair): Promise<void> {
       return alone('it could not be cleared', nothing, async (record) => {
         const { pair } = judge(record);
-        if (pair !== null && pair.rank <= dead.rank) await put(null, record);
+        if (pair && pair.rank <= dead.rank) await put(null, record);
       });
     },
 
@@ -410,7 +420,7 @@ export function makeVault(
         knows(mine?.generation);
         result = ended(ownPair(record), record?.revoke);
         // In a storage with room for one, another user's pair is not ours to remove.
-        const kept = record !== null && mine === null ? record : recordOf(null, record);
+        const kept = record && !mine ? record : recordOf(null, record);
         await set(waiting(kept, result.revoke));
         holds = false;
         return result;
@@ -422,7 +432,7 @@ export function makeVault(
       knows(generation);
       return alone('a logout could not be noted', nothing, async (record) => {
         const mine = ours(record);
-        if (mine !== null && mine.generation < generation) await set(recordOf(null, record));
+        if (mine && mine.generation < generation) await set(recordOf(null, record));
         // Nor is a logout to be taken back.
         else line.last = record;
       });

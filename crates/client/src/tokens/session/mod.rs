@@ -186,7 +186,12 @@ impl<P: Platform> Session<P> {
         self.clone().listen();
         if mine {
             // Read again, now that the stored estimate of the server's clock is taken up.
-            let again = self.read(given.tokens.clone(), Some(pair.received_at));
+            let mut both = given.tokens.clone();
+            // An app that relies on the storage need not have the refresh token.
+            if both.refresh_token.is_empty() {
+                both.refresh_token.clone_from(&pair.tokens.refresh_token);
+            }
+            let again = self.read(both, Some(pair.received_at));
             let pair = again.unwrap_or(pair);
             self.publish(&pair);
             if !stored {

@@ -106,6 +106,7 @@ impl<P: Platform> Session<P> {
     /// Uses `pair` from now on.
     pub(super) fn publish(&self, pair: &Arc<Pair>) {
         let usable = pair.is_usable(self.now());
+        self.shared.vault.goes_on(pair);
         let mut state = self.state();
         let buffer = effective_buffer(pair.ttl, self.shared.buffer());
         state.jitter = jitter(buffer, self.platform().random());

@@ -77,7 +77,7 @@ type Change<T> = (Option<Record>, T);
 /// What this process has seen of the storage.
 #[derive(Debug)]
 struct Seen {
-    /// Whether it could ever be read.
+    /// Whether it could be read since the session began: what is first found there of logouts came before.
     opened: bool,
     /// Since when it cannot be, by the monotonic clock.
     unreadable_since: Option<Millis>,
@@ -89,6 +89,8 @@ struct Seen {
     wasted: bool,
     /// Until when, by the monotonic clock, a write that was given up counts as one that may happen yet.
     late: Option<Millis>,
+    /// The session that goes on here, where the token says which.
+    session: Option<String>,
 }
 
 /// Why the storage did not do what it was asked.
@@ -161,6 +163,7 @@ impl<P: Platform> Vault<P> {
                 stood: i64::MIN,
                 wasted: false,
                 late: None,
+                session: None,
             }),
             spare: Mutex::default(),
             last: Mutex::default(),
@@ -201,8 +204,11 @@ impl<P: Platform> Vault<P> {
     /// as well whether the pair is in the storage.
     pub(crate) async fn begin(self: &Arc<Self>, given: Arc<Pair>) -> (Arc<Pair>, bool) {
         *lock(&self.spare) = None;
+        self.goes_on(&given);
         let otherwise = (given.clone(), false);
-        self.alone("it could not be opened", otherwise, |record| {
+        let mut opened = false;
+        let begun = self.alone("it could not be opened", otherwise, |record| {
+            opened = true;
             let stored = self.enter(record.as_ref());
             match stored.filter(|stored| stored.rank >= given.rank) {
                 Some(stored)
@@ -218,8 +224,15 @@ impl<P: Platform> Vault<P> {
                     (Some(next), (given, true))
                 }
             }
-        })
-        .await
+        });
+        let begun = begun.await;
+        self.seen().opened = opened;
+        begun
+    }
+
+    /// The session of `pair` is the one that goes on here.
+    pub(crate) fn goes_on(&self, pair: &Pair) {
+        self.seen().session.clone_from(&pair.sid);
     }
 
     /// The pair of another session that the app's displaced when this one began, where that was got later.
@@ -250,10 +263,16 @@ impl<P: Platform> Vault<P> {
         let Some(record) = record.filter(|record| record.user_id == self.user_id) else {
             return Stored::Pair(None);
         };
+        let pair = record.pair(self.clock.now(&*self.platform));
+        let sid = pair.as_ref().and_then(|pair| pair.sid.as_ref());
+        // Where the storage was emptied, processes count differently; none goes on with a session that was logged out.
+        if sid.is_some() && sid == self.seen().session.as_ref() {
+            self.knows(Some(record));
+        }
         if record.generation > self.generation.load(Ordering::Relaxed) {
             return Stored::SignedOut;
         }
-        Stored::Pair(record.pair(self.clock.now(&*self.platform)))
+        Stored::Pair(pair)
     }
 
     fn record(&self, pair: Option<&Pair>, before: Option<&Record>) -> Record {
@@ -350,7 +369,9 @@ impl<P: Platform> Vault<P> {
         }
         let rank = record.as_ref().map_or(i64::MIN, |record| self.rank(record));
         let mut seen = self.seen();
-        seen.opened = true;
+        if !std::mem::replace(&mut seen.opened, true) {
+            self.knows(self.mine(record.as_ref()));
+        }
         seen.unreadable_since = None;
         seen.holds = rank > i64::MIN;
         if rank > seen.stood {
