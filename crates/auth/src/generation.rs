@@ -230,38 +230,46 @@ async fn replace(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use chatsdk_store::Location;
+    use chatsdk_types::tokens::TokenReply;
     use chatsdk_types::{ErrorCode, ManualClock};
 
     use super::Secrets;
     use crate::testing::{open_with, secret, sign_in};
-    use crate::{Peer, RevokeScope};
+    use crate::{Auth, Peer, RevokeScope};
 
     const FIRST: &str = "the first secret of the tests, of more than 32 bytes";
     const SECOND: &str = "the second secret of the tests, of more than 32 bytes";
 
-    /// A token can be faster than the word of the change: the old node here follows nobody.
-    #[tokio::test]
-    async fn a_token_of_a_secret_that_nobody_told_of_is_not_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = || Location::Sqlite(directory.path().join("chatsdk.db"));
-        let clock = ManualClock::at(1_800_000_000_000);
-        let first = Secrets::from(secret(FIRST));
-        let old = open_with(&first, at(), directory.path(), &clock).await;
-        let (_, before) = sign_in(&old, "app").await;
-        let peer = Peer::default();
-
-        let elsewhere = tempfile::tempdir().unwrap();
+    /// A node with the first secret, on which ann signed in, and one beside it that changed the secret.
+    async fn changed(
+        directory: &Path,
+        elsewhere: &Path,
+        clock: &ManualClock,
+    ) -> (Auth, TokenReply, Auth) {
+        let at = || Location::Sqlite(directory.join("chatsdk.db"));
+        let old = open_with(&secret(FIRST).into(), at(), directory, clock).await;
+        let (_, ann) = sign_in(&old, "app").await;
         let secrets = Secrets {
             current: secret(SECOND),
             previous: Some(secret(FIRST)),
         };
-        let new = open_with(&secrets, at(), elsewhere.path(), &clock).await;
-        let after = new
-            .refresh(&before, None, &peer)
-            .await
-            .unwrap()
-            .refresh_token;
+        let new = open_with(&secrets, at(), elsewhere, clock).await;
+        (old, ann, new)
+    }
+
+    /// A token can be faster than the word of the change: the old node here follows nobody.
+    #[tokio::test]
+    async fn a_token_of_a_secret_that_nobody_told_of_is_not_refused() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let clock = ManualClock::at(1_800_000_000_000);
+        let (old, ann, new) = changed(here.path(), there.path(), &clock).await;
+        let peer = Peer::default();
+        let before = ann.refresh_token;
+        let after = new.refresh(&before, None, &peer).await.unwrap();
+        let after = after.refresh_token;
 
         // Until the old node looks, because of a token that calls itself a later one, it knows what it refuses.
         let forged = before.replace('.', ".A");
@@ -274,6 +282,39 @@ mod tests {
         assert_eq!(refused.code(), ErrorCode::Unavailable);
         let refused = old.refresh(&after, None, &peer).await.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Unavailable);
+        old.0.store.close().await;
+        new.0.store.close().await;
+    }
+
+    /// Whoever changes the secret because it was stolen withdraws the signing key too, while old nodes still run.
+    #[tokio::test]
+    async fn an_old_node_learns_what_was_withdrawn_under_the_new_seal() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let clock = ManualClock::at(1_800_000_000_000);
+        let (old, ann, new) = changed(here.path(), there.path(), &clock).await;
+        let peer = Peer::default();
+        old.catch_up().await.unwrap();
+        assert!(old.bearer(&ann.access_token).is_ok());
+        new.rotate_signing_key(true, "test").await.unwrap();
+        old.catch_up().await.unwrap();
+        let refused = old.bearer(&ann.access_token).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::TokenExpired);
+
+        // It makes no tokens with a key that it cannot open, and takes those that others make.
+        let refused = old
+            .refresh(&ann.refresh_token, None, &peer)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Unavailable);
+        let anew = new.refresh(&ann.refresh_token, None, &peer).await.unwrap();
+        assert!(old.bearer(&anew.access_token).is_ok());
+        // What comes after is heard too.
+        new.revoke_with_refresh_token(&anew.refresh_token, RevokeScope::Session, &peer)
+            .await
+            .unwrap();
+        old.catch_up().await.unwrap();
+        let refused = old.bearer(&anew.access_token).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::TokenRevoked);
         old.0.store.close().await;
         new.0.store.close().await;
     }

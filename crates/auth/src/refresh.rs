@@ -253,7 +253,8 @@ mod tests {
         };
 
         auth.disable_app(&shut, true, "test").await.unwrap();
-        let of_other = visit(&of_other).await.unwrap();
+        let of_other = visit(&of_other.refresh_token).await.unwrap();
+        let of_shut = of_shut.refresh_token;
         assert_eq!(visit(&of_shut).await, None);
         let refused = auth.refresh(&of_shut, None, &Peer::default()).await;
         assert_eq!(refused.unwrap_err().code(), ErrorCode::AppDisabled);

@@ -52,8 +52,14 @@ impl Auth {
                     .filter(|avatar| avatar.len() <= crate::profile::MAX_AVATAR_IN_TOKEN),
                 custom: user.custom.as_deref(),
             },
-        )
-        .map_err(|error| AuthError::Internal(error.to_string()))?;
+        );
+        let access_token = match access_token {
+            Ok(token) => token,
+            Err(error) => {
+                inner.generation.is_in_force()?;
+                return Err(AuthError::Internal(error.to_string()));
+            }
+        };
         let Some(key) = inner.refresh_keys.get(&session.rt_kid) else {
             inner.generation.is_in_force()?;
             return Err(AuthError::Internal(format!(

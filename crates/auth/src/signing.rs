@@ -214,6 +214,20 @@ impl KeyRing {
         now: Millis,
     ) -> Result<Self, BadSigningKey> {
         let rows: Vec<KeyRow<'a>> = rows.into_iter().map(Into::into).collect();
+        Ok(Self {
+            signer: signing_row(&rows, now)
+                .map(|row| Signer::new(row, sealing_key))
+                .transpose()?,
+            ..Self::verifying(rows, now)?
+        })
+    }
+
+    /// The same ring, which signs nothing: its private halves stay sealed.
+    pub fn verifying<'a, R: Into<KeyRow<'a>>>(
+        rows: impl IntoIterator<Item = R>,
+        now: Millis,
+    ) -> Result<Self, BadSigningKey> {
+        let rows: Vec<KeyRow<'a>> = rows.into_iter().map(Into::into).collect();
         let verifiers = rows
             .iter()
             .map(|row| {
@@ -234,9 +248,7 @@ impl KeyRing {
         });
         Ok(Self {
             id: next_id(),
-            signer: signing_row(&rows, now)
-                .map(|row| Signer::new(row, sealing_key))
-                .transpose()?,
+            signer: None,
             jwks: jwks(published.map(|(row, _)| (row.kid, row.public))),
             verifiers,
         })

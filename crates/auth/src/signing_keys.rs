@@ -8,7 +8,7 @@ use chatsdk_types::{Lifetime, Millis};
 
 use crate::audit::Audit;
 use crate::service::Ended;
-use crate::signing::{KeyRing, SigningKeyPair, VERIFIES_FOR};
+use crate::signing::{BadSigningKey, KeyRing, SigningKeyPair, VERIFIES_FOR};
 use crate::{Auth, AuthConfig, AuthError, Peer};
 
 /// How long a new key is published before it signs: verifiers keep our key set for ten minutes, and
@@ -57,12 +57,21 @@ impl Auth {
         Ok(())
     }
 
-    /// Reads the signing keys and puts them in force.
+    /// Reads the signing keys and puts them in force. Where another secret was put in place and they can be opened no
+    /// more, this node signs nothing from then on, and still learns which of them are good: what is withdrawn is withdrawn
+    /// here too.
     pub(crate) async fn reload_signing_keys(&self) -> Result<(), AuthError> {
-        let _turn = self.0.reloading.lock().await;
-        let rows = self.0.store.signing_keys().await?;
-        let ring = KeyRing::build(&rows, &self.0.sealing_key, self.0.clock.now())
-            .map_err(|error| AuthError::Internal(error.to_string()))?;
+        let inner = &*self.0;
+        let _turn = inner.reloading.lock().await;
+        let (rows, now) = (inner.store.signing_keys().await?, inner.clock.now());
+        let mut ring = KeyRing::build(&rows, &inner.sealing_key, now);
+        if let Err(BadSigningKey::Sealed { .. }) = ring {
+            inner.generation.look_again(&inner.store).await?;
+            if inner.generation.is_in_force().is_err() {
+                ring = KeyRing::verifying(&rows, now);
+            }
+        }
+        let ring = ring.map_err(|error| AuthError::Internal(error.to_string()))?;
         let withdrawn = {
             let mut current = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
             let withdrawn = ring.withdraws_more_than(&current);

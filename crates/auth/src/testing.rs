@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chatsdk_store::{AppLifetimes, Location, Store, UserPatch};
+use chatsdk_types::tokens::TokenReply;
 use chatsdk_types::{AppId, ManualClock, Scopes, SystemEntropy};
 
 use crate::api_key::Env;
@@ -42,8 +43,8 @@ pub(crate) async fn open_with(
     auth
 }
 
-/// Makes an app called `name`, signs ann in to it, and answers its name and her refresh token.
-pub(crate) async fn sign_in(auth: &Auth, name: &str) -> (AppId, String) {
+/// Makes an app called `name`, signs ann in to it, and answers its name and what she got.
+pub(crate) async fn sign_in(auth: &Auth, name: &str) -> (AppId, TokenReply) {
     let terms = KeyTerms {
         env: Env::Test,
         name: name.to_owned(),
@@ -68,5 +69,5 @@ pub(crate) async fn sign_in(auth: &Auth, name: &str) -> (AppId, String) {
         device_name: None,
     };
     let reply = auth.mint(&caller, mint, &Peer::default()).await.unwrap();
-    (app.id, reply.refresh_token)
+    (app.id, reply)
 }
