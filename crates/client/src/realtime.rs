@@ -243,7 +243,7 @@ impl<P: Platform> Connection<P> {
             let text = match frame {
                 Some(Ok(Message::Text(text))) => text,
                 Some(Ok(Message::Close(Some(close)))) => {
-                    return lost(u32::from(u16::from(close.code)));
+                    return lost(u32::from(u16::from(close.code)), close.reason.as_str());
                 }
                 Some(Ok(Message::Close(None)) | Err(_)) | None => return Lost::Weather,
                 Some(Ok(_)) => continue,
@@ -258,7 +258,7 @@ impl<P: Platform> Connection<P> {
                         }
                     }
                     Ok(ServerMessage::Push(push)) => match push.body {
-                        PushBody::Disconnect(push) => return lost(push.code),
+                        PushBody::Disconnect(push) => return lost(push.code, &push.reason),
                         PushBody::Refresh(push) => terms.renew(push.expires, push.ttl),
                         _ => {
                             let _nobody_listens = self.pushes.send(push).await;
@@ -343,16 +343,11 @@ fn far() -> Instant {
     Instant::now() + Duration::from_hours(24)
 }
 
-fn lost(code: u32) -> Lost {
-    let refused = [
-        DisconnectCode::InvalidToken,
-        DisconnectCode::ForceDisconnect,
-    ];
-    if refused
-        .iter()
-        .any(|refusal| u32::from(refusal.code()) == code)
-        || code == ErrorCode::TokenExpired.code()
-    {
+fn lost(code: u32, reason: &str) -> Lost {
+    let is = |refusal: DisconnectCode| u32::from(refusal.code()) == code;
+    // What ends a session has its code for a reason; an operator, who ends a connection, whatever he likes.
+    let forced = is(DisconnectCode::ForceDisconnect) && reason.contains('_');
+    if forced || is(DisconnectCode::InvalidToken) || code == ErrorCode::TokenExpired.code() {
         Lost::Refused
     } else {
         Lost::Weather
@@ -365,4 +360,17 @@ async fn say(socket: &mut Socket, id: u32, method: Method<'_>) -> Result<(), Soc
     let _always = encode_command(&Command { id, method }, &mut text);
     let text = String::from_utf8_lossy(&text).into_owned();
     socket.send(Message::text(text)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lost, lost};
+
+    #[test]
+    fn an_operator_who_ends_a_connection_says_nothing_of_the_token() {
+        assert!(matches!(lost(3503, "session_revoked"), Lost::Refused));
+        assert!(matches!(lost(3500, "invalid token"), Lost::Refused));
+        assert!(matches!(lost(3503, "force disconnect"), Lost::Weather));
+        assert!(matches!(lost(3503, ""), Lost::Weather));
+    }
 }

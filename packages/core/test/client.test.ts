@@ -363,11 +363,14 @@ describe('the socket', () => {
     expect(scene.server.refreshes).toHaveLength(1);
   });
 
-  it.each([3500, 3503])('a close with %d is answered by one refresh, and by a connection', async (code) => {
+  it.each([
+    [3500, 'invalid token'],
+    [3503, 'token_revoked'],
+  ])('a close with %d is answered by one refresh, and by a connection', async (code, reason) => {
     const { sdk, states, ends } = client();
     await sdk.connect(input());
     scene.device.sleep(60_000);
-    realtime.closeAll(code, 'why');
+    realtime.closeAll(code, reason);
     await states.until((state) => state === 'offline');
     while (sdk.connectivity !== 'connected') await scene.device.advance(100);
     expect(scene.server.refreshes).toHaveLength(1);
@@ -390,6 +393,20 @@ describe('the socket', () => {
     expect(sdk.connectivity).toBeNull();
     expect(scene.device.timers.size).toBe(0);
     expect(realtime.tokens).toHaveLength(1);
+  });
+
+  it('closed by an operator goes on with its token, also where nothing can replace that', async () => {
+    const { sdk, states, ends } = client();
+    const { refreshToken: _none, ...given } = input();
+    await sdk.connect(given);
+    realtime.closeAll(3503, 'force disconnect');
+    await states.until((state) => state === 'offline');
+    while (sdk.connectivity !== 'connected') await scene.device.advance(500);
+    expect(ends.items).toEqual([]);
+    expect(realtime.tokens).toEqual([given.token, given.token]);
+    realtime.closeAll(3503, 'session_revoked');
+    while (ends.items.length === 0) await scene.device.advance(500);
+    expect(ends.items).toEqual(['refresh_token_missing']);
   });
 
   it('closed with a code that is final for others is tried again, slower and slower', async () => {

@@ -22,8 +22,10 @@ export interface TokenSource {
 
 /** The token had expired. */
 const TOKEN_EXPIRED = 109;
-/** Codes that speak about the token: expired, invalid, or of a session that is over. */
-const REFUSED = [TOKEN_EXPIRED, 3500, 3503];
+/** The token is invalid. */
+const TOKEN_INVALID = 3500;
+/** Forced off. What ends a session has its code for a reason; an operator, who ends a connection, whatever he likes. */
+const FORCED = 3503;
 /** `disconnect()` was called, and `getToken` said that there is no session. */
 const OURS = [0, 1];
 
@@ -80,7 +82,7 @@ export function makeConnection(
     if (!open || OURS.includes(code)) return;
     logger.debug(`Socket: closed (${code} ${reason})`);
     lost();
-    const unwanted = REFUSED.includes(code);
+    const unwanted = code === TOKEN_INVALID || (code === FORCED && /._./.test(reason));
     if (unwanted) refused = true;
     closes += 1;
     // The first refusal is answered at once: the wait for another token is wait enough.

@@ -39,7 +39,7 @@ export function readConnectInput(
   refuseApiKey('token', token);
   const claims = readClaims(token);
   if (claims === null) {
-    throw new InvalidInputError('token', 'The token is not an access token of ChatSDK.');
+    throw new InvalidInputError('token', 'The token is not an access token.');
   }
   if (typeof (refreshToken ?? '') !== 'string') {
     throw new InvalidInputError('refreshToken', `Expected a string, got ${describe(refreshToken)}.`);
@@ -48,7 +48,7 @@ export function readConnectInput(
   if (claims.sub !== userID) throw new UserMismatchError();
   let expiresAt = readExpiry(input.expiresAt, claims.exp);
   if (expiresAt === null) {
-    throw new InvalidInputError('expiresAt', 'There is no expiresAt, nor an exp in the token.');
+    throw new InvalidInputError('expiresAt', 'There is no expiresAt, nor exp in the token.');
   }
   const YEAR = 31_536_000_000;
   if (claims.exp !== null && expiresAt > serverNow + YEAR) expiresAt = claims.exp * 1_000;

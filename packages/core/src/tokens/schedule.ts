@@ -11,7 +11,7 @@ export const LONGEST_PAUSE = 3_600_000;
 export function readBuffer(value: unknown): number {
   if (value === undefined) return 300_000;
   const buffer = numberOf(value) ?? -1;
-  if (buffer < 0) throw new TypeError('refreshBufferMs has to be a number of milliseconds, 0 or more.');
+  if (buffer < 0) throw new TypeError('refreshBufferMs has to be in milliseconds, 0 or more.');
   return buffer;
 }
 
