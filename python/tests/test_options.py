@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from chatsdk import (
@@ -97,6 +98,23 @@ def test_takes_address_and_key_from_the_environment(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CHATSDK_API_KEY", KEY)
     with ChatSDKServer() as chat:
         assert repr(chat) == "ChatSDKServer('https://chat.example.com')"
+
+
+def test_does_without_a_key_what_needs_none_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATSDK_API_KEY", KEY)
+    asked: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers.get("X-API-Key"))
+        return httpx.Response(200, json={})
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    verifier = ChatSDKServer("https://chat.example.com", api_key=False, http=http)
+    verifier.revoke_token("eyJ.a.b")
+    with pytest.raises(InvalidInputError) as caught:
+        verifier.generate_token("ann")
+    assert caught.value.field == "api_key"
+    assert asked == [None]
 
 
 def test_shows_its_key_to_nobody() -> None:

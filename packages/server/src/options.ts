@@ -20,8 +20,11 @@ export interface Runtime {
 export interface ChatSDKServerOptions {
   /** Address of the API. Default: the environment variable `CHATSDK_API_URL`. */
   apiUrl?: string | undefined;
-  /** Your API key, `csk_…`. Default: the environment variable `CHATSDK_API_KEY`. */
-  apiKey?: string | undefined;
+  /**
+   * Your API key, `csk_…`. Default: the environment variable `CHATSDK_API_KEY`. `null`: none, for a backend that
+   * verifies tokens and should be able to do nothing else; calls that need a key throw an `InvalidInputError` then.
+   */
+  apiKey?: string | null | undefined;
   /** How long a call may take with all its retries, in ms. Default 8000: less than the SDKs wait for your backend. */
   timeoutMs?: number | undefined;
   /** How long one attempt may take, in ms. Default 4000. */
@@ -41,8 +44,8 @@ export interface ChatSDKServerOptions {
 /** The options, read. */
 export interface Settings {
   readonly apiUrl: string;
-  /** A function, so that no dump of the settings shows the key. */
-  readonly apiKey: () => string;
+  /** A function, so that no dump of the settings shows the key; null where there is none to be. */
+  readonly apiKey: () => string | null;
   readonly timeoutMs: number;
   readonly attemptTimeoutMs: number;
   readonly maxRetries: number;
@@ -73,7 +76,7 @@ export function readOptions(options: ChatSDKServerOptions): Settings {
       'apiUrl, or the environment variable CHATSDK_API_URL, has to be an http(s) address such as https://chat.example.com.',
     );
   }
-  const apiKey = readKey(options.apiKey ?? process.env.CHATSDK_API_KEY);
+  const apiKey = options.apiKey === null ? null : readKey(options.apiKey ?? process.env.CHATSDK_API_KEY);
   const base = apiUrl.replace(/\/+$/, '');
   return {
     apiUrl: base,

@@ -27,6 +27,9 @@ export function backoff(retry: number, random: number): number {
 /** Sends `call` and answers the JSON of the reply. Throws a {@link ChatSDKError}, or the reason of its signal. */
 export async function send(settings: Settings, call: Call): Promise<unknown> {
   const { runtime, maxRetries } = settings;
+  if (call.key && settings.apiKey() === null) {
+    throw new InvalidInputError('apiKey', 'This needs an API key, and apiKey is null.');
+  }
   call.signal?.throwIfAborted();
   const end = runtime.mono() + (call.timeoutMs ?? settings.timeoutMs);
   for (let retry = 0; ; retry += 1) {
@@ -52,7 +55,8 @@ async function attempt(
   const { runtime, apiUrl } = settings;
   const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)));
   const headers: Record<string, string> = { Accept: 'application/json' };
-  if (call.key) headers['X-API-Key'] = settings.apiKey();
+  const key = call.key ? settings.apiKey() : null;
+  if (key !== null) headers['X-API-Key'] = key;
   if (call.body !== undefined) headers['Content-Type'] = 'application/json';
   // Outside of the try: what cannot be written as JSON is no failure of the network.
   const body = call.body === undefined ? null : encode(call.body());

@@ -41,6 +41,27 @@ it.each([
   expect(inspect(error)).not.toContain('csk_');
 });
 
+it('does without a key what needs none, and nothing else', async () => {
+  const { CHATSDK_API_KEY } = process.env;
+  process.env.CHATSDK_API_KEY = KEY;
+  try {
+    const asked: (string | null)[] = [];
+    const fetch = async (_address: unknown, init?: RequestInit): Promise<Response> => {
+      asked.push(new Headers(init?.headers).get('X-API-Key'));
+      return Response.json({});
+    };
+    const verifier = createChatSDKServer({ ...GOOD, apiKey: null, runtime: { fetch } });
+    await verifier.revokeToken('eyJ.a.b');
+    expect(asked).toEqual([null]);
+    const mint = verifier.generateToken({ userId: 'ann' });
+    await expect(mint).rejects.toMatchObject({ code: 'invalid_input', field: 'apiKey' });
+    expect(asked).toHaveLength(1);
+  } finally {
+    if (CHATSDK_API_KEY === undefined) delete process.env.CHATSDK_API_KEY;
+    else process.env.CHATSDK_API_KEY = CHATSDK_API_KEY;
+  }
+});
+
 it('takes address and key from the environment, and says which is missing', () => {
   const { CHATSDK_API_URL, CHATSDK_API_KEY } = process.env;
   try {

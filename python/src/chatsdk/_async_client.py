@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
 import httpx
@@ -50,7 +50,7 @@ class AsyncChatSDKServer:
     def __init__(
         self,
         api_url: str | None = None,
-        api_key: str | None = None,
+        api_key: str | Literal[False] | None = None,
         *,
         http: httpx.AsyncClient | None = None,
         **options: Unpack[Options],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import httpx
 
@@ -116,14 +116,16 @@ class ChatSDKServer:
     that: the second mint finds the session of the first).
 
     ``api_url`` and ``api_key`` are by default the environment variables ``CHATSDK_API_URL`` and
-    ``CHATSDK_API_KEY``; ``http`` is your own `httpx.Client`, which is then yours to close; the rest are `Options`.
+    ``CHATSDK_API_KEY``; ``api_key=False`` is none, for a backend that verifies tokens and should be able to do
+    nothing else: calls that need a key raise `InvalidInputError` then. ``http`` is your own `httpx.Client`, which
+    is then yours to close; the rest are `Options`.
     """
 
     @guarded
     def __init__(
         self,
         api_url: str | None = None,
-        api_key: str | None = None,
+        api_key: str | Literal[False] | None = None,
         *,
         http: httpx.Client | None = None,
         **options: Unpack[Options],

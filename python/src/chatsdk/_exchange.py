@@ -94,6 +94,8 @@ def backoff(retry: int, chance: float) -> float:
 
 def exchange(settings: Settings, call: Call[T]) -> Exchange[T]:
     """Carry out ``call``."""
+    if call.key and settings.api_key is None:
+        raise InvalidInputError("api_key", "This needs an API key, and api_key is False.")
     runtime = settings.runtime
     end = runtime.mono() + min(settings.timeout, call.timeout or settings.timeout)
     retry = 0

@@ -7,7 +7,7 @@ import random
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import httpx
 
@@ -60,7 +60,7 @@ class Settings:
     """The options, read. Times are in seconds."""
 
     api_url: str
-    api_key: ApiKey
+    api_key: ApiKey | None
     timeout: float
     attempt_timeout: float
     max_retries: int
@@ -93,7 +93,7 @@ class Options(TypedDict, total=False):
     """Other clocks and chance, for tests."""
 
 
-def read_settings(api_url: str | None, api_key: str | None, options: Options) -> Settings:
+def read_settings(api_url: str | None, api_key: str | Literal[False] | None, options: Options) -> Settings:
     """Make settings of the options and the environment."""
     if unknown := options.keys() - Options.__annotations__.keys():
         raise TypeError(
@@ -109,7 +109,9 @@ def read_settings(api_url: str | None, api_key: str | None, options: Options) ->
     base = address.rstrip("/")
     return Settings(
         api_url=base,
-        api_key=_read_key(os.environ.get("CHATSDK_API_KEY") if api_key is None else api_key),
+        api_key=None
+        if api_key is False
+        else _read_key(os.environ.get("CHATSDK_API_KEY") if api_key is None else api_key),
         timeout=_read_number("timeout", options.get("timeout", 8.0), 0.001, 3600),
         attempt_timeout=_read_number("attempt_timeout", options.get("attempt_timeout", 4.0), 0.001, 3600),
         max_retries=int(_read_number("max_retries", options.get("max_retries", 3), 0, 100)),
