@@ -95,7 +95,7 @@ function read({ status, headers }: HttpReply, text: string): Outcome {
   if (status >= 200 && status < 300 && body !== undefined) return { kind: 'ok', status, body };
   const retryAfterMs = waitAskedFor(headers.get('retry-after') ?? '', body);
   const type = headers.get('content-type') ?? '';
-  if (/^application\/problem\+json\b/i.test(type) && isRecord(body) && typeof body.code === 'string') {
+  if (/^application\/problem\+json/i.test(type) && isRecord(body) && typeof body.code === 'string') {
     const { code } = body;
     return { kind: 'problem', status, code, body, requestId: textOf(body.requestId) ?? null, retryAfterMs };
   }

@@ -57,9 +57,9 @@ impl Revoker {
                 let body = json!({ "refreshToken": token });
                 post(&*shared.platform, &url, None, &body).await
             };
-            // Only our server's own word that it makes no difference to ask again counts as an answer.
+            // Only our server's own word that it makes no difference to ask again counts as an answer, and it has a body.
             let settled = match answer.kind {
-                AnswerKind::Ok(_) => true,
+                AnswerKind::Ok(body) => !body.is_null(),
                 AnswerKind::Problem(problem) => {
                     problem.status < 500 && !matches!(problem.status, 408 | 429)
                 }

@@ -82,7 +82,7 @@ export function makeConnection(
     if (!open || OURS.includes(code)) return;
     logger.debug(`Socket: closed (${code} ${reason})`);
     lost();
-    const unwanted = code === TOKEN_INVALID || (code === FORCED && /._./.test(reason));
+    const unwanted = code === TOKEN_INVALID || (code === FORCED && /_/.test(reason));
     if (unwanted) refused = true;
     closes += 1;
     // The first refusal is answered at once: the wait for another token is wait enough.

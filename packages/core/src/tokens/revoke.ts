@@ -36,9 +36,10 @@ export function makeRevoker(platform: Platform, apiUrl: string, vaults: readonly
         body: bearer ? {} : { refreshToken: token },
         authorization: bearer ? token : undefined,
       });
-      // Only our server's own word that it makes no difference to ask again counts as an answer.
-      const final = answer.kind === 'problem' && !mayPass(answer.status);
-      if (answer.kind === 'ok' || final) {
+      // Only our server's own word that it makes no difference to ask again counts as an answer, and it has a body.
+      const settled =
+        answer.kind === 'problem' ? !mayPass(answer.status) : answer.kind === 'ok' && answer.body;
+      if (settled) {
         waiting.delete(token);
         for (const vault of vaults) await vault.revoked(token);
       } else waiting.add(token);
