@@ -43,6 +43,7 @@ pub(crate) fn engine(
         expired_close_delay: Duration::from_millis(
             config.expired_close_delay.as_millis().unsigned_abs(),
         ),
+        ping_interval: Duration::from_millis(config.ping_interval.as_millis().unsigned_abs()),
         // Far above what a client of a chat sends, and enough to keep a mad one from taking a core.
         max_commands_per_second: 200,
         max_connections: config.max_connections,

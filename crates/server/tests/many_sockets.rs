@@ -24,7 +24,11 @@ fn sockets_that_fit() -> usize {
 async fn crowded() -> (TestServer, Vec<Socket>) {
     let server = TestServer::with(
         Database::Sqlite,
-        &[("realtime.max_connections_per_user", "0")],
+        &[
+            ("realtime.max_connections_per_user", "0"),
+            // Here nobody answers pings until all of them are open.
+            ("realtime.ping_interval", "10m"),
+        ],
     )
     .await;
     let ann = server.backend.sign_in("ann").await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// What a socket hears.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// A connection in the JSON protocol. Answers pings by itself.
 #[derive(Debug)]
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocketStream<TcpStream>,
     queued: std::collections::VecDeque<Value>,
     next_id: u32,
 }
@@ -32,6 +32,16 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket at `path` with these headers; the status where the server refuses the upgrade.
     pub async fn open(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
+        let stream = TcpStream::connect(address).await.expect("a listener");
+        Self::open_over(stream, address, path, headers).await
+    }
+
+    async fn open_over(
+        stream: TcpStream,
         address: SocketAddr,
         path: &str,
         headers: &[(&'static str, &str)],
@@ -44,7 +54,7 @@ impl Socket {
                 .headers_mut()
                 .insert(*name, value.parse().expect("a header"));
         }
-        match tokio_tungstenite::connect_async(request).await {
+        match tokio_tungstenite::client_async(request, stream).await {
             Ok((stream, _)) => Ok(Self {
                 stream,
                 queued: std::collections::VecDeque::new(),
@@ -62,11 +72,28 @@ impl Socket {
         let mut socket = Self::open(address, "/connection/websocket", &[])
             .await
             .expect("an upgrade");
-        socket
-            .command("connect", json!({ "token": token, "name": "test" }))
-            .await;
-        let event = socket.event().await;
+        let event = socket.present(token).await;
         (socket, event)
+    }
+
+    /// Says who it is; the reply, or the end.
+    async fn present(&mut self, token: &str) -> Event {
+        self.command("connect", json!({ "token": token, "name": "test" }))
+            .await;
+        self.event().await
+    }
+
+    /// A socket that is connected, and has room for a few thousand bytes that nobody reads.
+    pub async fn cramped(address: SocketAddr, token: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a socket");
+        let stream = socket.connect(address).await.expect("a listener");
+        let mut socket = Self::open_over(stream, address, "/connection/websocket", &[])
+            .await
+            .expect("an upgrade");
+        let event = socket.present(token).await;
+        assert!(matches!(event, Event::Reply(_)), "{event:?}");
+        socket
     }
 
     /// A socket that is connected.

@@ -282,6 +282,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How long a socket may stay past the end of its token.
     pub expired_close_delay: Lifetime,
+    /// From one ping on a realtime connection to the next.
+    pub ping_interval: Lifetime,
     /// `CHATSDK_OPERATOR_TOKEN`, which is no setting so that nothing prints it; `None`: the token stands in
     /// the data directory.
     pub operator_token: Option<OperatorToken>,
@@ -350,6 +352,12 @@ impl Config {
                 ..AuthConfig::default()
             },
             expired_close_delay: layers.lifetime("realtime.expired_close_delay")?,
+            ping_interval: layers.parse("realtime.ping_interval", |text| {
+                match text.parse::<Lifetime>() {
+                    Ok(pause) if (10_000..=600_000).contains(&pause.as_millis()) => Ok(pause),
+                    _ => Err("it takes 10s to 10m".to_owned()),
+                }
+            })?,
             operator_token: None,
             max_connections: layers.parse("realtime.max_connections", number)?,
             max_connections_per_user: layers.parse("realtime.max_connections_per_user", number)?,

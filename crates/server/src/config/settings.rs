@@ -125,6 +125,12 @@ pub const SETTINGS: &[Setting] = &[
         doc: "How long a socket may stay past the end of its access token before it is closed with 3005.",
     },
     Setting {
+        key: "realtime.ping_interval",
+        env: "CHATSDK_REALTIME_PING_INTERVAL",
+        default: "25s",
+        doc: "From one ping on a realtime connection to the next, 10s to 10m: less than what proxies let be idle. A connection that does not answer within 8 seconds is closed with 3012.",
+    },
+    Setting {
         key: "realtime.max_connections",
         env: "CHATSDK_REALTIME_MAX_CONNECTIONS",
         default: "100000",

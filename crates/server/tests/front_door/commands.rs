@@ -286,6 +286,12 @@ both! {
             let why = site.refused(arguments).await;
             assert_eq!(why["code"], code, "{arguments:?}: {why}");
         }
+        for pause in ["9s", "601s", "0", "soon"] {
+            let command = &mut site.command(&["config", "--json"]);
+            let refused = command.env("CHATSDK_REALTIME_PING_INTERVAL", pause).output().await.unwrap();
+            let why = String::from_utf8(refused.stdout).unwrap();
+            assert!(!refused.status.success() && why.contains("it takes 10s to 10m"), "{pause}: {why}");
+        }
     }
 }
 

@@ -199,6 +199,20 @@ async fn limits_can_be_lifted_for_load_tests() {
     }
 }
 
+/// A client is told how long it may be without a ping before it takes the connection for dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn pings_come_as_often_as_the_operator_says() {
+    for (settings, seconds) in [(&[][..], 25), (&[("realtime.ping_interval", "1m")], 60)] {
+        let server = TestServer::with(Database::Sqlite, settings).await;
+        let ann = server.backend.sign_in("ann").await;
+        let (_socket, event) = Socket::connect(server.realtime(), &ann.access).await;
+        let Event::Reply(reply) = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(reply["connect"]["ping"], seconds, "{reply}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sockets_are_limited_by_user_by_server_and_by_the_second() {
     let connect = async |server: &TestServer, user: &str| {
